@@ -1,0 +1,3 @@
+module weir.dev/kustomize-controller
+
+go 1.26.0

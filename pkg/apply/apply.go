@@ -1,0 +1,351 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/rest"
+
+	"golang.org/x/sync/errgroup"
+
+	"weir.dev/pkg/manifest"
+)
+
+// defaultParallel is how many requests an engine has under way for one plan.
+const defaultParallel = 8
+
+// Engine applies plans to one cluster as one identity.
+type Engine struct {
+	client   *client
+	tracker  Tracker
+	parallel int
+}
+
+// Config says how an Engine works.
+type Config struct {
+	// Manager is the field manager of every write; required.
+	Manager string
+	// Parallel bounds the requests under way for one plan; 0 means 8.
+	Parallel int
+}
+
+// New returns an Engine that uses the connection of cfg and hc.
+func New(cfg *rest.Config, hc *http.Client, mapper meta.RESTMapper, tracker Tracker, c Config) (*Engine, error) {
+	cl, err := newClient(cfg, hc, mapper, c.Manager)
+	if err != nil {
+		return nil, err
+	}
+	if c.Parallel <= 0 {
+		c.Parallel = defaultParallel
+	}
+	return &Engine{client: cl, tracker: tracker, parallel: c.Parallel}, nil
+}
+
+// Effect is what became of an object.
+type Effect int
+
+const (
+	// Unchanged: it was as it should be.
+	Unchanged Effect = iota
+	// Created: it did not exist.
+	Created
+	// Configured: it was changed.
+	Configured
+	// Recreated: it could not be changed, so it was deleted and created.
+	Recreated
+	// Deleted: it was removed.
+	Deleted
+	// Skipped: an annotation asks to leave it alone.
+	Skipped
+)
+
+// String returns the word that events use.
+func (e Effect) String() string {
+	names := [...]string{"unchanged", "created", "configured", "recreated", "deleted", "skipped"}
+	if e < 0 || int(e) >= len(names) {
+		return fmt.Sprintf("Effect(%d)", int(e))
+	}
+	return names[e]
+}
+
+// Change is one object and what became of it.
+type Change struct {
+	ID     manifest.ID
+	Effect Effect
+	// Before is the object as it was found, for what is restored.
+	Before *unstructured.Unstructured
+	// Live is the answer to the apply: the whole object where the plan asked for
+	// that, else its metadata; nil where nothing was asked.
+	Live *unstructured.Unstructured
+}
+
+// Request is about one call of Apply.
+type Request struct {
+	// Force allows to delete and create anew what cannot be changed in place.
+	Force bool
+	// Whole asks for whole objects in Change.Live.
+	Whole bool
+}
+
+// Apply carries out a plan, stage by stage. It returns what it did also when it
+// fails; stages after the failed one are untouched. Errors name the objects.
+func (e *Engine) Apply(ctx context.Context, p Plan, req Request) ([]Change, error) {
+	var done []Change
+	for _, stage := range p.Stages {
+		changes, err := e.stage(ctx, p, stage, req)
+		done = append(done, changes...)
+		if err != nil {
+			return done, err
+		}
+		if stage.Stage != manifest.Everything {
+			if err := e.settle(ctx, changes); err != nil {
+				return done, err
+			}
+		}
+	}
+	return done, nil
+}
+
+// write is an item under way.
+type write struct {
+	Item
+	target target
+	change *Change
+	// recreate says that validation found the change impossible in place, and
+	// that the object may be deleted for it.
+	recreate bool
+	// version is the live resource version as the validation saw it.
+	version string
+}
+
+// stage validates and writes the items of one stage.
+func (e *Engine) stage(ctx context.Context, p Plan, s Stage, req Request) ([]Change, error) {
+	changes := make([]Change, len(s.Items))
+	var writes []*write
+	var errs []error
+	for i, item := range s.Items {
+		changes[i] = Change{ID: item.ID}
+		if item.Action == Skip {
+			changes[i].Effect = Skipped
+		}
+		if item.Action != Write && item.Action != Restore {
+			continue
+		}
+		w := &write{Item: item, change: &changes[i]}
+		if err := e.locate(ctx, w); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		writes = append(writes, w)
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	if err := e.validate(ctx, writes, req); err != nil {
+		return nil, err
+	}
+	err := e.writeAll(ctx, p, writes, req)
+	return changes, err
+}
+
+// locate finds where the object of w lives and checks that it says so itself.
+func (e *Engine) locate(ctx context.Context, w *write) error {
+	t, err := e.find(ctx, w.Object)
+	if err != nil {
+		return failure(w.ID, "not applied", err)
+	}
+	w.target = t
+	switch ns := w.Object.GetNamespace(); {
+	case t.namespaced && ns == "":
+		return fmt.Errorf("%s namespace not specified: set metadata.namespace, or spec.targetNamespace for all objects", w.ID)
+	case !t.namespaced && ns != "":
+		return fmt.Errorf("%s has a namespace, but objects of its kind have none: remove metadata.namespace", w.ID)
+	}
+	return nil
+}
+
+// validate asks the API server whether it would accept the writes. The first
+// needs no asking: it is written alone, before the others, so its refusal leaves
+// the stage as it was.
+func (e *Engine) validate(ctx context.Context, writes []*write, req Request) error {
+	ask := make([]*write, 0, len(writes))
+	for _, w := range writes {
+		if w.Action == Write {
+			ask = append(ask, w)
+		}
+	}
+	if len(ask) == 0 || len(writes) == 1 {
+		return nil
+	}
+	if ask[0] == writes[0] && !req.Force {
+		ask = ask[1:]
+	}
+	var failed errorList
+	var g errgroup.Group
+	g.SetLimit(e.parallel)
+	for _, w := range ask {
+		g.Go(func() error {
+			failed.add(e.dryRun(ctx, w, req))
+			return nil
+		})
+	}
+	_ = g.Wait() // the functions report to failed
+	if failed.empty() {
+		return nil
+	}
+	// Tell everything that is wrong at once, the first object included.
+	if first := writes[0]; first.Action == Write && first.version == "" && !req.Force {
+		failed.add(e.dryRun(ctx, first, req))
+	}
+	return failed.join()
+}
+
+// dryRun validates one write.
+func (e *Engine) dryRun(ctx context.Context, w *write, req Request) error {
+	a, err := e.client.apply(ctx, w.target, w.Object, true, false)
+	switch {
+	case err == nil:
+		w.version = a.object.GetResourceVersion()
+		return nil
+	case immutable(err) && mayRecreate(w.Object, req):
+		w.recreate = true
+		return nil
+	default:
+		return failure(w.ID, "dry-run failed", err)
+	}
+}
+
+// writeAll writes what was validated: the first object alone, then rank by rank,
+// the objects of one rank in parallel.
+func (e *Engine) writeAll(ctx context.Context, p Plan, writes []*write, req Request) error {
+	if len(writes) == 0 {
+		return nil
+	}
+	if err := e.write(ctx, p, writes[0], req); err != nil {
+		return err
+	}
+	rest := writes[1:]
+	for len(rest) > 0 {
+		n := 1
+		for n < len(rest) && manifest.Rank(rest[n].ID.GroupKind()) == manifest.Rank(rest[0].ID.GroupKind()) {
+			n++
+		}
+		var failed errorList
+		var g errgroup.Group
+		g.SetLimit(e.parallel)
+		for _, w := range rest[:n] {
+			g.Go(func() error {
+				failed.add(e.write(ctx, p, w, req))
+				return nil
+			})
+		}
+		_ = g.Wait() // the functions report to failed
+		if !failed.empty() {
+			return failed.join()
+		}
+		rest = rest[n:]
+	}
+	return nil
+}
+
+// write applies one object and tells the tracker how it left it.
+func (e *Engine) write(ctx context.Context, p Plan, w *write, req Request) error {
+	known, seen := e.tracker.Live(w.ID)
+	if seen && w.version == "" {
+		w.version = known.ResourceVersion
+	}
+	if w.Action == Restore && seen && w.version == known.ResourceVersion {
+		w.change.Before = e.look(ctx, w)
+	}
+	a, err := e.attempt(ctx, w, req)
+	if err != nil {
+		return err
+	}
+	w.change.Live = a.object
+	w.change.Effect = effectOf(a, w)
+	e.tracker.Applied(Applied{
+		ID: w.ID, Resource: w.target.resource, Owner: p.Owner, Content: w.Content, Object: a.object,
+	})
+	return nil
+}
+
+// attempt applies the object of w, and makes way for it if it must be created anew.
+func (e *Engine) attempt(ctx context.Context, w *write, req Request) (answer, error) {
+	whole := req.Whole || w.change.Before != nil
+	if !w.recreate {
+		a, err := e.client.apply(ctx, w.target, w.Object, false, whole)
+		if err == nil {
+			return a, nil
+		}
+		if !immutable(err) || !mayRecreate(w.Object, req) {
+			return answer{}, failure(w.ID, "apply failed", err)
+		}
+		w.recreate = true
+	}
+	if err := e.clear(ctx, w); err != nil {
+		return answer{}, failure(w.ID, "could not be deleted for recreation", err)
+	}
+	a, err := e.client.apply(ctx, w.target, w.Object, false, whole)
+	if err != nil {
+		return answer{}, failure(w.ID, "recreation failed after deletion", err)
+	}
+	return a, nil
+}
+
+// look reads an object that is about to be restored, so that it can be told what
+// was changed. That it fails does not keep the object from being restored.
+func (e *Engine) look(ctx context.Context, w *write) *unstructured.Unstructured {
+	live, err := e.client.get(ctx, w.target, w.Object.GetNamespace(), w.Object.GetName())
+	if err != nil {
+		return nil
+	}
+	return live
+}
+
+// effectOf tells what an apply did from its answer: one that changes nothing
+// leaves the resource version as it was.
+func effectOf(a answer, w *write) Effect {
+	switch {
+	case w.recreate:
+		return Recreated
+	case a.created:
+		return Created
+	case w.version != "" && w.version == a.object.GetResourceVersion():
+		return Unchanged
+	default:
+		return Configured
+	}
+}
+
+// errorList gathers errors from several goroutines, in the order of their text so
+// that a message is stable.
+type errorList struct {
+	mu   sync.Mutex
+	errs []error
+}
+
+func (l *errorList) add(err error) {
+	if err == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.errs = append(l.errs, err)
+}
+
+func (l *errorList) empty() bool { return len(l.errs) == 0 }
+
+// failure says what was tried with an object and why it did not work.
+func failure(id manifest.ID, attempt string, err error) error {
+	reason := apierrors.ReasonForError(err)
+	if reason == "" {
+		return fmt.Errorf("%s %s: %w", id, attempt, err)
+	}
+	return fmt.Errorf("%s %s (%s): %w", id, attempt, reason, err)
+}

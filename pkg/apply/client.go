@@ -1,0 +1,139 @@
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+)
+
+// acceptMetadata asks for the metadata of the answer only.
+const acceptMetadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+
+// client sends the few requests that the engine consists of.
+type client struct {
+	rest    rest.Interface
+	mapper  meta.RESTMapper
+	manager string
+}
+
+func newClient(cfg *rest.Config, hc *http.Client, mapper meta.RESTMapper, manager string) (*client, error) {
+	cfg = rest.CopyConfig(cfg)
+	cfg.GroupVersion = &schema.GroupVersion{}
+	cfg.ContentConfig = rest.ContentConfig{
+		GroupVersion:         &schema.GroupVersion{},
+		NegotiatedSerializer: scheme.Codecs.WithoutConversion(),
+		ContentType:          "application/json",
+		AcceptContentTypes:   "application/json",
+	}
+	c, err := rest.UnversionedRESTClientForConfigAndClient(cfg, hc)
+	if err != nil {
+		return nil, fmt.Errorf("connecting the apply engine: %w", err)
+	}
+	return &client{rest: c, mapper: mapper, manager: manager}, nil
+}
+
+// target is where an object lives.
+type target struct {
+	resource   schema.GroupVersionResource
+	namespaced bool
+}
+
+// locate finds the API resource of a kind.
+func (c *client) locate(gvk schema.GroupVersionKind) (target, error) {
+	m, err := c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+	if err != nil {
+		return target{}, err
+	}
+	return target{resource: m.Resource, namespaced: m.Scope.Name() == meta.RESTScopeNameNamespace}, nil
+}
+
+// path returns the URL path of an object.
+func (t target) path(namespace, name string) []string {
+	root := []string{"/apis", t.resource.Group, t.resource.Version}
+	if t.resource.Group == "" {
+		root = []string{"/api", t.resource.Version}
+	}
+	if t.namespaced {
+		root = append(root, "namespaces", namespace)
+	}
+	return append(root, t.resource.Resource, name)
+}
+
+// answer is what the API server says to an apply.
+type answer struct {
+	object  *unstructured.Unstructured
+	created bool
+}
+
+// apply sends obj by server-side apply. whole asks for the whole object in the
+// answer, where metadata would do.
+func (c *client) apply(ctx context.Context, t target, obj *unstructured.Unstructured, dryRun, whole bool) (answer, error) {
+	data, err := json.Marshal(obj.Object)
+	if err != nil {
+		return answer{}, fmt.Errorf("encoding: %w", err)
+	}
+	req := c.rest.Patch(types.ApplyPatchType).
+		AbsPath(t.path(obj.GetNamespace(), obj.GetName())...).
+		Param("fieldManager", c.manager).
+		Param("force", "true").
+		Body(data)
+	if dryRun {
+		req.Param("dryRun", metav1.DryRunAll)
+	}
+	if !whole {
+		req.SetHeader("Accept", acceptMetadata+",application/json")
+	}
+	var code int
+	live, err := decode(req.Do(ctx).StatusCode(&code))
+	return answer{object: live, created: code == http.StatusCreated}, err
+}
+
+// get reads an object.
+func (c *client) get(ctx context.Context, t target, namespace, name string) (*unstructured.Unstructured, error) {
+	return decode(c.rest.Get().AbsPath(t.path(namespace, name)...).Do(ctx))
+}
+
+// getMetadata reads the metadata of an object.
+func (c *client) getMetadata(ctx context.Context, t target, namespace, name string) (*unstructured.Unstructured, error) {
+	return decode(c.rest.Get().AbsPath(t.path(namespace, name)...).
+		SetHeader("Accept", acceptMetadata+",application/json").Do(ctx))
+}
+
+// delete removes an object in the background, if it is still the one meant.
+func (c *client) delete(ctx context.Context, t target, namespace, name string, pre metav1.Preconditions) error {
+	background := metav1.DeletePropagationBackground
+	body, err := json.Marshal(metav1.DeleteOptions{
+		TypeMeta:          metav1.TypeMeta{APIVersion: "v1", Kind: "DeleteOptions"},
+		Preconditions:     &pre,
+		PropagationPolicy: &background,
+	})
+	if err != nil {
+		return err
+	}
+	return c.rest.Delete().AbsPath(t.path(namespace, name)...).SetHeader("Content-Type", "application/json").Body(body).Do(ctx).Error()
+}
+
+// decode reads the object of an answer.
+func decode(res rest.Result) (*unstructured.Unstructured, error) {
+	if err := res.Error(); err != nil {
+		return nil, err
+	}
+	data, err := res.Raw()
+	if err != nil {
+		return nil, err
+	}
+	obj := &unstructured.Unstructured{}
+	if err := obj.UnmarshalJSON(data); err != nil {
+		return nil, fmt.Errorf("decoding answer: %w", err)
+	}
+	return obj, nil
+}

@@ -1,0 +1,194 @@
+package apply
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"weir.dev/pkg/inventory"
+	"weir.dev/pkg/manifest"
+)
+
+// Applied is how an object was left by an apply.
+type Applied struct {
+	ID       manifest.ID
+	Resource schema.GroupVersionResource
+	// Owner is the API object on whose behalf it was applied.
+	Owner types.NamespacedName
+	// Content is the digest of what was applied.
+	Content string
+	UID     types.UID
+	Version string // resource version
+	// Object is the answer of the API server; it is not kept.
+	Object metav1.Object
+}
+
+// Live is an object as it was last seen.
+type Live struct {
+	UID             types.UID
+	ResourceVersion string
+}
+
+// Tracker remembers how objects were left and knows whether they still are.
+type Tracker interface {
+	// Intact returns the last application of an object by this process, and
+	// whether the object is known to be as it was left.
+	Intact(manifest.ID) (Applied, bool)
+	// Live returns the object as it was last seen, if it was.
+	Live(manifest.ID) (Live, bool)
+	// Applied tells how an object was left.
+	Applied(Applied)
+	// Forget tells that an object is no longer ours.
+	Forget(manifest.ID)
+}
+
+// Plan is what is to be done about a set of objects.
+type Plan struct {
+	// Owner is on whose behalf the objects are applied.
+	Owner types.NamespacedName
+	// Stages are in the order of application; none is empty.
+	Stages []Stage
+	// Inventory has every object of the plan.
+	Inventory inventory.Set
+}
+
+// Stage is a batch of objects that is validated as a whole.
+type Stage struct {
+	Stage manifest.Stage
+	Items []Item
+}
+
+// Item is one object of a plan.
+type Item struct {
+	ID      manifest.ID
+	Object  *unstructured.Unstructured
+	Content string // digest of Object
+	Action  Action
+}
+
+// Action is what is to be done about an object.
+type Action int
+
+const (
+	// Keep: it is as it should be; no request is made.
+	Keep Action = iota
+	// Skip: an annotation asks to leave it alone.
+	Skip
+	// Write: validate it, then apply it.
+	Write
+	// Restore: apply it without validation; the same content was applied before.
+	Restore
+)
+
+// String returns the name of the action.
+func (a Action) String() string {
+	names := [...]string{"Keep", "Skip", "Write", "Restore"}
+	if a < 0 || int(a) >= len(names) {
+		return fmt.Sprintf("Action(%d)", int(a))
+	}
+	return names[a]
+}
+
+// Options are about a plan as a whole.
+type Options struct {
+	Owner types.NamespacedName
+	// Proven says that the same content was applied completely before, possibly by
+	// an earlier process, so that nothing needs a dry run.
+	Proven bool
+}
+
+// NewPlan decides what to do about each object. It asks tracker only, never the
+// API server. Two objects of one identity are an error.
+func NewPlan(objs []*unstructured.Unstructured, tracker Tracker, opts Options) (Plan, error) {
+	p := Plan{Owner: opts.Owner, Inventory: make(inventory.Set, len(objs))}
+	stages := make(map[manifest.Stage][]Item)
+	for _, obj := range objs {
+		id := manifest.IDOf(obj)
+		if _, twice := p.Inventory[id]; twice {
+			return Plan{}, fmt.Errorf("%s is defined twice", id)
+		}
+		p.Inventory[id] = obj.GroupVersionKind().Version
+		item := Item{ID: id, Object: obj, Content: contentOf(obj)}
+		item.Action = decide(item, tracker, opts)
+		stage := manifest.StageOf(id.GroupKind())
+		stages[stage] = append(stages[stage], item)
+	}
+	for _, stage := range []manifest.Stage{manifest.Definitions, manifest.Classes, manifest.Everything} {
+		items := stages[stage]
+		if len(items) == 0 {
+			continue
+		}
+		slices.SortStableFunc(items, func(a, b Item) int { return manifest.CompareApply(a.ID, b.ID) })
+		p.Stages = append(p.Stages, Stage{Stage: stage, Items: items})
+	}
+	return p, nil
+}
+
+// decide chooses the action for one object.
+func decide(item Item, tracker Tracker, opts Options) Action {
+	if LeftAlone(item.Object) {
+		return Skip
+	}
+	last, intact := tracker.Intact(item.ID)
+	same := last.Content == item.Content && last.Owner == opts.Owner
+	switch {
+	case same && intact:
+		return Keep
+	case same, opts.Proven:
+		return Restore
+	default:
+		return Write
+	}
+}
+
+// Idle reports whether the plan has nothing to do.
+func (p Plan) Idle() bool {
+	for _, s := range p.Stages {
+		for _, item := range s.Items {
+			if item.Action == Write || item.Action == Restore {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Labels and annotations by which a manifest or a live object asks for an
+// exception; either will do.
+const (
+	keyReconcile = "kustomize.toolkit.fluxcd.io/reconcile"
+	keySSA       = "kustomize.toolkit.fluxcd.io/ssa"
+	keyPrune     = "kustomize.toolkit.fluxcd.io/prune"
+	keyForce     = "kustomize.toolkit.fluxcd.io/force"
+)
+
+// LeftAlone reports whether obj asks to be neither applied nor pruned.
+func LeftAlone(obj metav1.Object) bool {
+	return asks(obj, keyReconcile, "disabled") || asks(obj, keySSA, "Ignore")
+}
+
+// keptForever reports whether obj asks not to be pruned.
+func keptForever(obj metav1.Object) bool { return asks(obj, keyPrune, "disabled") || LeftAlone(obj) }
+
+// asks reports whether obj has the label or annotation with the value, in any case.
+func asks(obj metav1.Object, key, value string) bool {
+	return strings.EqualFold(obj.GetLabels()[key], value) || strings.EqualFold(obj.GetAnnotations()[key], value)
+}
+
+// contentOf digests an object. JSON sorts the keys of maps.
+func contentOf(obj *unstructured.Unstructured) string {
+	data, err := json.Marshal(obj.Object)
+	if err != nil {
+		return "" // equals no digest, so the object is applied, and refused there
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}

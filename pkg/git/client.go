@@ -1,0 +1,210 @@
+package git
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+)
+
+// Limits bound what is read from a remote. The zero value is generous.
+type Limits struct {
+	Refs int64 // bytes of the advertisement of refs; 0 means 64 MiB
+	Pack int64 // bytes of one pack; 0 means 4 GiB
+}
+
+func (l Limits) refs() int64 {
+	if l.Refs > 0 {
+		return l.Refs
+	}
+	return 64 << 20
+}
+
+func (l Limits) pack() int64 {
+	if l.Pack > 0 {
+		return l.Pack
+	}
+	return 4 << 30
+}
+
+// Client talks to remotes. One for a process lets connections be reused.
+type Client struct {
+	limits Limits
+
+	mu         sync.Mutex
+	transports map[string]*http.Transport // by the CA they trust
+}
+
+// NewClient returns a Client.
+func NewClient(limits Limits) *Client {
+	return &Client{limits: limits, transports: make(map[string]*http.Transport)}
+}
+
+// Conn is an exchange with a remote: the refs, and at most one pack.
+type Conn struct {
+	// Refs is what the remote advertised at the start.
+	Refs Refs
+
+	limits  Limits
+	request func(ctx context.Context, body []byte) (io.ReadCloser, error)
+	close   func() error
+}
+
+// Close ends the exchange.
+func (c *Conn) Close() error { return c.close() }
+
+// Dial asks a remote for its refs: one request, the answer of which says whether
+// there is anything to fetch.
+func (c *Client) Dial(ctx context.Context, r *Remote) (*Conn, error) {
+	var conn *Conn
+	var err error
+	if r.url.Scheme == schemeSSH {
+		conn, err = c.dialSSH(ctx, r)
+	} else {
+		conn, err = c.dialHTTP(ctx, r)
+	}
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, ErrUntrusted) {
+			return nil, fmt.Errorf("no answer from %s in time: %w", r, cause)
+		}
+		return nil, err
+	}
+	conn.limits = c.limits
+	return conn, nil
+}
+
+// capabilities are what of the server's abilities we use.
+type capabilities struct {
+	sideband  capability.Capability // "" if there is none
+	ofsDelta  bool
+	shallow   bool
+	reachable bool // may ask for a commit that is not the tip of a ref
+}
+
+// readRefs decodes an advertisement of refs.
+func readRefs(r io.Reader, limit int64) (Refs, error) {
+	limited := &limitReader{r: r, left: limit, what: "advertisement of refs", limit: limit}
+	adv := packp.NewAdvRefs()
+	err := adv.Decode(limited)
+	switch {
+	case errors.Is(err, packp.ErrEmptyAdvRefs):
+		return Refs{}, ErrEmpty
+	case errors.Is(err, ErrTooLarge):
+		return Refs{}, err
+	case err != nil:
+		return Refs{}, fmt.Errorf("%w: reading refs: %w", ErrProtocol, err)
+	}
+	refs := Refs{hashes: make(map[plumbing.ReferenceName]plumbing.Hash, len(adv.References)), peeled: make(map[plumbing.ReferenceName]plumbing.Hash, len(adv.Peeled))}
+	for name, hash := range adv.References {
+		refs.hashes[plumbing.ReferenceName(name)] = hash
+	}
+	for name, hash := range adv.Peeled {
+		refs.peeled[plumbing.ReferenceName(name)] = hash
+	}
+	if len(refs.hashes) == 0 {
+		return Refs{}, ErrEmpty
+	}
+	refs.server = readCapabilities(adv.Capabilities)
+	return refs, nil
+}
+
+func readCapabilities(list *capability.List) capabilities {
+	c := capabilities{
+		ofsDelta:  list.Supports(capability.OFSDelta),
+		shallow:   list.Supports(capability.Shallow),
+		reachable: list.Supports(capability.AllowReachableSHA1InWant) || list.Supports("allow-any-sha1-in-want"),
+	}
+	for _, band := range []capability.Capability{capability.Sideband64k, capability.Sideband} {
+		if list.Supports(band) {
+			c.sideband = band
+			break
+		}
+	}
+	return c
+}
+
+// transport returns the HTTP transport for what r trusts.
+func (c *Client) transport(ca []byte) (*http.Transport, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := digest(string(ca))
+	if t, ok := c.transports[key]; ok {
+		return t, nil
+	}
+	t := &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConns:          100,
+		MaxIdleConnsPerHost:   4,
+		IdleConnTimeout:       90 * time.Second,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ExpectContinueTimeout: time.Second,
+	}
+	if len(ca) > 0 {
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			pool = x509.NewCertPool()
+		}
+		pool.AppendCertsFromPEM(ca)
+		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	}
+	c.transports[key] = t
+	return t, nil
+}
+
+// limitReader fails, rather than ends, when more than its limit is read.
+type limitReader struct {
+	r     io.Reader
+	left  int64
+	limit int64
+	what  string
+}
+
+func (l *limitReader) Read(p []byte) (int, error) {
+	if l.left <= 0 {
+		return 0, fmt.Errorf("%s of the remote: %w: more than %d bytes", l.what, ErrTooLarge, l.limit)
+	}
+	if int64(len(p)) > l.left {
+		p = p[:l.left]
+	}
+	n, err := l.r.Read(p)
+	l.left -= int64(n)
+	return n, err
+}
+
+// encode writes a whole fetch request: everything is known beforehand, so there
+// is one round trip.
+func encode(req *packp.UploadPackRequest) ([]byte, error) {
+	var buf bytes.Buffer
+	if err := req.UploadRequest.Encode(&buf); err != nil {
+		return nil, fmt.Errorf("encoding request: %w", err)
+	}
+	if err := req.UploadHaves.Encode(&buf, false); err != nil {
+		return nil, fmt.Errorf("encoding request: %w", err)
+	}
+	buf.WriteString("0009done\n")
+	return buf.Bytes(), nil
+}
+
+// readCloser reads from one and closes another.
+type readCloser struct {
+	io.Reader
+	io.Closer
+}
+
+func buffered(rc io.ReadCloser) io.ReadCloser {
+	return readCloser{Reader: bufio.NewReaderSize(rc, 64<<10), Closer: rc}
+}

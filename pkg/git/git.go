@@ -1,0 +1,111 @@
+// Package git reads Git remotes incrementally. It asks a remote for its refs,
+// decides which commit a reference means, fetches that commit's snapshot into a
+// bare object store on disk, sending what the store has already so that only
+// what is new comes back, and walks the commit's tree.
+//
+// It needs no git command and no work tree. It speaks the smart protocol,
+// version 0, over http, https and ssh, by the packet format of go-git; history is
+// never fetched where the server allows a shallow fetch.
+//
+// The caller brings deadlines by context, serialises nothing, and removes stores
+// that nobody uses.
+package git
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"weir.dev/pkg/creds"
+)
+
+// Errors that a caller may want to tell apart.
+var (
+	// ErrInvalidURL: no remote can be meant by the URL.
+	ErrInvalidURL = errors.New("invalid URL")
+	// ErrUnauthorized: the remote refuses the credentials, or wants some.
+	ErrUnauthorized = errors.New("authentication failed")
+	// ErrUntrusted: the remote's host key or certificate is not trusted.
+	ErrUntrusted = errors.New("remote is not trusted")
+	// ErrNotFound: the remote says that there is no such repository.
+	ErrNotFound = errors.New("repository not found")
+	// ErrEmpty: the repository has no commit.
+	ErrEmpty = errors.New("git repository is empty")
+	// ErrNoRef: the repository has no such branch, tag, ref or commit.
+	ErrNoRef = errors.New("reference not found")
+	// ErrProtocol: the remote answers with something that is not Git's protocol.
+	ErrProtocol = errors.New("unexpected answer of the remote")
+	// ErrTooLarge: the remote sends more than the limit.
+	ErrTooLarge = errors.New("too large")
+)
+
+// Remote is one repository somewhere, and how to get in.
+type Remote struct {
+	url   *url.URL
+	creds creds.Git
+}
+
+// NewRemote returns the remote that rawURL names. The errors name no userinfo.
+func NewRemote(rawURL string, c creds.Git) (*Remote, error) {
+	u, err := ParseURL(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	if u.Scheme != schemeSSH && c.Anonymous() && u.User != nil {
+		c.Username = u.User.Username()
+		c.Password, _ = u.User.Password()
+	}
+	if u.Scheme == schemeSSH && c.SSH == nil {
+		return nil, fmt.Errorf("%w: an ssh URL needs a secret with the keys identity and known_hosts", ErrUnauthorized)
+	}
+	return &Remote{url: u, creds: c}, nil
+}
+
+const (
+	schemeHTTP  = "http"
+	schemeHTTPS = "https"
+	schemeSSH   = "ssh"
+)
+
+// ParseURL checks that rawURL can name a Git remote: scheme http, https or ssh,
+// a host and a path.
+func ParseURL(rawURL string) (*url.URL, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		// The text of url.Error repeats the URL, which may hold a password.
+		var reason *url.Error
+		if errors.As(err, &reason) {
+			err = reason.Err
+		}
+		return nil, fmt.Errorf("%w: %w", ErrInvalidURL, err)
+	}
+	switch u.Scheme {
+	case schemeHTTP, schemeHTTPS, schemeSSH:
+	default:
+		return nil, fmt.Errorf("%w: scheme %q is none of http, https and ssh", ErrInvalidURL, u.Scheme)
+	}
+	if u.Hostname() == "" {
+		return nil, fmt.Errorf("%w: it has no host", ErrInvalidURL)
+	}
+	if strings.Trim(u.Path, "/") == "" {
+		return nil, fmt.Errorf("%w: it has no path, so it names no repository", ErrInvalidURL)
+	}
+	if u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("%w: it has a query or a fragment, which a repository has not", ErrInvalidURL)
+	}
+	return u, nil
+}
+
+// String returns the URL without userinfo.
+func (r *Remote) String() string { return r.url.Scheme + "://" + r.url.Host + r.url.Path }
+
+// Key identifies what the remote serves to these credentials, for naming a store
+// that others with the same may share. It tells nothing of the credentials.
+func (r *Remote) Key() string {
+	user := ""
+	if r.url.User != nil && r.url.Scheme == schemeSSH {
+		user = r.url.User.Username() + "@"
+	}
+	return digest(r.url.Scheme + "://" + user + r.url.Host + strings.TrimSuffix(r.url.Path, "/") + "\n" + r.creds.Fingerprint())
+}

@@ -1,0 +1,149 @@
+package git
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+const (
+	refsPath    = "/info/refs"
+	uploadPack  = "git-upload-pack"
+	userAgent   = "git/weir" // some servers answer only to an agent that begins with git/
+	maxRedirect = 5
+)
+
+// dialHTTP asks for the refs over http or https. A redirect of this first request
+// is followed, and moves the rest of the exchange with it, as git does.
+func (c *Client) dialHTTP(ctx context.Context, r *Remote) (*Conn, error) {
+	transport, err := c.transport(r.creds.CA)
+	if err != nil {
+		return nil, err
+	}
+	h := &httpExchange{remote: r, base: *r.url, client: &http.Client{Transport: transport, CheckRedirect: r.checkRedirect}}
+	h.base.User = nil
+	h.base.Path = strings.TrimSuffix(h.base.Path, "/")
+
+	ask := h.base
+	ask.Path += refsPath
+	ask.RawQuery = "service=" + uploadPack
+	res, err := h.do(ctx, http.MethodGet, &ask, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	if want := "application/x-" + uploadPack + "-advertisement"; res.Header.Get("Content-Type") != want {
+		return nil, fmt.Errorf("%w: %s is served as %q, so this is no smart-HTTP Git repository", ErrProtocol, h.remote, res.Header.Get("Content-Type"))
+	}
+	refs, err := readRefs(res.Body, c.limits.refs())
+	if err != nil {
+		return nil, err
+	}
+	h.base = *res.Request.URL
+	h.base.RawQuery = ""
+	h.base.Path = strings.TrimSuffix(h.base.Path, refsPath)
+	// Later requests must go where the refs came from.
+	h.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Conn{Refs: refs, request: h.fetch, close: func() error { return nil }}, nil
+}
+
+// httpExchange is a Conn over HTTP.
+type httpExchange struct {
+	remote *Remote
+	base   url.URL
+	client *http.Client
+}
+
+// fetch sends a request for a pack.
+func (h *httpExchange) fetch(ctx context.Context, body []byte) (io.ReadCloser, error) {
+	u := h.base
+	u.Path += "/" + uploadPack
+	res, err := h.do(ctx, http.MethodPost, &u, body)
+	if err != nil {
+		return nil, err
+	}
+	return res.Body, nil
+}
+
+// do sends one request with the credentials and turns refusals into errors.
+func (h *httpExchange) do(ctx context.Context, method string, u *url.URL, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", ErrInvalidURL, h.remote)
+	}
+	req.Header.Set("User-Agent", userAgent)
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/x-"+uploadPack+"-request")
+		req.Header.Set("Accept", "application/x-"+uploadPack+"-result")
+	}
+	switch c := h.remote.creds; {
+	case c.BearerToken != "":
+		req.Header.Set("Authorization", "Bearer "+c.BearerToken)
+	case c.Username != "" || c.Password != "":
+		req.SetBasicAuth(c.Username, c.Password)
+	}
+	res, err := h.client.Do(req)
+	if err != nil {
+		return nil, h.explain(err)
+	}
+	if res.StatusCode == http.StatusOK {
+		return res, nil
+	}
+	res.Body.Close()
+	return nil, h.refusal(res.StatusCode)
+}
+
+// refusal turns a status into an error.
+func (h *httpExchange) refusal(status int) error {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		if h.remote.creds.Anonymous() {
+			return fmt.Errorf("%s: %w: it wants credentials, and none are given", h.remote, ErrUnauthorized)
+		}
+		return fmt.Errorf("%s: %w: it refuses the credentials", h.remote, ErrUnauthorized)
+	case http.StatusNotFound, http.StatusGone:
+		return fmt.Errorf("%s: %w", h.remote, ErrNotFound)
+	default:
+		return fmt.Errorf("%s: %w: HTTP status %d %s", h.remote, ErrProtocol, status, http.StatusText(status))
+	}
+}
+
+// explain strips the URL from an error of net/http, and marks distrust.
+func (h *httpExchange) explain(err error) error {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	var invalid *tls.CertificateVerificationError
+	var unknown x509.UnknownAuthorityError
+	if errors.As(err, &invalid) || errors.As(err, &unknown) {
+		return fmt.Errorf("%s: %w: %w", h.remote, ErrUntrusted, err)
+	}
+	return fmt.Errorf("asking %s: %w", h.remote, err)
+}
+
+// checkRedirect lets a redirect pass unless it would carry credentials to another
+// host, or leave encryption.
+func (r *Remote) checkRedirect(req *http.Request, via []*http.Request) error {
+	if len(via) > maxRedirect {
+		return fmt.Errorf("%w: more than %d redirects", ErrProtocol, maxRedirect)
+	}
+	if !strings.HasSuffix(req.URL.Path, refsPath) {
+		return fmt.Errorf("%w: redirected to %s, which is no Git repository", ErrProtocol, req.URL.Host)
+	}
+	first := via[0].URL
+	if req.URL.Host != first.Host && !r.creds.Anonymous() {
+		return fmt.Errorf("%w: redirected to host %q, which must not see the credentials for %q: change spec.url", ErrUntrusted, req.URL.Host, first.Host)
+	}
+	if first.Scheme == schemeHTTPS && req.URL.Scheme != schemeHTTPS {
+		return fmt.Errorf("%w: redirected from https to %s", ErrUntrusted, req.URL.Scheme)
+	}
+	return nil
+}

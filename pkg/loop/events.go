@@ -1,0 +1,53 @@
+package loop
+
+import (
+	"maps"
+
+	"github.com/fluxcd/pkg/runtime/events"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Event is something that happened to an object.
+type Event struct {
+	// Warning says that a user should look.
+	Warning bool
+	// Reason is CamelCase.
+	Reason string
+	// Message is for the user, in the past tense, with the value.
+	Message string
+	// Metadata is kept as annotations of the event, under the API group of the
+	// object: "revision", "digest", "commit_status" …
+	Metadata map[string]string
+}
+
+// Recorder publishes events.
+type Recorder interface {
+	Record(obj runtime.Object, e Event)
+}
+
+// publisher hands events to the recorder of the API, which writes a Kubernetes
+// event and posts it to the notification address if there is one.
+type publisher struct {
+	recorder events.Recorder
+	group    string
+}
+
+// NewRecorder returns a Recorder that publishes through r the events of objects
+// of the API group.
+func NewRecorder(r events.Recorder, group string) Recorder {
+	return publisher{recorder: r, group: group}
+}
+
+// Record implements Recorder.
+func (p publisher) Record(obj runtime.Object, e Event) {
+	kind := corev1.EventTypeNormal
+	if e.Warning {
+		kind = corev1.EventTypeWarning
+	}
+	metadata := make(map[string]string, len(e.Metadata))
+	for k, v := range maps.All(e.Metadata) {
+		metadata[p.group+"/"+k] = v
+	}
+	p.recorder.AnnotatedEventf(obj, nil, metadata, kind, e.Reason, e.Reason, "%s", e.Message)
+}

@@ -1,0 +1,246 @@
+// Package loop drives the reconciliation of one kind of API object, so that a
+// kind's own code is a list of steps and nothing else.
+//
+// It promises to a kind that Reconcile is called with a private copy of the
+// newest known object, holding the finalizer and neither suspended nor being
+// deleted; that the status it leaves in that copy is written with one patch,
+// and only if it differs; that the conditions Ready, Reconciling and Stalled,
+// observedGeneration and lastHandledReconcileAt follow from the error that
+// Reconcile returned; that events come from the difference of the status before
+// and after; and that the next run is timed. A run that changes nothing makes no
+// request to the API server.
+//
+// It leaves to the kind its own conditions and status fields, set through
+// Report and the steps, and the words of its events.
+package loop
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/fluxcd/pkg/runtime/conditions"
+	"github.com/fluxcd/pkg/runtime/metrics"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+// Finalizer is the finalizer of every kind of the API.
+const Finalizer = "finalizers.fluxcd.io"
+
+// Object is an API object that a Loop can drive. The types of weir.dev/api are.
+type Object interface {
+	conditions.Setter
+
+	// IsSuspended reports whether the user has stopped reconciliation.
+	IsSuspended() bool
+	// GetInterval returns the time between two runs that succeed.
+	GetInterval() time.Duration
+	// SetObservedGeneration records the generation that was carried out.
+	SetObservedGeneration(generation int64)
+	// SetLastHandledReconcileAt records the value of the annotation
+	// reconcile.fluxcd.io/requestedAt that was acted upon.
+	SetLastHandledReconcileAt(token string)
+}
+
+// Reconciler is what a kind brings.
+type Reconciler[T Object] interface {
+	// Reconcile makes the world match the spec of obj and records what it saw in
+	// the status of obj. It returns nil, or an error made by Stall, Fail, Wait or
+	// Progress; any other error counts as Fail with the reason "Failed".
+	Reconcile(ctx context.Context, obj T) error
+
+	// Finalize undoes what Reconcile did, before obj is gone for good. It is
+	// repeated until it returns nil.
+	Finalize(ctx context.Context, obj T) error
+
+	// Report sets the conditions that only this kind has, after a run that ended
+	// with out, and returns the reason and the message of Ready for a success.
+	Report(obj T, out Outcome) (reason, message string)
+
+	// Events tells what a run did, as the difference of two states of an object.
+	Events(before, after T, out Outcome) []Event
+}
+
+// Suspender is a Reconciler that keeps its status current while suspended.
+// Without it, a suspended object is left as it is.
+type Suspender[T Object] interface {
+	Suspend(obj T)
+}
+
+// Options tune a Loop. The zero value never jitters and retries by backoff.
+type Options[T Object] struct {
+	// FieldOwner is the field manager of status and finalizer writes; required.
+	FieldOwner string
+	// Jitter spreads the interval by up to this fraction in both directions.
+	Jitter float64
+	// RetryInterval returns the fixed time after which a failed run is repeated.
+	// nil means the exponential backoff of the work queue.
+	RetryInterval func(obj T) time.Duration
+	// Metrics receives the duration of each run; nil drops it.
+	Metrics *metrics.Recorder
+}
+
+// Loop reconciles the objects of one kind. It is a reconcile.Reconciler.
+type Loop[T Object] struct {
+	client   client.Client
+	recorder Recorder
+	kind     Reconciler[T]
+	opts     Options[T]
+	status   *writer[T]
+}
+
+// New returns a Loop for kind. c reads from a cache and writes to the API
+// server; live reads past the cache and is used only after a conflict.
+func New[T Object](c client.Client, live client.Reader, recorder Recorder, kind Reconciler[T], opts Options[T]) *Loop[T] {
+	return &Loop[T]{
+		client:   c,
+		recorder: recorder,
+		kind:     kind,
+		opts:     opts,
+		status:   newWriter[T](c, live, opts.FieldOwner),
+	}
+}
+
+// Reconcile implements reconcile.Reconciler.
+func (l *Loop[T]) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	obj := newObject[T]()
+	if err := l.client.Get(ctx, req.NamespacedName, obj); err != nil {
+		l.status.forget(req.NamespacedName)
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	obj = l.status.newest(obj)
+	defer l.observe(obj, time.Now())
+
+	switch {
+	case !obj.GetDeletionTimestamp().IsZero():
+		return l.finalize(ctx, obj)
+	case !controllerutil.ContainsFinalizer(obj, Finalizer):
+		if err := l.status.addFinalizer(ctx, obj); err != nil {
+			return reconcile.Result{}, client.IgnoreNotFound(err)
+		}
+	}
+	if obj.IsSuspended() {
+		return reconcile.Result{}, l.suspend(ctx, obj)
+	}
+	return l.run(ctx, obj)
+}
+
+// Save writes the status of obj now, in the middle of a run: what must be
+// recorded before a step acts, or that a run will take long. At the end of a
+// run, the Loop saves by itself.
+func (l *Loop[T]) Save(ctx context.Context, obj T) error {
+	return l.status.save(ctx, obj)
+}
+
+// run reconciles an object that is neither suspended nor going away.
+func (l *Loop[T]) run(ctx context.Context, obj T) (reconcile.Result, error) {
+	before := obj.DeepCopyObject().(T)
+	l.status.begin(obj)
+	out := outcomeOf(l.kind.Reconcile(ctx, obj))
+	if ctx.Err() != nil && out.Err != nil {
+		// The process is stopping: what the interrupted run would say about the
+		// object is about us, not about it.
+		return reconcile.Result{}, fmt.Errorf("run interrupted: %w", context.Cause(ctx))
+	}
+
+	reason, message := l.kind.Report(obj, out)
+	summarise(obj, out, reason, message)
+	if err := l.status.save(ctx, obj); err != nil {
+		return reconcile.Result{}, fmt.Errorf("saving status: %w", err)
+	}
+	for _, e := range l.kind.Events(before, obj, out) {
+		l.recorder.Record(obj, e)
+	}
+	return l.next(ctx, obj, out)
+}
+
+// finalize undoes what was made for obj and lets it go.
+func (l *Loop[T]) finalize(ctx context.Context, obj T) (reconcile.Result, error) {
+	if !controllerutil.ContainsFinalizer(obj, Finalizer) {
+		return reconcile.Result{}, nil
+	}
+	before := obj.DeepCopyObject().(T)
+	l.status.begin(obj)
+	out := outcomeOf(l.kind.Finalize(ctx, obj))
+	for _, e := range l.kind.Events(before, obj, out) {
+		l.recorder.Record(obj, e)
+	}
+	switch out.Verdict {
+	case Succeeded:
+	case Waiting, Progressing:
+		return reconcile.Result{RequeueAfter: out.After}, nil
+	default:
+		return reconcile.Result{}, fmt.Errorf("finalizing: %w", out.Err)
+	}
+	if err := l.status.dropFinalizer(ctx, obj); err != nil {
+		return reconcile.Result{}, err
+	}
+	l.status.forget(client.ObjectKeyFromObject(obj))
+	return reconcile.Result{}, nil
+}
+
+// suspend lets a kind that wants to keep its status current.
+func (l *Loop[T]) suspend(ctx context.Context, obj T) error {
+	log.FromContext(ctx).V(1).Info("suspended")
+	s, ok := l.kind.(Suspender[T])
+	if !ok {
+		return nil
+	}
+	l.status.begin(obj)
+	s.Suspend(obj)
+	if token, ok := RequestedAt(obj); ok {
+		obj.SetLastHandledReconcileAt(token)
+	}
+	return l.status.save(ctx, obj)
+}
+
+// next decides when the object is looked at again.
+func (l *Loop[T]) next(ctx context.Context, obj T, out Outcome) (reconcile.Result, error) {
+	switch out.Verdict {
+	case Succeeded:
+		return reconcile.Result{RequeueAfter: jitter(obj.GetInterval(), l.opts.Jitter, random)}, nil
+	case Waiting, Progressing:
+		log.FromContext(ctx).V(1).Info("waiting", "reason", out.Reason, "for", out.Err.Error())
+		return reconcile.Result{RequeueAfter: out.After}, nil
+	case Stalled:
+		log.FromContext(ctx).Error(out.Err, "stalled until the spec changes", "reason", out.Reason)
+		return reconcile.Result{}, nil
+	}
+	if l.opts.RetryInterval == nil {
+		return reconcile.Result{}, out.Err // logged and timed by the work queue
+	}
+	after := l.opts.RetryInterval(obj)
+	log.FromContext(ctx).Error(out.Err, "reconciliation failed", "reason", out.Reason, "retryIn", after.String())
+	return reconcile.Result{RequeueAfter: after}, nil
+}
+
+// observe records the duration of a run, and forgets an object that is gone.
+func (l *Loop[T]) observe(obj T, start time.Time) {
+	if l.opts.Metrics == nil {
+		return
+	}
+	gvk, err := apiutil.GVKForObject(obj, l.client.Scheme())
+	if err != nil {
+		return // an object that is not in the scheme could not have been read
+	}
+	ref := corev1.ObjectReference{Kind: gvk.Kind, Namespace: obj.GetNamespace(), Name: obj.GetName()}
+	if !obj.GetDeletionTimestamp().IsZero() && !controllerutil.ContainsFinalizer(obj, Finalizer) {
+		l.opts.Metrics.DeleteDuration(ref)
+		return
+	}
+	l.opts.Metrics.RecordDuration(ref, start)
+}
+
+// ignoreGone treats an object that was deleted meanwhile as done.
+func ignoreGone(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}

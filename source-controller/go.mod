@@ -1,0 +1,3 @@
+module weir.dev/source-controller
+
+go 1.26.0
