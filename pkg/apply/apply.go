@@ -7,12 +7,11 @@ import (
 	"net/http"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
-
-	"golang.org/x/sync/errgroup"
 
 	"weir.dev/pkg/manifest"
 )
@@ -83,6 +82,8 @@ type Change struct {
 	// Live is the answer to the apply: the whole object where the plan asked for
 	// that, else its metadata; nil where nothing was asked.
 	Live *unstructured.Unstructured
+
+	target target
 }
 
 // Request is about one call of Apply.
@@ -134,11 +135,11 @@ func (e *Engine) stage(ctx context.Context, p Plan, s Stage, req Request) ([]Cha
 		if item.Action == Skip {
 			changes[i].Effect = Skipped
 		}
-		if item.Action != Write && item.Action != Restore {
+		if !item.Action.writes() {
 			continue
 		}
 		w := &write{Item: item, change: &changes[i]}
-		if err := e.locate(ctx, w); err != nil {
+		if err := e.locate(ctx, w, p.defines(item.ID)); err != nil {
 			errs = append(errs, err)
 			continue
 		}
@@ -155,12 +156,12 @@ func (e *Engine) stage(ctx context.Context, p Plan, s Stage, req Request) ([]Cha
 }
 
 // locate finds where the object of w lives and checks that it says so itself.
-func (e *Engine) locate(ctx context.Context, w *write) error {
-	t, err := e.find(ctx, w.Object)
+func (e *Engine) locate(ctx context.Context, w *write, defined bool) error {
+	t, err := e.find(ctx, w.Object, defined)
 	if err != nil {
 		return failure(w.ID, "not applied", err)
 	}
-	w.target = t
+	w.target, w.change.target = t, t
 	switch ns := w.Object.GetNamespace(); {
 	case t.namespaced && ns == "":
 		return fmt.Errorf("%s namespace not specified: set metadata.namespace, or spec.targetNamespace for all objects", w.ID)
@@ -260,7 +261,7 @@ func (e *Engine) write(ctx context.Context, p Plan, w *write, req Request) error
 	if seen && w.version == "" {
 		w.version = known.ResourceVersion
 	}
-	if w.Action == Restore && seen && w.version == known.ResourceVersion {
+	if w.Action == Restore && seen {
 		w.change.Before = e.look(ctx, w)
 	}
 	a, err := e.attempt(ctx, w, req)

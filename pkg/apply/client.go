@@ -56,6 +56,15 @@ func (c *client) locate(gvk schema.GroupVersionKind) (target, error) {
 	return target{resource: m.Resource, namespaced: m.Scope.Name() == meta.RESTScopeNameNamespace}, nil
 }
 
+// locateAny finds the API resource of a kind in whatever version is preferred.
+func (c *client) locateAny(gk schema.GroupKind) (target, error) {
+	m, err := c.mapper.RESTMapping(gk)
+	if err != nil {
+		return target{}, err
+	}
+	return target{resource: m.Resource, namespaced: m.Scope.Name() == meta.RESTScopeNameNamespace}, nil
+}
+
 // path returns the URL path of an object.
 func (t target) path(namespace, name string) []string {
 	root := []string{"/apis", t.resource.Group, t.resource.Version}

@@ -84,18 +84,24 @@ const (
 	Skip
 	// Write: validate it, then apply it.
 	Write
-	// Restore: apply it without validation; the same content was applied before.
+	// Renew: apply it without validation; an earlier process applied the same set.
+	Renew
+	// Restore: apply it without validation; this process applied the same content,
+	// and somebody has changed the object since.
 	Restore
 )
 
 // String returns the name of the action.
 func (a Action) String() string {
-	names := [...]string{"Keep", "Skip", "Write", "Restore"}
+	names := [...]string{"Keep", "Skip", "Write", "Renew", "Restore"}
 	if a < 0 || int(a) >= len(names) {
 		return fmt.Sprintf("Action(%d)", int(a))
 	}
 	return names[a]
 }
+
+// writes reports whether the action sends anything.
+func (a Action) writes() bool { return a != Keep && a != Skip }
 
 // Options are about a plan as a whole.
 type Options struct {
@@ -142,8 +148,10 @@ func decide(item Item, tracker Tracker, opts Options) Action {
 	switch {
 	case same && intact:
 		return Keep
-	case same, opts.Proven:
+	case same:
 		return Restore
+	case opts.Proven:
+		return Renew
 	default:
 		return Write
 	}
@@ -153,12 +161,22 @@ func decide(item Item, tracker Tracker, opts Options) Action {
 func (p Plan) Idle() bool {
 	for _, s := range p.Stages {
 		for _, item := range s.Items {
-			if item.Action == Write || item.Action == Restore {
+			if item.Action.writes() {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// defines reports whether the plan has the definition of the kind of id.
+func (p Plan) defines(id manifest.ID) bool {
+	for other := range p.Inventory {
+		if other.Kind == "CustomResourceDefinition" && strings.HasSuffix(other.Name, "."+id.Group) {
+			return true
+		}
+	}
+	return false
 }
 
 // Labels and annotations by which a manifest or a live object asks for an

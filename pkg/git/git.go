@@ -34,8 +34,13 @@ var (
 	ErrEmpty = errors.New("git repository is empty")
 	// ErrNoRef: the repository has no such branch, tag, ref or commit.
 	ErrNoRef = errors.New("reference not found")
+	// ErrInvalidReference: no commit can be meant by the reference.
+	ErrInvalidReference = errors.New("invalid reference")
 	// ErrProtocol: the remote answers with something that is not Git's protocol.
 	ErrProtocol = errors.New("unexpected answer of the remote")
+	// ErrDamaged: objects of the store on disk are missing or unreadable. A store
+	// that was discarded is fetched anew.
+	ErrDamaged = errors.New("object store is damaged")
 	// ErrTooLarge: the remote sends more than the limit.
 	ErrTooLarge = errors.New("too large")
 )

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
@@ -51,7 +52,8 @@ var commitHash = regexp.MustCompile(`^[0-9a-f]{40}$`)
 
 // Resolve decides what ref means among the refs of a remote. Usually there is one
 // target; several have equal precedence as semantic versions, and the newest
-// commit of them is meant. The error is ErrNoRef if nothing fits.
+// commit of them is meant. The error is ErrNoRef if nothing
+// fits, and ErrInvalidReference if nothing ever can.
 func (ref Reference) Resolve(refs Refs) ([]Target, error) {
 	switch {
 	case ref.Commit != "":
@@ -91,7 +93,7 @@ func (ref Reference) branch() string {
 // commit resolves a commit hash, which need not be the tip of anything.
 func (ref Reference) commit(refs Refs) ([]Target, error) {
 	if !commitHash.MatchString(ref.Commit) {
-		return nil, fmt.Errorf("commit %q is not 40 hexadecimal digits: %w", ref.Commit, ErrNoRef)
+		return nil, fmt.Errorf("commit %q is not 40 hexadecimal digits: %w", ref.Commit, ErrInvalidReference)
 	}
 	hash := plumbing.NewHash(ref.Commit)
 	t := Target{Want: hash, Commit: hash, Label: ref.Branch, Unadvertised: true}
@@ -136,7 +138,7 @@ var threeParts = regexp.MustCompile(`^v?[0-9]+\.[0-9]+\.[0-9]+`)
 func (r Refs) newest(constraint string) ([]Target, error) {
 	allowed, err := semver.NewConstraint(constraint)
 	if err != nil {
-		return nil, fmt.Errorf("semver range %q: %w", constraint, err)
+		return nil, fmt.Errorf("semver range %q: %w: %w", constraint, ErrInvalidReference, err)
 	}
 	var best *semver.Version
 	var targets []Target
@@ -159,6 +161,7 @@ func (r Refs) newest(constraint string) ([]Target, error) {
 	if best == nil {
 		return nil, fmt.Errorf("no match found for semver: %s: %w", constraint, ErrNoRef)
 	}
+	slices.SortFunc(targets, func(a, b Target) int { return strings.Compare(a.Label, b.Label) })
 	return targets, nil
 }
 

@@ -107,13 +107,20 @@ func (s *Store) Fetch(ctx context.Context, conn *Conn, t Target) (*Snapshot, err
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	snapshot, err := s.fetch(ctx, conn, t)
-	if err == nil || ctx.Err() != nil || !damaged(err) {
+	if err == nil || ctx.Err() != nil || !errors.Is(err, ErrDamaged) {
 		return snapshot, err
 	}
 	if err := os.RemoveAll(s.dir); err != nil {
 		return nil, fmt.Errorf("removing damaged store: %w", err)
 	}
 	return s.fetch(ctx, conn, t)
+}
+
+// Discard removes all objects, so that the next fetch begins anew.
+func (s *Store) Discard() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return os.RemoveAll(s.dir)
 }
 
 // Has returns the snapshot of a commit that was fetched before.
@@ -130,11 +137,6 @@ func (s *Store) Has(commit plumbing.Hash) (*Snapshot, bool) {
 	snapshot, err := open(st, commit)
 	return snapshot, err == nil
 }
-
-// errDamaged marks a failure that a new store will not have.
-var errDamaged = errors.New("object store is damaged")
-
-func damaged(err error) bool { return errors.Is(err, errDamaged) }
 
 // fetch brings the store up to date with t and opens its snapshot.
 func (s *Store) fetch(ctx context.Context, conn *Conn, t Target) (*Snapshot, error) {
@@ -155,6 +157,9 @@ func (s *Store) fetch(ctx context.Context, conn *Conn, t Target) (*Snapshot, err
 	st = s.storage() // sees the new pack
 	snapshot, err := open(st, t.Commit)
 	if err != nil {
+		if t.Unadvertised {
+			return nil, fmt.Errorf("commit %s is not in the history of %s: %w", t.Commit, orAllBranches(t.Label), ErrNoRef)
+		}
 		return nil, err
 	}
 	// Only now is the commit known to be here, so that a kill before this line
@@ -214,11 +219,11 @@ func (s *Store) storage() *filesystem.Storage {
 func open(st *filesystem.Storage, hash plumbing.Hash) (*Snapshot, error) {
 	commit, err := object.GetCommit(st, hash)
 	if err != nil {
-		return nil, fmt.Errorf("commit %s: %w: %w", hash, errDamaged, err)
+		return nil, fmt.Errorf("commit %s: %w: %w", hash, ErrDamaged, err)
 	}
 	tree, err := commit.Tree()
 	if err != nil {
-		return nil, fmt.Errorf("tree of commit %s: %w: %w", hash, errDamaged, err)
+		return nil, fmt.Errorf("tree of commit %s: %w: %w", hash, ErrDamaged, err)
 	}
 	return &Snapshot{Commit: commit, tree: tree, store: st}, nil
 }
@@ -244,14 +249,16 @@ func request(st *filesystem.Storage, refs Refs, t Target) (*packp.UploadPackRequ
 	}
 	req.Wants = []plumbing.Hash{t.Want}
 	if !refs.server.shallow {
-		return req, nil // history and all: the server offers nothing else
+		// History and all: the server offers nothing else.
+		req.Haves, err = haves(st)
+		return req, err
 	}
 	if err := set(capability.Shallow); err != nil {
 		return nil, fmt.Errorf("preparing request: %w", err)
 	}
 	req.Depth = packp.DepthCommits(1)
 	if req.Shallows, err = st.Shallow(); err != nil {
-		return nil, fmt.Errorf("reading shallow commits: %w: %w", errDamaged, err)
+		return nil, fmt.Errorf("reading shallow commits: %w: %w", ErrDamaged, err)
 	}
 	req.Haves, err = haves(st)
 	return req, err
@@ -271,11 +278,18 @@ func withHistory(req *packp.UploadPackRequest, refs Refs, t Target) (*packp.Uplo
 	return req, nil
 }
 
+func orAllBranches(branch string) string {
+	if branch == "" {
+		return "any branch"
+	}
+	return fmt.Sprintf("branch %q", branch)
+}
+
 // haves returns the newest of the commits that the store has whole.
 func haves(st *filesystem.Storage) ([]plumbing.Hash, error) {
 	refs, err := st.IterReferences()
 	if err != nil {
-		return nil, fmt.Errorf("reading refs: %w: %w", errDamaged, err)
+		return nil, fmt.Errorf("reading refs: %w: %w", ErrDamaged, err)
 	}
 	var commits []*object.Commit
 	err = refs.ForEach(func(ref *plumbing.Reference) error {
@@ -284,7 +298,7 @@ func haves(st *filesystem.Storage) ([]plumbing.Hash, error) {
 		}
 		commit, err := object.GetCommit(st, ref.Hash())
 		if err != nil {
-			return fmt.Errorf("fetched commit %s: %w: %w", ref.Hash(), errDamaged, err)
+			return fmt.Errorf("fetched commit %s: %w: %w", ref.Hash(), ErrDamaged, err)
 		}
 		commits = append(commits, commit)
 		return nil

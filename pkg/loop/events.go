@@ -8,6 +8,14 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
+// Keys of the metadata of events.
+const (
+	MetaRevision     = "revision"      // of the source
+	MetaDigest       = "digest"        // of the artifact
+	MetaCommitStatus = "commit_status" // MetaUpdate asks for a status on the commit
+	MetaUpdate       = "update"
+)
+
 // Event is something that happened to an object.
 type Event struct {
 	// Warning says that a user should look.
@@ -17,7 +25,7 @@ type Event struct {
 	// Message is for the user, in the past tense, with the value.
 	Message string
 	// Metadata is kept as annotations of the event, under the API group of the
-	// object: "revision", "digest", "commit_status" …
+	// object.
 	Metadata map[string]string
 }
 

@@ -1,0 +1,135 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"weir.dev/pkg/inventory"
+	"weir.dev/pkg/manifest"
+)
+
+// Pruned is what Prune did.
+type Pruned struct {
+	// Changes has the objects that are gone or were left alone, in the order in
+	// which they were looked at.
+	Changes []Change
+	// Left are the objects that could not be deleted; the caller keeps them in its
+	// inventory.
+	Left inventory.Set
+}
+
+// Prune deletes objects in the reverse order of application, without waiting for
+// their end. An object that does not exist counts as deleted. One that isOurs
+// denies, or that asks to be kept, is left and forgotten. What could not be
+// deleted is told in the error and in Pruned.Left.
+func (e *Engine) Prune(ctx context.Context, stale inventory.Set, isOurs func(metav1.Object) bool) (Pruned, error) {
+	ids := stale.IDs()
+	slices.Reverse(ids)
+	p := Pruned{Changes: make([]Change, len(ids)), Left: make(inventory.Set)}
+	var failed errorList
+	var mu sync.Mutex
+	for start := 0; start < len(ids); {
+		end := start + 1
+		for end < len(ids) && manifest.Rank(ids[end].GroupKind()) == manifest.Rank(ids[start].GroupKind()) {
+			end++
+		}
+		var g errgroup.Group
+		g.SetLimit(e.parallel)
+		for i := start; i < end; i++ {
+			g.Go(func() error {
+				id := ids[i]
+				effect, err := e.pruneOne(ctx, id, stale[id], isOurs)
+				p.Changes[i] = Change{ID: id, Effect: effect}
+				if err != nil {
+					failed.add(failure(id, "delete failed", err))
+					mu.Lock()
+					p.Left[id] = stale[id]
+					mu.Unlock()
+				}
+				return nil
+			})
+		}
+		_ = g.Wait() // the functions report to failed
+		start = end
+	}
+	p.Changes = slices.DeleteFunc(p.Changes, func(c Change) bool { _, left := p.Left[c.ID]; return left })
+	if !failed.empty() {
+		return p, fmt.Errorf("delete failed, errors: %w", failed.join())
+	}
+	return p, nil
+}
+
+// pruneOne deletes one object, if it is still ours. It looks first, because only
+// the live object tells whose it is, and deletes just what it saw.
+func (e *Engine) pruneOne(ctx context.Context, id manifest.ID, version string, isOurs func(metav1.Object) bool) (Effect, error) {
+	t, err := e.client.locate(schema.GroupVersionKind{Group: id.Group, Version: version, Kind: id.Kind})
+	if meta.IsNoMatchError(err) {
+		// Its kind is gone, and its objects with it; or only that version is.
+		t, err = e.client.locateAny(id.GroupKind())
+		if meta.IsNoMatchError(err) {
+			e.tracker.Forget(id)
+			return Deleted, nil
+		}
+	}
+	if err != nil {
+		return Unchanged, err
+	}
+	for {
+		live, err := e.client.getMetadata(ctx, t, id.Namespace, id.Name)
+		switch {
+		case apierrors.IsNotFound(err):
+			e.tracker.Forget(id)
+			return Deleted, nil
+		case err != nil:
+			return Unchanged, err
+		case !isOurs(live) || keptForever(live):
+			e.tracker.Forget(id)
+			return Skipped, nil
+		}
+		uid, rv := live.GetUID(), live.GetResourceVersion()
+		e.tracker.Forget(id) // or its end would look like drift
+		err = e.client.delete(ctx, t, id.Namespace, id.Name, metav1.Preconditions{UID: &uid, ResourceVersion: &rv})
+		switch {
+		case apierrors.IsConflict(err):
+			continue // changed since we looked: look again
+		case err == nil, apierrors.IsNotFound(err):
+			return Deleted, nil
+		default:
+			return Unchanged, err
+		}
+	}
+}
+
+// WaitGone waits until objects do not exist any more, and returns those that are
+// left when ctx ends.
+func (e *Engine) WaitGone(ctx context.Context, set inventory.Set) (inventory.Set, error) {
+	left := make(inventory.Set)
+	for _, id := range set.IDs() {
+		t, err := e.client.locateAny(id.GroupKind())
+		if meta.IsNoMatchError(err) {
+			continue
+		}
+		if err != nil {
+			return set, err
+		}
+		live, err := e.client.getMetadata(ctx, t, id.Namespace, id.Name)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err == nil {
+			err = e.gone(ctx, t, live)
+		}
+		if err != nil {
+			left[id] = set[id]
+		}
+	}
+	return left, nil
+}

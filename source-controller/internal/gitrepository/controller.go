@@ -1,0 +1,162 @@
+// Package gitrepository reconciles GitRepository objects: it follows a reference
+// of a Git remote and publishes the tree of its commit as an artifact.
+//
+// A run that finds nothing new costs one request to the remote and none to the
+// API server. What is published is never replaced by anything that is not whole:
+// while a remote or the storage fails, the last artifact stays advertised.
+package gitrepository
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	sourcev1 "weir.dev/api/source/v1"
+	"weir.dev/pkg/artifact"
+	"weir.dev/pkg/artifact/store"
+	"weir.dev/pkg/daemon"
+	"weir.dev/pkg/git"
+	"weir.dev/pkg/loop"
+)
+
+// +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=gitrepositories,verbs=get;list;watch;update;patch
+// +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=gitrepositories/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=gitrepositories/finalizers,verbs=update
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get
+// +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
+
+const (
+	// storeIdle is how long the object store of a remote is kept unused.
+	storeIdle = 24 * time.Hour
+	// sweepEvery is how often unused object stores are looked for.
+	sweepEvery = time.Hour
+)
+
+// Reconciler publishes GitRepository objects.
+type Reconciler struct {
+	files   *store.Store
+	stores  *git.Stores
+	remotes *git.Client
+	baseURL string // beginning of the URLs of artifacts
+
+	secrets client.Reader
+	save    func(context.Context, *sourcev1.GitRepository) error
+
+	// subjects holds the first line of the commit that a run has published, by
+	// the UID of its object, until its event is made.
+	subjects sync.Map
+}
+
+// New returns a Reconciler that keeps artifacts in files and objects in stores.
+// Consumers reach the artifacts under baseURL.
+func New(files *store.Store, stores *git.Stores, remotes *git.Client, baseURL string) *Reconciler {
+	return &Reconciler{files: files, stores: stores, remotes: remotes, baseURL: baseURL}
+}
+
+// Register implements daemon.Reconciler.
+func (r *Reconciler) Register(d *daemon.Daemon) error {
+	recorder, err := d.Recorder(sourcev1.GroupVersion.Group)
+	if err != nil {
+		return err
+	}
+	r.secrets = d.Client()
+	l := loop.New(d.Client(), d.Live(), recorder, r, loop.Options[*sourcev1.GitRepository]{
+		FieldOwner: d.Name, Jitter: d.Jitter(), Metrics: d.Durations(),
+	})
+	r.save = l.Save
+	if err := d.Manager().Add(manager.RunnableFunc(r.sweep)); err != nil {
+		return err
+	}
+	return ctrl.NewControllerManagedBy(d.Manager()).
+		For(&sourcev1.GitRepository{}, builder.WithPredicates(loop.Asked())).
+		WithOptions(d.ControllerOptions()).
+		Complete(l)
+}
+
+// Reconcile implements loop.Reconciler.
+func (r *Reconciler) Reconcile(ctx context.Context, repo *sourcev1.GitRepository) error {
+	s := &scope{repo: repo}
+	defer s.close()
+	return loop.Run(ctx, s,
+		r.refuseUnsupported,
+		r.forgetLostArtifact, // the status never advertises a file that is gone
+		r.collectGarbage,
+		r.authenticate,
+		r.resolveRevision, // asks the remote; fetches nothing
+		r.stopIfPublished,
+		r.fetch,
+		r.publish,
+	)
+}
+
+// Finalize implements loop.Reconciler.
+func (r *Reconciler) Finalize(_ context.Context, repo *sourcev1.GitRepository) error {
+	dir, err := artifact.NewDir(sourcev1.GitRepositoryKind, repo.Namespace, repo.Name)
+	if err != nil {
+		return err
+	}
+	if _, err := r.files.RemoveAll(dir); err != nil {
+		return loop.Fail(sourcev1.ReasonGarbageCollectionFailed, fmt.Errorf("garbage collection for deleted resource failed: %w", err))
+	}
+	return nil
+}
+
+// sweep removes object stores of remotes that nobody follows any more.
+func (r *Reconciler) sweep(ctx context.Context) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			n, err := r.stores.Sweep(now.Add(-storeIdle))
+			if err != nil {
+				log.FromContext(ctx).Error(err, "removing unused object stores")
+			}
+			if n > 0 {
+				log.FromContext(ctx).Info("removed unused object stores", "stores", n)
+			}
+		}
+	}
+}
+
+// scope is what one run knows.
+type scope struct {
+	repo *sourcev1.GitRepository
+
+	remote   *git.Remote   // by authenticate
+	conn     *git.Conn     // by resolveRevision, unless the revision is known without
+	targets  []git.Target  // by resolveRevision; usually one
+	target   git.Target    // by resolveRevision, or by fetch where there are several
+	snapshot *git.Snapshot // by fetch
+}
+
+func (s *scope) close() {
+	if s.conn != nil {
+		_ = s.conn.Close() // everything was read, or the run failed for another reason
+	}
+}
+
+// failed wraps an error of git with the reason that a condition gives.
+func failed(err error) error {
+	wrapped := fmt.Errorf("failed to checkout and determine revision: %w", err)
+	switch {
+	case errors.Is(err, git.ErrEmpty):
+		return loop.Fail(sourcev1.ReasonEmptyGitRepository, git.ErrEmpty)
+	case errors.Is(err, git.ErrInvalidReference):
+		return loop.Stall(sourcev1.ReasonGitOperationFailed, wrapped)
+	case errors.Is(err, git.ErrUnauthorized), errors.Is(err, git.ErrUntrusted):
+		return loop.Fail(sourcev1.ReasonAuthenticationFailed, wrapped)
+	default:
+		return loop.Fail(sourcev1.ReasonGitOperationFailed, wrapped)
+	}
+}

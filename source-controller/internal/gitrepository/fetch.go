@@ -1,0 +1,170 @@
+package gitrepository
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	sourcev1 "weir.dev/api/source/v1"
+	"weir.dev/pkg/artifact"
+	"weir.dev/pkg/creds"
+	"weir.dev/pkg/git"
+	"weir.dev/pkg/loop"
+)
+
+// authenticate reads the URL and the Secret.
+func (r *Reconciler) authenticate(ctx context.Context, s *scope) error {
+	spec := s.repo.Spec
+	u, err := git.ParseURL(spec.URL)
+	if err != nil {
+		return loop.Stall(sourcev1.ReasonURLInvalid, err)
+	}
+	var c creds.Git
+	if spec.SecretRef != nil {
+		key := client.ObjectKey{Namespace: s.repo.Namespace, Name: spec.SecretRef.Name}
+		var secret corev1.Secret
+		if err := r.secrets.Get(ctx, key, &secret); err != nil {
+			return loop.Fail(sourcev1.ReasonAuthenticationFailed, fmt.Errorf("failed to get secret '%s': %w", key, err))
+		}
+		if u.Scheme == "ssh" {
+			c, err = creds.GitSSH(secret.Data, key.String())
+		} else {
+			c, err = creds.GitHTTP(secret.Data)
+		}
+		if err != nil {
+			return loop.Fail(sourcev1.ReasonAuthenticationFailed, fmt.Errorf("secret '%s': %w", key, err))
+		}
+	}
+	s.remote, err = git.NewRemote(spec.URL, c)
+	if err != nil {
+		return loop.Fail(sourcev1.ReasonAuthenticationFailed, err)
+	}
+	return nil
+}
+
+// resolveRevision asks the remote which commit is meant. A commit that is named by
+// its hash and published already cannot mean another, so nobody is asked.
+func (r *Reconciler) resolveRevision(ctx context.Context, s *scope) error {
+	ref := reference(s.repo.Spec.Reference)
+	if a := s.repo.Status.Artifact; ref.Commit != "" && a != nil {
+		hash := plumbing.NewHash(ref.Commit)
+		known := git.Target{Commit: hash, Want: hash, Label: ref.Branch}
+		if _, ok := r.stores.For(s.remote).Has(hash); ok && known.Revision() == a.Revision {
+			s.targets, s.target = []git.Target{known}, known
+			return nil
+		}
+	}
+	ctx, cancel := r.timeout(ctx, s)
+	defer cancel()
+	conn, err := r.remotes.Dial(ctx, s.remote)
+	if err != nil {
+		return failed(err)
+	}
+	s.conn = conn
+	if s.targets, err = ref.Resolve(conn.Refs); err != nil {
+		return failed(err)
+	}
+	s.target = s.targets[0]
+	for _, t := range s.targets {
+		if a := s.repo.Status.Artifact; a != nil && a.Revision == t.Revision() {
+			s.target = t
+		}
+	}
+	return nil
+}
+
+// stopIfPublished ends the run if what is meant is what is advertised.
+func (r *Reconciler) stopIfPublished(_ context.Context, s *scope) error {
+	a := s.repo.Status.Artifact
+	if a != nil && len(s.targets) == 1 && artifact.SameRevision(a.Revision, s.target.Revision()) && equal(s.repo.Spec.Ignore, s.repo.Status.ObservedIgnore) {
+		return loop.Done()
+	}
+	return nil
+}
+
+// fetch brings the commit into the object store of the remote. Of several that
+// have the same precedence, the newest is taken.
+func (r *Reconciler) fetch(ctx context.Context, s *scope) error {
+	if s.repo.Status.Artifact == nil {
+		// The first fetch of a repository may take long.
+		markBuilding(s.repo, s.target.Revision())
+		if err := r.save(ctx, s.repo); err != nil {
+			return fmt.Errorf("saving progress: %w", err)
+		}
+	}
+	ctx, cancel := r.timeout(ctx, s)
+	defer cancel()
+	objects := r.stores.For(s.remote)
+	for i, t := range s.targets {
+		snapshot, err := r.snapshot(ctx, s, objects, t, i > 0)
+		if err != nil {
+			return failed(err)
+		}
+		if s.snapshot == nil || snapshot.Commit.Committer.When.After(s.snapshot.Commit.Committer.When) {
+			s.snapshot, s.target = snapshot, t
+		}
+	}
+	if len(s.targets) > 1 {
+		return r.stopIfChosen(s)
+	}
+	return nil
+}
+
+// snapshot fetches one target. A connection gives one pack, so further targets
+// need another.
+func (r *Reconciler) snapshot(ctx context.Context, s *scope, objects *git.Store, t git.Target, again bool) (*git.Snapshot, error) {
+	if snapshot, ok := objects.Has(t.Commit); ok {
+		return snapshot, nil
+	}
+	if s.conn == nil || again {
+		conn, err := r.remotes.Dial(ctx, s.remote)
+		if err != nil {
+			return nil, err
+		}
+		s.close()
+		s.conn = conn
+	}
+	return objects.Fetch(ctx, s.conn, t)
+}
+
+// stopIfChosen is stopIfPublished for what took a look at the commits to decide.
+func (r *Reconciler) stopIfChosen(s *scope) error {
+	s.targets = []git.Target{s.target}
+	return r.stopIfPublished(context.Background(), s)
+}
+
+// timeout bounds one exchange with the remote.
+func (r *Reconciler) timeout(ctx context.Context, s *scope) (context.Context, context.CancelFunc) {
+	d := s.repo.GetTimeout()
+	return context.WithTimeoutCause(ctx, d, errors.New("spec.timeout of "+d.String()+" is over"))
+}
+
+// reference is the reference of the API in the terms of package git.
+func reference(ref *sourcev1.GitRepositoryRef) git.Reference {
+	if ref == nil {
+		return git.Reference{}
+	}
+	return git.Reference{Branch: ref.Branch, Tag: ref.Tag, SemVer: ref.SemVer, Name: ref.Name, Commit: ref.Commit}
+}
+
+// subject returns the beginning of the first line of a commit message.
+func subject(message string) string {
+	const most = 50
+	line, _, _ := strings.Cut(strings.TrimSpace(message), "\n")
+	if runes := []rune(line); len(runes) > most {
+		return string(runes[:most]) + "..."
+	}
+	return line
+}
+
+func equal(a, b *string) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
+}
