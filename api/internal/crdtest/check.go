@@ -77,13 +77,13 @@ func (d *Definition) Check(t *testing.T, base map[string]any, rows map[string]Ro
 			}
 			for _, fragment := range row.Accept {
 				if errs := d.Validate(t.Context(), d.merged(t, base, fragment)); len(errs) > 0 {
-					t.Errorf("%s is refused: %v (%s)", fragment, errs, row.Why)
+					t.Errorf("%s is refused: %v\n%s", fragment, errs, row.Why)
 				}
 			}
 			for _, fragment := range row.Refuse {
 				errs := d.Validate(t.Context(), d.merged(t, base, fragment))
 				if len(errs) == 0 {
-					t.Errorf("%s is accepted (%s)", fragment, row.Why)
+					t.Errorf("%s is accepted\n%s", fragment, row.Why)
 				}
 				for _, err := range errs {
 					if index.ReplaceAllString(err.Field, "[]") != name || !strings.Contains(err.Error(), row.Message) {

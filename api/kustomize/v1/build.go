@@ -7,7 +7,7 @@ import (
 
 // SourceReference names the source of a Kustomization.
 type SourceReference struct {
-	// APIVersion of the source. Defaults to the version that the cluster prefers.
+	// APIVersion of the source. It need not be set: the kind says enough.
 	APIVersion string `json:"apiVersion,omitempty"`
 
 	// Kind of the source.

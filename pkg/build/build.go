@@ -1,0 +1,108 @@
+// Package build turns a source tree into Kubernetes objects.
+//
+// A build reads one directory of the tree and whatever that refers to, never anything outside the
+// tree: no network, no other process, no disk. What it makes depends on the Spec and on the paths
+// that it read, and it says which those were: while they stay the same, so does the result, and no
+// build is needed. See ReadSet.
+//
+// Builds run side by side. They share one copy of the OpenAPI schema that kustomize merges by,
+// which is parsed once a process. A tree that brings its own schema is built alone.
+//
+// Errors name the file, relative to the root of the source, the line where that is known, and what
+// to do. They do not hold the content of Secrets. What to do with the objects, and whether a failure
+// is worth a retry, is the caller's to decide: the same tree gives the same error.
+package build
+
+import (
+	"errors"
+
+	"github.com/fluxcd/pkg/apis/kustomize"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// ErrPath marks that Spec.Path is not a directory of the source. All other errors of Run say that
+// what is there cannot be built.
+var ErrPath = errors.New("kustomization path not found")
+
+// Spec is what decides a build, apart from the tree.
+type Spec struct {
+	// Path is the directory to build, from the root of the source; empty is the root. A path that
+	// climbs out of the source ends at its root.
+	Path string
+
+	// TargetNamespace, NamePrefix and NameSuffix replace those of the kustomization file, unless
+	// they are empty.
+	TargetNamespace, NamePrefix, NameSuffix string
+
+	// Patches are applied after those of the kustomization file.
+	Patches []kustomize.Patch
+
+	// Images are merged by name with those of the kustomization file. An entry replaces what it
+	// sets: the name, and tag and digest together.
+	Images []kustomize.Image
+
+	// Components are added to those of the kustomization file. They are relative to Path.
+	Components []string
+
+	// CommonMetadata is set on all objects once they are built. It reaches neither selectors nor
+	// the templates of pods.
+	CommonMetadata Metadata
+
+	// OwnerLabels are set last.
+	OwnerLabels map[string]string
+}
+
+// Metadata is what to add to the metadata of an object, in the place of values of the same keys.
+type Metadata struct {
+	Labels, Annotations map[string]string
+}
+
+// Result is what a build made.
+type Result struct {
+	// Objects are in the order in which the tree lists them.
+	Objects []*unstructured.Unstructured
+
+	// Digest is that of the objects as YAML, before CommonMetadata and OwnerLabels are set. It is
+	// what status.history records.
+	Digest string
+
+	// Reads are the paths that the result depends on.
+	Reads ReadSet
+}
+
+// Run builds. If it fails, the Reads of the result are still those that the failure depends on.
+func Run(src Source, spec Spec) (Result, error) { return run(src, spec, defaultLimits()) }
+
+func run(src Source, spec Spec, max limits) (Result, error) {
+	t := newTree(src, max)
+	result, err := build(t, spec)
+	if t.err != nil {
+		err = t.err // whatever kustomize made of it
+	}
+	if err != nil {
+		return Result{Reads: t.readSet()}, err
+	}
+	result.Reads = t.readSet()
+	return result, nil
+}
+
+func build(t *tree, spec Spec) (Result, error) {
+	dir, err := t.locate(spec.Path)
+	if err != nil {
+		return Result{}, err
+	}
+	g := newGraph(t)
+	root, err := g.root(dir, spec)
+	if err != nil {
+		return Result{}, err
+	}
+	files, err := g.overlay(root, spec)
+	if err != nil {
+		return Result{}, err
+	}
+	made, err := kustomizeDir(newFileSystem(t, g, files), dir, g.ownSchema)
+	if err != nil {
+		return Result{}, g.explain(root, spec, err)
+	}
+	return output(made, spec, t.max)
+}

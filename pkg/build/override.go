@@ -1,0 +1,65 @@
+package build
+
+import (
+	"slices"
+
+	"github.com/fluxcd/pkg/apis/kustomize"
+	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/resid"
+)
+
+// override puts into a kustomization what a spec says. What the spec does not mention stays.
+func override(k *types.Kustomization, spec Spec) {
+	k.FixKustomization()
+	if spec.TargetNamespace != "" {
+		k.Namespace = spec.TargetNamespace
+	}
+	if spec.NamePrefix != "" {
+		k.NamePrefix = spec.NamePrefix
+	}
+	if spec.NameSuffix != "" {
+		k.NameSuffix = spec.NameSuffix
+	}
+	for _, p := range spec.Patches {
+		k.Patches = append(k.Patches, types.Patch{Patch: p.Patch, Target: selector(p.Target)})
+	}
+	for _, image := range spec.Images {
+		k.Images = mergeImage(k.Images, image)
+	}
+	k.Components = append(k.Components, spec.Components...)
+	if k.CheckEmpty() != nil {
+		k.Namespace = "default" // kustomize refuses an empty kustomization; in no object, this is in none
+	}
+}
+
+// mergeImage replaces what change sets of the entry with its name. A tag and a digest exclude each
+// other, so setting either replaces both.
+func mergeImage(images []types.Image, change kustomize.Image) []types.Image {
+	at := slices.IndexFunc(images, func(i types.Image) bool { return i.Name == change.Name })
+	if at < 0 {
+		at = len(images)
+		images = append(images, types.Image{Name: change.Name})
+	}
+	if change.NewName != "" {
+		images[at].NewName = change.NewName
+	}
+	if change.NewTag != "" || change.Digest != "" {
+		images[at].NewTag, images[at].Digest = change.NewTag, change.Digest
+	}
+	return images
+}
+
+func selector(s *kustomize.Selector) *types.Selector {
+	if s == nil {
+		return nil
+	}
+	return &types.Selector{
+		ResId: resid.ResId{
+			Gvk:       resid.Gvk{Group: s.Group, Version: s.Version, Kind: s.Kind},
+			Name:      s.Name,
+			Namespace: s.Namespace,
+		},
+		AnnotationSelector: s.AnnotationSelector,
+		LabelSelector:      s.LabelSelector,
+	}
+}
