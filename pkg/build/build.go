@@ -104,5 +104,9 @@ func build(t *tree, spec Spec) (Result, error) {
 	if err != nil {
 		return Result{}, g.explain(root, spec, err)
 	}
-	return output(made, spec, t.max)
+	result, err := output(made, spec, t.max)
+	if err != nil {
+		return Result{}, g.explain(root, spec, err)
+	}
+	return result, nil
 }

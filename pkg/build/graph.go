@@ -42,9 +42,6 @@ func (g *graph) root(dir string, spec Spec) (*kustomization, error) {
 	if err != nil {
 		return nil, err
 	}
-	if root.Kind == types.ComponentKind {
-		return nil, fmt.Errorf("%s: a Component is only built as a part of a Kustomization: name it in components", root.file)
-	}
 	if err := g.visit(root, nil); err != nil {
 		return nil, err
 	}
@@ -233,12 +230,21 @@ func (g *graph) enter(dir string, want target, trail []*kustomization) (problem 
 	}
 	isComponent := k.Kind == types.ComponentKind
 	switch {
+	case k.isEmpty():
+		return "is an empty kustomization: list its resources, or remove the entry", nil
 	case isComponent && want != component:
 		return "is a Component: move it to components", nil
 	case !isComponent && want == component:
 		return "is not a Component: move it to resources", nil
 	}
 	return "", nil
+}
+
+// isEmpty says whether kustomize refuses a kustomization because it does nothing.
+func (k *kustomization) isEmpty() bool {
+	fixed := k.Kustomization
+	fixed.FixKustomization()
+	return fixed.CheckEmpty() != nil
 }
 
 // within says whether a directory is another one, or below it.

@@ -43,8 +43,8 @@ func (g *graph) followPlugin(from *kustomization, entry string, trail []*kustomi
 		return "", fmt.Errorf("%s: %w", name, err)
 	}
 	configs, err := objects(content)
-	if err != nil {
-		return "", explainFile(name, content, err)
+	if err != nil { // which explainFile finds as well
+		return "", explainFile(name, content)
 	}
 	return "", checkPlugins(name, configs)
 }

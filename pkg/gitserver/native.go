@@ -91,10 +91,12 @@ func advertisement(repo *store, asked service) (*packp.AdvRefs, error) {
 			return nil, err
 		}
 		refs, err := session.AdvertisedReferences()
-		if err == nil {
-			refs.Head = nil // what is pushed to is a branch
+		if err != nil {
+			return nil, err
 		}
-		return refs, err
+		refs.Head = nil // what is pushed to is a branch
+		// go-git does not complete packs that leave out what is here already.
+		return refs, refs.Capabilities.Set("no-thin")
 	}
 	session, err := transport.NewUploadPackSession(nil, nil)
 	if err != nil {

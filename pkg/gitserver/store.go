@@ -75,12 +75,16 @@ func exactly(want plumbing.Hash) func(plumbing.Hash) bool {
 // otherwise. The zero hash stands for no ref on both sides.
 func (s *store) swap(ctx context.Context, name plumbing.ReferenceName, expected func(plumbing.Hash) bool, next plumbing.Hash) error {
 	path := filepath.Join(s.dir, filepath.FromSlash(name.String()))
-	unlock, err := s.lock(ctx, path, next)
-	if err != nil {
+	if err := s.lock(ctx, path, next); err != nil {
 		return fmt.Errorf("locking ref %q: %w", name, err)
 	}
-	defer s.removeEmpty(filepath.Dir(path))
-	defer unlock()
+	locked := true
+	defer func() {
+		if locked {
+			os.Remove(path + lockSuffix)
+		}
+		s.removeEmpty(filepath.Dir(path))
+	}()
 	old, err := s.resolve(name)
 	if err != nil {
 		return err
@@ -98,20 +102,21 @@ func (s *store) swap(ctx context.Context, name plumbing.ReferenceName, expected 
 	if err := os.Rename(path+lockSuffix, path); err != nil {
 		return fmt.Errorf("writing ref %q: %w", name, err)
 	}
+	locked = false // from here on, a lock file is somebody else's
 	return nil
 }
 
 // lock makes the lock file of a ref, which holds the value to be. It waits for others
 // that hold it, but not forever.
-func (s *store) lock(ctx context.Context, path string, next plumbing.Hash) (unlock func(), err error) {
+func (s *store) lock(ctx context.Context, path string, next plumbing.Hash) error {
 	tmp, err := os.CreateTemp(s.dir, "tmp_ref_")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer os.Remove(tmp.Name())
 	_, err = tmp.WriteString(next.String() + "\n")
 	if err := errors.Join(err, tmp.Chmod(0o644), tmp.Close()); err != nil {
-		return nil, err
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
@@ -121,15 +126,15 @@ func (s *store) lock(ctx context.Context, path string, next plumbing.Hash) (unlo
 		// A link appears with its content, and only if there is nothing of that name.
 		err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.Link(tmp.Name(), path+lockSuffix))
 		if err == nil {
-			return func() { os.Remove(path + lockSuffix) }, nil
+			return nil
 		}
 		// The folder may have been removed between the two steps.
 		if !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%w, waiting for who holds it", context.Cause(ctx))
+			return fmt.Errorf("%w, waiting for who holds it", context.Cause(ctx))
 		case <-poll.C:
 		}
 	}

@@ -1,29 +1,49 @@
-// Package pki makes the keys and certificates of a plane, once.
+// Package pki makes the keys and certificates of a plane.
+//
+// What exists and is good stays as it is, so that kubeconfigs handed out before
+// keep working; only what is missing or no longer fits is made. Keys are ECDSA on
+// P-256, every file is readable by its owner alone.
 package pki
 
 import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
+
+	"weir.dev/deploy/localplane/internal/home"
 )
 
-const lifetime = 10 * 365 * 24 * time.Hour
+const (
+	lifetime = 10 * 365 * 24 * time.Hour
+	// remaining is what a certificate must still have to be kept.
+	remaining = 30 * 24 * time.Hour
+)
+
+// Folder is where keys are kept, and the time that certificates are judged by.
+type Folder struct {
+	Dir string
+	Now time.Time
+}
 
 // Files names the files of a key pair.
 type Files struct{ Cert, Key string }
 
-// In returns the names of a key pair in a folder.
-func In(dir, name string) Files {
-	return Files{Cert: filepath.Join(dir, name+".crt"), Key: filepath.Join(dir, name+".key")}
+// Files returns the names of a key pair.
+func (f Folder) Files(name string) Files {
+	return Files{Cert: filepath.Join(f.Dir, name+".crt"), Key: filepath.Join(f.Dir, name+".key")}
 }
 
 // Identity is who a certificate speaks for.
@@ -31,112 +51,148 @@ type Identity struct {
 	Name   string   // of the files
 	User   string   // common name
 	Groups []string // organizations
-	Hosts  []string // names and addresses of a server; empty for clients
+	Hosts  []string // names and addresses of a server; empty for a client
 }
 
-// Ensure makes the authority, the identities and the key that signs service
-// account tokens in dir. What exists stays, so that kubeconfigs handed out before
-// keep working; the marker that all is there is written last.
-func Ensure(dir string, identities []Identity) error {
-	done := filepath.Join(dir, "complete")
-	if _, err := os.Stat(done); err == nil {
+// Authority signs certificates.
+type Authority struct {
+	folder Folder
+	cert   *x509.Certificate
+	key    *ecdsa.PrivateKey
+}
+
+// Authority returns the one of that name, and makes it if it does not exist. A
+// damaged one is an error: a new one would make every certificate worthless.
+func (f Folder) Authority(name string) (*Authority, error) {
+	files := f.Files(name)
+	cert, key, err := load(files)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, fmt.Errorf("reading certificate authority %q: %w", name, err)
+	case f.Now.Add(remaining).Before(cert.NotAfter):
+		return &Authority{f, cert, key}, nil
+	}
+	key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("making the key of certificate authority %q: %w", name, err)
+	}
+	template := f.template(pkix.Name{CommonName: "localplane-" + name})
+	template.IsCA, template.BasicConstraintsValid = true, true
+	template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature
+	a := &Authority{f, template, key}
+	if a.cert, err = a.sign(template, key, files); err != nil {
+		return nil, fmt.Errorf("making certificate authority %q: %w", name, err)
+	}
+	return a, nil
+}
+
+// Ensure makes the certificate of an identity unless there is a good one.
+func (a *Authority) Ensure(id Identity) error {
+	files := a.folder.Files(id.Name)
+	if cert, _, err := load(files); err == nil && a.vouches(cert, id) {
 		return nil
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	ca, caKey, err := authority(dir, "ca")
-	if err != nil {
-		return fmt.Errorf("making certificate authority: %w", err)
-	}
-	for _, id := range identities {
-		if err := issue(dir, id, ca, caKey); err != nil {
-			return fmt.Errorf("making certificate of %q: %w", id.Name, err)
-		}
-	}
-	if err := signingKey(dir, "sa"); err != nil {
-		return fmt.Errorf("making service account key: %w", err)
-	}
-	return os.WriteFile(done, nil, 0o600)
-}
-
-// authority makes a self-signed certificate that may sign others.
-func authority(dir, name string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, nil, err
+		return fmt.Errorf("making the key of %q: %w", id.Name, err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		Subject:      pkix.Name{CommonName: "localplane"},
-		NotBefore:    time.Now().Add(-time.Hour), NotAfter: time.Now().Add(lifetime),
-		IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		return nil, nil, err
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, nil, err
-	}
-	return cert, key, write(In(dir, name), der, key)
-}
-
-// issue makes a certificate for servers and clients alike.
-func issue(dir string, id Identity, ca *x509.Certificate, caKey *ecdsa.PrivateKey) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
-	if err != nil {
-		return err
-	}
-	template := &x509.Certificate{
-		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: id.User, Organization: id.Groups},
-		NotBefore:    time.Now().Add(-time.Hour), NotAfter: time.Now().Add(lifetime),
-		KeyUsage:    x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	template := a.folder.template(pkix.Name{CommonName: id.User, Organization: id.Groups})
+	template.KeyUsage = x509.KeyUsageDigitalSignature
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	if len(id.Hosts) > 0 {
+		template.ExtKeyUsage = append(template.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
 	}
 	for _, host := range id.Hosts {
-		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}
 		if ip := net.ParseIP(host); ip != nil {
 			template.IPAddresses = append(template.IPAddresses, ip)
 		} else {
 			template.DNSNames = append(template.DNSNames, host)
 		}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, ca, key.Public(), caKey)
-	if err != nil {
-		return err
+	if _, err := a.sign(template, key, files); err != nil {
+		return fmt.Errorf("making the certificate of %q: %w", id.Name, err)
 	}
-	return write(In(dir, id.Name), der, key)
+	return nil
 }
 
-// signingKey makes a key and its public half.
-func signingKey(dir, name string) error {
+// vouches tells whether cert is of this authority, says what id does, and will
+// hold for a while.
+func (a *Authority) vouches(cert *x509.Certificate, id Identity) bool {
+	roots := x509.NewCertPool()
+	roots.AddCert(a.cert)
+	_, err := cert.Verify(x509.VerifyOptions{
+		Roots: roots, CurrentTime: a.folder.Now.Add(remaining), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	served := func(host string) bool { return cert.VerifyHostname(host) == nil }
+	return err == nil && cert.Subject.CommonName == id.User &&
+		slices.Equal(cert.Subject.Organization, id.Groups) &&
+		!slices.ContainsFunc(id.Hosts, func(h string) bool { return !served(h) })
+}
+
+// sign writes a certificate for key and returns it.
+func (a *Authority) sign(template *x509.Certificate, key *ecdsa.PrivateKey, files Files) (*x509.Certificate, error) {
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return nil, err
+	}
+	template.SerialNumber = serial
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
+	if err != nil {
+		return nil, err
+	}
+	// A pair of which only the key was written does not load, and is made again.
+	if err := errors.Join(writeKey(files.Key, key), writePEM(files.Cert, "CERTIFICATE", der)); err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
+}
+
+// SigningFiles returns the names of a key without certificate; Cert is its public
+// half.
+func (f Folder) SigningFiles(name string) Files {
+	return Files{Cert: filepath.Join(f.Dir, name+".pub"), Key: filepath.Join(f.Dir, name+".key")}
+}
+
+// SigningKey makes a key without certificate unless it exists.
+func (f Folder) SigningKey(name string) error {
+	files := f.SigningFiles(name)
+	if _, err := os.Stat(files.Cert); err == nil { // written last
+		return nil
+	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return err
+		return fmt.Errorf("making signing key %q: %w", name, err)
 	}
 	public, err := x509.MarshalPKIXPublicKey(key.Public())
 	if err != nil {
+		return fmt.Errorf("making signing key %q: %w", name, err)
+	}
+	if err := writeKey(files.Key, key); err != nil {
 		return err
 	}
-	if err := writePEM(filepath.Join(dir, name+".pub"), "PUBLIC KEY", public); err != nil {
-		return err
-	}
-	return writeKey(filepath.Join(dir, name+".key"), key)
+	return writePEM(files.Cert, "PUBLIC KEY", public)
 }
 
-func write(f Files, der []byte, key *ecdsa.PrivateKey) error {
-	if err := writePEM(f.Cert, "CERTIFICATE", der); err != nil {
-		return err
+func (f Folder) template(subject pkix.Name) *x509.Certificate {
+	return &x509.Certificate{
+		Subject:   subject,
+		NotBefore: f.Now.Add(-time.Hour),
+		NotAfter:  f.Now.Add(lifetime),
 	}
-	return writeKey(f.Key, key)
+}
+
+// load reads a key pair. A file that is missing gives fs.ErrNotExist.
+func load(files Files) (*x509.Certificate, *ecdsa.PrivateKey, error) {
+	pair, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+	if err != nil {
+		return nil, nil, err
+	}
+	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, nil, fmt.Errorf("%q holds no ECDSA key", files.Key)
+	}
+	return pair.Leaf, key, nil
 }
 
 func writeKey(path string, key *ecdsa.PrivateKey) error {
@@ -148,5 +204,5 @@ func writeKey(path string, key *ecdsa.PrivateKey) error {
 }
 
 func writePEM(path, kind string, der []byte) error {
-	return os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
+	return home.Write(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }

@@ -1,0 +1,146 @@
+package kustomization
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	kustomizev1 "weir.dev/api/kustomize/v1"
+	"weir.dev/pkg/apply"
+	"weir.dev/pkg/drift"
+	"weir.dev/pkg/inventory"
+	"weir.dev/pkg/loop"
+	"weir.dev/pkg/manifest"
+)
+
+// plan decides what to do about each object.
+func (r *Reconciler) plan(_ context.Context, s *scope) error {
+	before, err := inventory.Decode(s.ks.Status.Inventory)
+	if err != nil {
+		return loop.Fail(kustomizev1.ReasonReconciliationFailed, err)
+	}
+	s.before = before
+	s.plan, err = apply.NewPlan(s.result.Objects, r.drift, apply.Options{Owner: s.owner, Proven: proven(s)})
+	if err != nil {
+		return loop.Fail(kustomizev1.ReasonBuildFailed, err)
+	}
+	return nil
+}
+
+// proven reports whether the very same content was applied completely before.
+func proven(s *scope) bool {
+	last := s.ks.Status.History.Latest()
+	return last != nil && last.Digest == s.result.Digest && last.LastReconciledStatus == kustomizev1.ReasonReconciliationSucceeded &&
+		s.ks.Status.ObservedGeneration == s.ks.Generation && s.before.Contains(s.plan.Inventory)
+}
+
+// recordInventory saves the identities of what is about to be created, together
+// with those there are, so that a crash loses track of nothing.
+func (r *Reconciler) recordInventory(ctx context.Context, s *scope) error {
+	if s.before.Contains(s.plan.Inventory) {
+		return nil
+	}
+	s.ks.Status.Inventory = inventory.Union(s.before, s.plan.Inventory).Encode()
+	loop.MarkProgressing(s.ks, "Detecting drift for revision %s with a timeout of %s", s.revision(), s.ks.GetTimeout())
+	if err := r.save(ctx, s.ks); err != nil {
+		return fmt.Errorf("recording the inventory: %w", err)
+	}
+	return nil
+}
+
+// apply writes what is new or was touched.
+func (r *Reconciler) apply(ctx context.Context, s *scope) error {
+	if s.plan.Idle() {
+		return nil
+	}
+	changes, err := r.engine.Apply(ctx, s.plan, apply.Request{Force: s.ks.Spec.Force})
+	for _, c := range changes {
+		if c.Effect != apply.Unchanged && c.Effect != apply.Skipped {
+			s.memory.changes = append(s.memory.changes, c)
+		}
+		if c.Before != nil && c.Live != nil {
+			r.explain(ctx, s, c)
+		}
+	}
+	if err != nil {
+		remember(s, kustomizev1.ReasonReconciliationFailed)
+		return loop.Fail(kustomizev1.ReasonReconciliationFailed, err)
+	}
+	return nil
+}
+
+// restoration is an object that was put back, and what somebody had done to it.
+type restoration struct {
+	id    manifest.ID
+	taken []drift.Change
+}
+
+// explain finds out who changed an object that was just restored.
+func (r *Reconciler) explain(ctx context.Context, s *scope, c apply.Change) {
+	taken, err := drift.Explain(c.Before, c.Live, r.manager)
+	if err != nil {
+		log.FromContext(ctx).Error(err, "explaining drift", "object", c.ID.String())
+		return
+	}
+	for _, t := range taken {
+		log.FromContext(ctx).Info("restored a field", "object", c.ID.String(), "field", t.Path, "from", t.From, "to", t.To,
+			"manager", t.Manager, "operation", t.Operation, "time", t.Time.UTC().Format(time.RFC3339))
+	}
+	s.memory.restored = append(s.memory.restored, restoration{id: c.ID, taken: taken})
+}
+
+// prune deletes what was applied before and is not wanted any more. It is reached
+// only if every apply succeeded.
+func (r *Reconciler) prune(ctx context.Context, s *scope) error {
+	stale := inventory.Difference(s.before, s.plan.Inventory)
+	now := s.plan.Inventory
+	var err error
+	if len(stale) > 0 && s.ks.Spec.Prune {
+		var p apply.Pruned
+		p, err = r.engine.Prune(ctx, stale, ownedBy(s.ks))
+		for _, c := range p.Changes {
+			if c.Effect == apply.Deleted {
+				s.memory.changes = append(s.memory.changes, c)
+			}
+		}
+		now = inventory.Union(p.Left, now)
+	} else {
+		for id := range stale {
+			r.drift.Forget(id)
+		}
+	}
+	s.ks.Status.Inventory = now.Encode()
+	if err != nil {
+		remember(s, kustomizev1.ReasonPruneFailed)
+		return loop.Fail(kustomizev1.ReasonPruneFailed, err)
+	}
+	return nil
+}
+
+// ownedBy tells by its labels whether an object is of a Kustomization.
+func ownedBy(ks *kustomizev1.Kustomization) func(metav1.Object) bool {
+	return func(obj metav1.Object) bool {
+		l := obj.GetLabels()
+		return l[kustomizev1.LabelName] == ks.Name && l[kustomizev1.LabelNamespace] == ks.Namespace
+	}
+}
+
+// conclude records a complete run.
+func (r *Reconciler) conclude(_ context.Context, s *scope) error {
+	s.memory.took = time.Since(s.start)
+	last := s.ks.Status.History.Latest()
+	if len(s.memory.changes) > 0 || last == nil || last.Digest != s.result.Digest ||
+		last.LastReconciledStatus != kustomizev1.ReasonReconciliationSucceeded || last.Metadata["revision"] != s.revision() {
+		remember(s, kustomizev1.ReasonReconciliationSucceeded)
+	}
+	s.ks.Status.LastAppliedRevision = s.revision()
+	return nil
+}
+
+// remember puts the run into the history.
+func remember(s *scope, status string) {
+	s.ks.Status.History.Upsert(s.result.Digest, time.Now(), time.Since(s.start), status, map[string]string{"revision": s.revision()})
+}

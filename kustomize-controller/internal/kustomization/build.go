@@ -1,0 +1,102 @@
+package kustomization
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	kustomizev1 "weir.dev/api/kustomize/v1"
+	sourcev1 "weir.dev/api/source/v1"
+	"weir.dev/pkg/artifact/fetch"
+	"weir.dev/pkg/build"
+	"weir.dev/pkg/loop"
+)
+
+// findSource reads the source, which must have an artifact.
+func (r *Reconciler) findSource(ctx context.Context, s *scope) error {
+	key := sourceKey(s.ks)
+	var repo sourcev1.GitRepository
+	err := r.client.Get(ctx, key, &repo)
+	switch {
+	case apierrors.IsNotFound(err):
+		return loop.Wait(kustomizev1.ReasonArtifactFailed, s.ks.GetRetryInterval(), "%s '%s' not found", sourcev1.GitRepositoryKind, key)
+	case err != nil:
+		return loop.Fail(kustomizev1.ReasonArtifactFailed, fmt.Errorf("reading source '%s': %w", key, err))
+	case repo.Status.Artifact == nil:
+		return loop.Wait(kustomizev1.ReasonArtifactFailed, r.opts.RequeueDependency, "Source is not ready, artifact not found, retrying in %s", r.opts.RequeueDependency)
+	}
+	s.source = &repo
+	return nil
+}
+
+// build makes the objects, or takes those of an earlier run if nothing that they
+// were made of has changed.
+func (r *Reconciler) build(ctx context.Context, s *scope) error {
+	spec := specOf(s.ks)
+	digest, err := digestOf(spec)
+	if err != nil {
+		return loop.Fail(kustomizev1.ReasonBuildFailed, err)
+	}
+	m, artifact := s.memory, s.source.Status.Artifact
+	if m.spec != digest || m.artifact != artifact.Digest {
+		if s.tree, err = r.artifacts.Get(ctx, artifact.URL, artifact.Digest); err != nil {
+			return r.fetchFailed(err)
+		}
+		if m.spec != digest || !m.result.Reads.Unchanged(s.tree) {
+			m.result, m.err = build.Run(s.tree, spec)
+		}
+		m.spec, m.artifact = digest, artifact.Digest
+	}
+	s.ks.Status.LastAttemptedRevision = artifact.Revision
+	switch {
+	case errors.Is(m.err, build.ErrPath):
+		return loop.Fail(kustomizev1.ReasonArtifactFailed, m.err)
+	case m.err != nil:
+		return loop.Fail(kustomizev1.ReasonBuildFailed, m.err)
+	}
+	s.result = m.result
+	return nil
+}
+
+// fetchFailed tells an artifact that was replaced meanwhile from one that is bad.
+func (r *Reconciler) fetchFailed(err error) error {
+	if errors.Is(err, fetch.ErrNotFound) {
+		return loop.Wait(kustomizev1.ReasonArtifactFailed, r.opts.RequeueDependency, "Source artifact not found, retrying in %s", r.opts.RequeueDependency)
+	}
+	return loop.Fail(kustomizev1.ReasonArtifactFailed, err)
+}
+
+// specOf is what of a Kustomization decides its build.
+func specOf(ks *kustomizev1.Kustomization) build.Spec {
+	spec := build.Spec{
+		Path:            ks.Spec.Path,
+		TargetNamespace: ks.Spec.TargetNamespace,
+		NamePrefix:      ks.Spec.NamePrefix,
+		NameSuffix:      ks.Spec.NameSuffix,
+		Patches:         ks.Spec.Patches,
+		Images:          ks.Spec.Images,
+		Components:      ks.Spec.Components,
+		OwnerLabels: map[string]string{
+			kustomizev1.LabelName:      ks.Name,
+			kustomizev1.LabelNamespace: ks.Namespace,
+		},
+	}
+	if m := ks.Spec.CommonMetadata; m != nil {
+		spec.CommonMetadata = build.Metadata{Labels: m.Labels, Annotations: m.Annotations}
+	}
+	return spec
+}
+
+func digestOf(spec build.Spec) (string, error) {
+	data, err := json.Marshal(spec)
+	if err != nil {
+		return "", fmt.Errorf("encoding the spec: %w", err)
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:]), nil
+}

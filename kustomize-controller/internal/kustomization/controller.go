@@ -1,0 +1,155 @@
+// Package kustomization reconciles Kustomization objects: it builds what a source
+// publishes, applies the objects, prunes those that have left the source, waits
+// until they are healthy, and undoes what others change.
+//
+// A run does only what is new. The tree of an artifact is fetched once for all; a
+// build is repeated only if something that it read has changed; an object is
+// applied only if its content is new or somebody has touched it. A run that finds
+// nothing to do makes no request to the API server.
+package kustomization
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	kustomizev1 "weir.dev/api/kustomize/v1"
+	sourcev1 "weir.dev/api/source/v1"
+	"weir.dev/pkg/apply"
+	"weir.dev/pkg/artifact/fetch"
+	"weir.dev/pkg/daemon"
+	"weir.dev/pkg/drift"
+	"weir.dev/pkg/health"
+	"weir.dev/pkg/loop"
+	"weir.dev/pkg/watch"
+)
+
+// +kubebuilder:rbac:groups=kustomize.toolkit.fluxcd.io,resources=kustomizations,verbs=get;list;watch;update;patch
+// +kubebuilder:rbac:groups=kustomize.toolkit.fluxcd.io,resources=kustomizations/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=kustomize.toolkit.fluxcd.io,resources=kustomizations/finalizers,verbs=update
+// +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=gitrepositories,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
+
+// statusOwner is the field manager of status writes. That of applied objects is
+// the name of the controller.
+const statusOwner = "gotk-kustomize-controller"
+
+// Options say how Kustomizations are handled.
+type Options struct {
+	// RequeueDependency is when something that is not ready is looked at again.
+	RequeueDependency time.Duration
+	// SameNamespaceOnly refuses sources of other namespaces.
+	SameNamespaceOnly bool
+	// Parallel bounds the requests under way for one Kustomization.
+	Parallel int
+}
+
+// Reconciler applies Kustomization objects.
+type Reconciler struct {
+	artifacts *fetch.Cache
+	opts      Options
+	manager   string // field manager of applied objects
+
+	client client.Client
+	save   func(context.Context, *kustomizev1.Kustomization) error
+	engine *apply.Engine
+	drift  *drift.Watcher
+	health *health.Watcher
+	queue  wakeQueue
+	known  memories
+}
+
+// New returns a Reconciler that takes artifacts from a cache.
+func New(artifacts *fetch.Cache, opts Options) *Reconciler {
+	return &Reconciler{artifacts: artifacts, opts: opts, known: memories{byUID: make(map[types.UID]*memory)}}
+}
+
+// Register implements daemon.Reconciler.
+func (r *Reconciler) Register(d *daemon.Daemon) error {
+	recorder, err := d.Recorder(kustomizev1.GroupVersion.Group)
+	if err != nil {
+		return err
+	}
+	r.client, r.manager = d.Client(), d.Name
+	if err := r.connect(d); err != nil {
+		return err
+	}
+	l := loop.New(d.Client(), d.Live(), recorder, r, loop.Options[*kustomizev1.Kustomization]{
+		FieldOwner: statusOwner, Jitter: d.Jitter(), Metrics: d.Durations(),
+		RetryInterval: (*kustomizev1.Kustomization).GetRetryInterval,
+	})
+	r.save = l.Save
+	mgr := d.Manager()
+	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &kustomizev1.Kustomization{}, sourceIndex, indexSource); err != nil {
+		return err
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		For(&kustomizev1.Kustomization{}, builder.WithPredicates(loop.Asked())).
+		Watches(&sourcev1.GitRepository{}, handler.EnqueueRequestsFromMapFunc(r.followers), builder.WithPredicates(newArtifact())).
+		WatchesRawSource(source.Func(r.queue.open)).
+		WithOptions(d.ControllerOptions()).
+		Complete(l)
+}
+
+// connect makes the engine and the watches of what it applies.
+func (r *Reconciler) connect(d *daemon.Daemon) error {
+	mgr := d.Manager()
+	meta, err := metadata.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return err
+	}
+	objects, err := dynamic.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return err
+	}
+	r.drift = drift.New(watch.Metadata(meta), drift.Options{
+		Manager: r.manager, OwnerName: kustomizev1.LabelName, OwnerNamespace: kustomizev1.LabelNamespace, Wake: r.queue.wake,
+	})
+	r.health = health.NewWatcher(watch.Objects(objects), kustomizev1.LabelName, r.queue.wake)
+	r.engine, err = apply.New(mgr.GetConfig(), mgr.GetHTTPClient(), mgr.GetRESTMapper(), r.drift, apply.Config{Manager: r.manager, Parallel: r.opts.Parallel})
+	if err != nil {
+		return err
+	}
+	for _, start := range []func(context.Context) error{r.drift.Start, r.health.Start} {
+		if err := mgr.Add(manager.RunnableFunc(start)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Reconcile implements loop.Reconciler.
+func (r *Reconciler) Reconcile(ctx context.Context, ks *kustomizev1.Kustomization) error {
+	s := &scope{ks: ks, owner: client.ObjectKeyFromObject(ks), memory: r.known.of(ks.UID), start: time.Now()}
+	defer s.close()
+	s.memory.begin()
+	return loop.Run(ctx, s,
+		r.refuseUnsupported,
+		r.findSource,
+		r.build, // fetches the artifact if anything in it can matter
+		r.plan,
+		r.recordInventory, // what is about to be created is known first
+		r.apply,
+		r.prune,
+		r.awaitHealth,
+		r.conclude,
+	)
+}
+
+// wakeQueue lets watches of applied objects ask for runs.
+type wakeQueue struct {
+	mu    sync.Mutex
+	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
+}

@@ -1,0 +1,78 @@
+package kustomization
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	kustomizev1 "weir.dev/api/kustomize/v1"
+	sourcev1 "weir.dev/api/source/v1"
+	"weir.dev/pkg/apply"
+	"weir.dev/pkg/artifact/fetch"
+	"weir.dev/pkg/build"
+	"weir.dev/pkg/inventory"
+)
+
+// scope is what one run knows.
+type scope struct {
+	ks     *kustomizev1.Kustomization
+	owner  types.NamespacedName
+	memory *memory
+	start  time.Time
+
+	source *sourcev1.GitRepository // by findSource; it has an artifact
+	tree   *fetch.Tree             // by build, unless nothing in it can matter
+	result build.Result            // by build
+	plan   apply.Plan              // by plan
+	before inventory.Set           // by plan: what was applied by earlier runs
+}
+
+func (s *scope) revision() string { return s.source.Status.Artifact.Revision }
+
+func (s *scope) close() {
+	if s.tree != nil {
+		s.tree.Release()
+	}
+}
+
+// memory is what is kept of a Kustomization between runs. Only one run of an
+// object is under way at a time, so it needs no lock.
+type memory struct {
+	spec     string // digest of the build.Spec that result was made by
+	artifact string // digest of the artifact that result was made of, or is valid for
+	result   build.Result
+	err      error // why the build failed
+
+	waitFor   string    // what is waited for: revision and generation
+	waitSince time.Time // since when
+
+	// What the last run did, for its events.
+	changes  []apply.Change
+	restored []restoration
+	took     time.Duration
+}
+
+// begin forgets what the last run did.
+func (m *memory) begin() { m.changes, m.restored, m.took = nil, nil, 0 }
+
+// memories holds the memory of each Kustomization.
+type memories struct {
+	mu    sync.Mutex
+	byUID map[types.UID]*memory
+}
+
+func (m *memories) of(uid types.UID) *memory {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.byUID[uid]; !ok {
+		m.byUID[uid] = &memory{}
+	}
+	return m.byUID[uid]
+}
+
+func (m *memories) forget(uid types.UID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.byUID, uid)
+}
