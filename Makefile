@@ -15,17 +15,12 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: build
-build: $(addprefix bin/,$(PROGRAMS)) bin/localplane bin/demo ## build every program into bin/
+build: $(addprefix bin/,$(PROGRAMS)) bin/localplane ## build every program into bin/
 
 .PHONY: $(addprefix bin/,$(PROGRAMS))
 $(addprefix bin/,$(PROGRAMS)): bin/%:
 	@mkdir -p bin
 	go build -trimpath -o $@ ./$*
-
-.PHONY: bin/demo
-bin/demo:
-	@mkdir -p bin
-	go build -trimpath -o $@ ./deploy/demo
 
 .PHONY: bin/localplane
 bin/localplane:
@@ -38,14 +33,6 @@ test: bin/localplane ## run all tests, on a real API server of this machine
 	@for m in $(MODULES); do echo "== $$m"; (cd $$m && go test -count=1 -timeout 20m ./...) || exit 1; done
 	@echo "== deploy/localplane"; cd deploy/localplane && GOWORK=off go test -trimpath -count=1 ./...
 
-.PHONY: demo
-demo: build ## show the main job from an empty cluster; EXIT=1 ends after the last step
-	@./bin/demo $(if $(EXIT),--exit)
-
-.PHONY: bench
-bench: build ## measure, beside the same objects applied directly; results in deploy/bench/results
-	@cd deploy && go run ./bench
-
 .PHONY: generate
 generate: $(TOOLS)/controller-gen ## write deepcopy functions and CRDs
 	cd api && GOWORK=off $(TOOLS)/controller-gen object crd paths=./... output:crd:dir=../deploy/crds
@@ -57,15 +44,15 @@ lint: $(TOOLS)/golangci-lint ## check the code against the house style
 
 .PHONY: verify
 verify: generate ## check that generated files are current, modules tidy and each builds alone
-	@for m in $(MODULES) deploy/localplane .ci/tools; do (cd $$m && GOWORK=off go mod tidy -diff) || { echo "$$m: run go mod tidy"; exit 1; }; done
+	@for m in $(MODULES) deploy/localplane .ci/controller-gen .ci/golangci-lint; do (cd $$m && GOWORK=off go mod tidy -diff) || { echo "$$m: run go mod tidy"; exit 1; }; done
 	@for m in $(MODULES); do (cd $$m && GOWORK=off go build ./...) || exit 1; done
 	@git diff --exit-code -- api deploy/crds || { echo "generated files are not current: run make generate"; exit 1; }
 
-$(TOOLS)/controller-gen: .ci/tools/go.mod
-	GOWORK=off go -C .ci/tools build -o $@ sigs.k8s.io/controller-tools/cmd/controller-gen
+$(TOOLS)/controller-gen: .ci/controller-gen/go.mod
+	GOWORK=off go -C .ci/controller-gen build -o $@ sigs.k8s.io/controller-tools/cmd/controller-gen
 
-$(TOOLS)/golangci-lint: .ci/tools/go.mod
-	GOWORK=off go -C .ci/tools build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+$(TOOLS)/golangci-lint: .ci/golangci-lint/go.mod
+	GOWORK=off go -C .ci/golangci-lint build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 .PHONY: clean
 clean: ## stop the test plane and remove what was built

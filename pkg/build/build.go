@@ -100,7 +100,7 @@ func build(t *tree, spec Spec) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	made, err := kustomizeDir(newFileSystem(t, g, files), dir, g.ownSchema)
+	made, err := g.kustomize(root, files)
 	if err != nil {
 		return Result{}, g.explain(root, spec, err)
 	}

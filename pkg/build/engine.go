@@ -4,26 +4,34 @@ import (
 	"fmt"
 	"sync"
 
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/openapi"
 )
 
-// kustomizeDir runs kustomize on a directory of files. ownSchema says that a kustomization there
-// brings an OpenAPI schema.
-func kustomizeDir(files *fileSystem, dir string, ownSchema bool) (made resmap.ResMap, err error) {
-	defer schema.lock(ownSchema)()
+// A JSON patch that copies a value into itself doubles it each time. The library has a limit for
+// that, which only can be set for all that use it.
+func init() { jsonpatch.AccumulatedCopySizeLimit = 64 << 20 }
+
+// kustomize builds what was checked, from the files that it is to see.
+func (g *graph) kustomize(root *kustomization, files map[string][]byte) (made resmap.ResMap, err error) {
+	defer schema.lock(g.ownSchema)()
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("kustomize cannot build this: %v", r)
 		}
 	}()
+	order := krusty.ReorderOptionNone
+	if root.SortOptions != nil {
+		order = krusty.ReorderOptionUnspecified // else kustomize warns that there are two
+	}
 	return krusty.MakeKustomizer(&krusty.Options{
-		Reorder:          krusty.ReorderOptionNone,
-		LoadRestrictions: types.LoadRestrictionsNone, // files ends at the root of the source
+		Reorder:          order,
+		LoadRestrictions: types.LoadRestrictionsNone, // the file system ends at the root of the source
 		PluginConfig:     types.DisabledPluginConfig(),
-	}).Run(files, absolute(dir))
+	}).Run(newFileSystem(g, files), absolute(root.dir))
 }
 
 // schema guards the OpenAPI schema, of which kustomize has one in a process.

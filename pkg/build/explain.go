@@ -42,7 +42,7 @@ func (e *explainer) manifests() []manifestFile {
 	for _, k := range e.order {
 		for _, ref := range references(&k.Kustomization) {
 			name := path.Join(k.dir, ref.value)
-			if ref.want != manifest || slices.ContainsFunc(files, func(f manifestFile) bool { return f.name == name }) {
+			if ref.want != toResource || slices.ContainsFunc(files, func(f manifestFile) bool { return f.name == name }) {
 				continue
 			}
 			if content, err := e.tree.readFile(name); err == nil {
@@ -74,10 +74,6 @@ func explainFile(name string, content []byte) error {
 		}
 		if problem := problemOf(doc.node); problem != "" {
 			return fmt.Errorf("%s: not a Kubernetes object: %s", place(name, doc.line+doc.node.Line-1), problem)
-		}
-		var values map[string]any
-		if err := doc.node.Decode(&values); err != nil {
-			return yamlError(name, doc, err)
 		}
 	}
 	if _, err := objects(content); err != nil {
@@ -200,7 +196,7 @@ func (e *explainer) patches() []patch {
 		}
 	}
 	for i, p := range e.spec.Patches {
-		all = append(all, patch{at: "spec." + field{"patches", i}.String(), text: p.Patch})
+		all = append(all, patch{at: field{"spec", "patches", i}.String(), text: p.Patch})
 	}
 	return all
 }

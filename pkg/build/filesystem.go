@@ -37,8 +37,8 @@ type fileSystem struct {
 
 var _ filesys.FileSystem = (*fileSystem)(nil)
 
-func newFileSystem(t *tree, g *graph, files map[string][]byte) *fileSystem {
-	f := &fileSystem{tree: t, files: files, dirs: map[string]bool{}}
+func newFileSystem(g *graph, files map[string][]byte) *fileSystem {
+	f := &fileSystem{tree: g.tree, files: files, dirs: map[string]bool{}}
 	for dir := range g.known {
 		f.dirs[dir] = true
 	}
@@ -58,8 +58,8 @@ func (f *fileSystem) ReadFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkAliases(content); err != nil {
-		return nil, f.tree.fail(fmt.Errorf("%s: %w", rel, err))
+	if err := checkYAML(rel, content); err != nil {
+		return nil, f.tree.fail(err)
 	}
 	return content, nil
 }

@@ -114,9 +114,9 @@ func (k *kustomization) check() error {
 	case len(k.HelmChartInflationGenerator) > 0:
 		return k.errorAt(field{"helmChartInflationGenerator"}, "Helm charts are not rendered in a build: release them with a HelmRelease")
 	}
-	for at, text := range inline(&k.Kustomization) {
-		if err := checkAliases([]byte(strings.TrimSpace(text))); err != nil {
-			return fmt.Errorf("%s: %s: %w", k.file, at, err)
+	for _, text := range inline(&k.Kustomization) {
+		if err := checkText(k.file+": "+text.at.String(), text.value); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -145,12 +145,12 @@ func (g *graph) visit(k *kustomization, trail []*kustomization) error {
 // visitSpec checks what a spec refers to.
 func (g *graph) visitSpec(root *kustomization, spec Spec) error {
 	for i, p := range spec.Patches {
-		if err := checkAliases([]byte(strings.TrimSpace(p.Patch))); err != nil {
-			return fmt.Errorf("spec.%s: %w", field{"patches", i}, err)
+		if err := checkText(field{"spec", "patches", i}.String(), p.Patch); err != nil {
+			return err
 		}
 	}
 	for i, name := range spec.Components {
-		ref := reference{at: field{"spec", "components", i}, value: name, want: component}
+		ref := reference{at: field{"spec", "components", i}, value: name, want: toComponent}
 		if problem, err := g.follow(root, ref, []*kustomization{root}); err != nil {
 			return err
 		} else if problem != "" {
@@ -163,10 +163,10 @@ func (g *graph) visitSpec(root *kustomization, spec Spec) error {
 // follow checks what a reference of the last kustomization of a trail leads to. It returns what is
 // wrong with the reference, or an error of what it leads to.
 func (g *graph) follow(from *kustomization, ref reference, trail []*kustomization) (problem string, err error) {
-	if ref.want == plugin {
+	if ref.want == toPlugin {
 		return g.followPlugin(from, ref.value, trail)
 	}
-	if ref.want == patchFile && strings.Contains(ref.value, "\n") {
+	if ref.want == toPatch && strings.Contains(ref.value, "\n") {
 		return "", nil // the patch itself
 	}
 	if problem := misplaced(from.dir, ref.value); problem != "" {
@@ -174,15 +174,15 @@ func (g *graph) follow(from *kustomization, ref reference, trail []*kustomizatio
 	}
 	name := path.Join(from.dir, ref.value)
 	switch kind := g.tree.kind(name); {
-	case kind == missing && ref.want == patchFile:
+	case kind == missing && ref.want == toPatch:
 		return "", nil // if it is no patch either, kustomize says so
 	case kind == missing:
 		return "does not exist", nil
-	case kind == directory && (ref.want == manifest || ref.want == component):
+	case kind == directory && (ref.want == toResource || ref.want == toComponent):
 		return g.enter(name, ref.want, trail)
 	case kind == directory:
 		return "is a directory: name a file", nil
-	case ref.want == component:
+	case ref.want == toComponent:
 		return "is a file: name the directory of the component", nil
 	}
 	return "", g.checkFile(name, ref.want)
@@ -192,9 +192,9 @@ func (g *graph) follow(from *kustomization, ref reference, trail []*kustomizatio
 func (g *graph) checkFile(name string, want target) error {
 	check := checkSchema
 	switch want {
-	case typesFile:
+	case toTypes:
 		check = checkDefinitions
-	case schemaFile:
+	case toSchema:
 	default:
 		return nil
 	}
@@ -232,9 +232,9 @@ func (g *graph) enter(dir string, want target, trail []*kustomization) (problem 
 	switch {
 	case k.isEmpty():
 		return "is an empty kustomization: list its resources, or remove the entry", nil
-	case isComponent && want != component:
+	case isComponent && want != toComponent:
 		return "is a Component: move it to components", nil
-	case !isComponent && want == component:
+	case !isComponent && want == toComponent:
 		return "is not a Component: move it to resources", nil
 	}
 	return "", nil

@@ -1,10 +1,10 @@
 package build
 
 import (
-	"bytes"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -16,21 +16,35 @@ import (
 // stand for.
 const maxExpanded = 200_000
 
-// separator is what kustomize splits a stream of documents at.
-var separator = regexp.MustCompile(`\n---.*\n`)
-
-// checkAliases refuses YAML that kustomize would expand without end, or into more memory than there
-// is. The former overflows the stack, which no recover stops.
-func checkAliases(content []byte) error {
-	if !bytes.Contains(content, []byte("&")) || !bytes.Contains(content, []byte("*")) {
-		return nil
-	}
-	for _, doc := range separator.Split(strings.ReplaceAll(string(content), "\r\n", "\n"), -1) {
-		var node yaml.Node
-		if err := yaml.NewDecoder(strings.NewReader(doc)).Decode(&node); err != nil {
-			continue // kustomize cannot read it either, or it is no YAML
+// checkYAML refuses documents that end the process if kustomize gets them: it expands an alias
+// within its own anchor until the stack overflows, and it exits when it wants to show an object that
+// cannot be written as JSON. What is not YAML, or no object, is left to kustomize.
+func checkYAML(name string, content []byte) error {
+	for _, doc := range documents(content) {
+		if doc.node == nil {
+			continue
 		}
-		if _, err := (expander{}).size(&node); err != nil {
+		if _, err := (expander{}).size(doc.node); err != nil {
+			return fmt.Errorf("%s: %w", place(name, doc.line), err)
+		}
+		if _, kind := child(doc.node, "kind"); kind == nil {
+			continue
+		}
+		var values map[string]any
+		if err := doc.node.Decode(&values); err != nil {
+			return yamlError(name, doc, err)
+		}
+		if _, err := json.Marshal(values); err != nil {
+			return fmt.Errorf("%s: the object has what JSON has not: .nan, .inf, or a key that is not a string", place(name, doc.line))
+		}
+	}
+	return nil
+}
+
+// checkText is checkYAML for YAML that is a value in other YAML, which kustomize trims or does not.
+func checkText(name, text string) error {
+	for _, form := range slices.Compact([]string{text, strings.TrimSpace(text)}) {
+		if err := checkYAML(name, []byte(form)); err != nil {
 			return err
 		}
 	}
@@ -43,7 +57,7 @@ type expander map[*yaml.Node]int
 func (e expander) size(n *yaml.Node) (int, error) {
 	if size, ok := e[n]; ok {
 		if size == 0 {
-			return 0, fmt.Errorf("line %d: the YAML anchor %q contains itself: write out what it stands for", n.Line, n.Anchor)
+			return 0, fmt.Errorf("the YAML anchor %q contains itself: write out what it stands for", n.Anchor)
 		}
 		return size, nil
 	}
@@ -59,7 +73,7 @@ func (e expander) size(n *yaml.Node) (int, error) {
 			return 0, err
 		}
 		if size += partSize; size > maxExpanded {
-			return 0, fmt.Errorf("line %d: with its YAML aliases replaced, the document has more than %d values", n.Line, maxExpanded)
+			return 0, fmt.Errorf("with its YAML aliases replaced, the document has more than %d values: split it", maxExpanded)
 		}
 	}
 	e[n] = size
@@ -85,8 +99,8 @@ func checkRefs(root, node any) error {
 		if err := chase(root, node); err != nil {
 			return err
 		}
-		for _, value := range node {
-			if err := checkRefs(root, value); err != nil {
+		for _, name := range slices.Sorted(maps.Keys(node)) {
+			if err := checkRefs(root, node[name]); err != nil {
 				return err
 			}
 		}
@@ -165,8 +179,8 @@ func checkDefinitions(content []byte) error {
 		trail = trail[:len(trail)-1]
 		return nil
 	}
-	for name, t := range types {
-		if _, ok := t.Schema.Properties["kind"]; !ok {
+	for _, name := range slices.Sorted(maps.Keys(types)) {
+		if _, ok := types[name].Schema.Properties["kind"]; !ok {
 			continue // kustomize starts at objects only
 		}
 		if err := walk(name); err != nil {

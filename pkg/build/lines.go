@@ -11,6 +11,9 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
+// separator is what kustomize splits a file at.
+var separator = regexp.MustCompile(`\n---.*\n`)
+
 // document is a part of a file, as kustomize splits it.
 type document struct {
 	line int // of the file, where it begins

@@ -3,6 +3,7 @@ package build
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -39,8 +40,8 @@ func (g *graph) followPlugin(from *kustomization, entry string, trail []*kustomi
 	if err != nil {
 		return "", err
 	}
-	if err := checkAliases(content); err != nil {
-		return "", fmt.Errorf("%s: %w", name, err)
+	if err := checkYAML(name, content); err != nil {
+		return "", err
 	}
 	configs, err := objects(content)
 	if err != nil { // which explainFile finds as well
@@ -52,7 +53,7 @@ func (g *graph) followPlugin(from *kustomization, entry string, trail []*kustomi
 // enterPlugins checks a directory of plugin configurations. A kustomization that alters them could
 // put any path into them, so there it may do no more than list them.
 func (g *graph) enterPlugins(dir string, trail []*kustomization) (problem string, err error) {
-	if problem, err := g.enter(dir, manifest, trail); problem != "" || err != nil {
+	if problem, err := g.enter(dir, toResource, trail); problem != "" || err != nil {
 		return problem, err
 	}
 	k := g.known[dir]
@@ -78,7 +79,7 @@ func equal(a, b types.Kustomization) bool {
 
 // objects reads documents as kustomize does.
 func objects(content []byte) ([]*resource.Resource, error) {
-	if err := checkAliases(content); err != nil {
+	if err := checkYAML("", content); err != nil {
 		return nil, err
 	}
 	return provider.NewDefaultDepProvider().GetResourceFactory().SliceFromBytes(content)
@@ -98,30 +99,34 @@ func checkPlugins(name string, configs []*resource.Resource) error {
 		if err := yaml.Unmarshal(content, &values); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		if entry, ok := findRemote(values, false); ok {
-			return fmt.Errorf("%s: %s %q names %q, which is remote: put a copy into the source", name, config.GetKind(), config.GetName(), entry)
+		where := fmt.Sprintf("%s: %s %q", name, config.GetKind(), config.GetName())
+		if err := checkValues(where, values, false); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// findRemote returns a path in a configuration that is remote.
-func findRemote(value any, isPath bool) (entry string, ok bool) {
+// checkValues refuses remote paths, and patches that kustomize does not survive.
+func checkValues(where string, value any, isPath bool) error {
 	switch value := value.(type) {
 	case map[string]any:
-		for name, value := range value {
-			if entry, ok := findRemote(value, slices.Contains(pathFields, strings.ToLower(name))); ok {
-				return entry, true
+		for _, name := range slices.Sorted(maps.Keys(value)) {
+			if err := checkValues(where, value[name], slices.Contains(pathFields, strings.ToLower(name))); err != nil {
+				return err
 			}
 		}
 	case []any:
 		for _, value := range value {
-			if entry, ok := findRemote(value, isPath); ok {
-				return entry, true
+			if err := checkValues(where, value, isPath); err != nil {
+				return err
 			}
 		}
 	case string:
-		return value, isPath && (isRemote(value) || isRemote(fileOfSource(value)))
+		if isPath && (isRemote(value) || isRemote(fileOfSource(value))) {
+			return fmt.Errorf("%s names %q, which is remote: put a copy into the source", where, value)
+		}
+		return checkText(where, value)
 	}
-	return "", false
+	return nil
 }

@@ -18,13 +18,13 @@ type reference struct {
 type target int
 
 const (
-	anyFile    target = iota
-	manifest          // a file of objects, or another kustomization
-	component         // a directory with a kustomization of that kind
-	plugin            // a manifest of plugin configurations, or these themselves
-	patchFile         // a file, or its content itself
-	schemaFile        // an OpenAPI schema
-	typesFile         // the schemas of custom types
+	toFile      target = iota
+	toResource         // a file of objects, or another kustomization
+	toComponent        // a directory with a kustomization of that kind
+	toPlugin           // a manifest of plugin configurations, or these themselves
+	toPatch            // a file, or its content itself
+	toSchema           // an OpenAPI schema
+	toTypes            // the schemas of custom types
 )
 
 // field is the place of a value in a YAML document: names of fields and numbers of items.
@@ -50,24 +50,24 @@ func (f field) String() string {
 // references returns all places in which a kustomization names something that kustomize then reads.
 func references(k *types.Kustomization) []reference {
 	refs := &collector{}
-	refs.list("resources", k.Resources, manifest)
-	refs.list("bases", k.Bases, manifest)
-	refs.list("components", k.Components, component)
-	refs.list("generators", k.Generators, plugin)
-	refs.list("transformers", k.Transformers, plugin)
-	refs.list("validators", k.Validators, plugin)
-	refs.list("configurations", k.Configurations, anyFile)
-	refs.list("crds", k.Crds, typesFile)
+	refs.list("resources", k.Resources, toResource)
+	refs.list("bases", k.Bases, toResource)
+	refs.list("components", k.Components, toComponent)
+	refs.list("generators", k.Generators, toPlugin)
+	refs.list("transformers", k.Transformers, toPlugin)
+	refs.list("validators", k.Validators, toPlugin)
+	refs.list("configurations", k.Configurations, toFile)
+	refs.list("crds", k.Crds, toTypes)
 	if name, ok := k.OpenAPI["path"]; ok {
-		refs.add(schemaFile, name, "openapi", "path")
+		refs.add(toSchema, name, "openapi", "path")
 	}
 	for i, p := range k.PatchesStrategicMerge {
-		refs.add(patchFile, string(p), "patchesStrategicMerge", i)
+		refs.add(toPatch, string(p), "patchesStrategicMerge", i)
 	}
 	refs.patches("patchesJson6902", k.PatchesJson6902)
 	refs.patches("patches", k.Patches)
 	for i, r := range k.Replacements {
-		refs.unlessEmpty(anyFile, r.Path, "replacements", i, "path")
+		refs.unlessEmpty(toFile, r.Path, "replacements", i, "path")
 	}
 	for i := range k.ConfigMapGenerator {
 		refs.sources("configMapGenerator", i, k.ConfigMapGenerator[i].KvPairSources)
@@ -98,18 +98,18 @@ func (c *collector) list(name string, values []string, want target) {
 
 func (c *collector) patches(name string, patches []types.Patch) {
 	for i, p := range patches {
-		c.unlessEmpty(anyFile, p.Path, name, i, "path")
+		c.unlessEmpty(toFile, p.Path, name, i, "path")
 	}
 }
 
 func (c *collector) sources(name string, i int, from types.KvPairSources) {
 	for j, source := range from.FileSources {
-		c.add(anyFile, fileOfSource(source), name, i, "files", j)
+		c.add(toFile, fileOfSource(source), name, i, "files", j)
 	}
 	for j, source := range from.EnvSources {
-		c.add(anyFile, source, name, i, "envs", j)
+		c.add(toFile, source, name, i, "envs", j)
 	}
-	c.unlessEmpty(anyFile, from.EnvSource, name, i, "env")
+	c.unlessEmpty(toFile, from.EnvSource, name, i, "env")
 }
 
 // fileOfSource returns the path in a source of a generator, which may have a key in front.
@@ -120,24 +120,20 @@ func fileOfSource(source string) string {
 	return source
 }
 
-// inline returns the YAML that is written into a kustomization as text.
-func inline(k *types.Kustomization) map[string]string {
-	texts := map[string]string{}
+// inline returns the YAML that is, or may be, written into a kustomization as text.
+func inline(k *types.Kustomization) []reference {
+	texts := &collector{}
 	for i, p := range k.Patches {
-		texts[field{"patches", i, "patch"}.String()] = p.Patch
+		texts.unlessEmpty(toPatch, p.Patch, "patches", i, "patch")
 	}
 	for i, p := range k.PatchesJson6902 {
-		texts[field{"patchesJson6902", i, "patch"}.String()] = p.Patch
+		texts.unlessEmpty(toPatch, p.Patch, "patchesJson6902", i, "patch")
 	}
 	for i, p := range k.PatchesStrategicMerge {
-		texts[field{"patchesStrategicMerge", i}.String()] = string(p)
+		texts.unlessEmpty(toPatch, string(p), "patchesStrategicMerge", i)
 	}
-	for name, list := range map[string][]string{
-		"generators": k.Generators, "transformers": k.Transformers, "validators": k.Validators,
-	} {
-		for i, text := range list {
-			texts[field{name, i}.String()] = text
-		}
-	}
-	return texts
+	texts.list("generators", k.Generators, toPlugin)
+	texts.list("transformers", k.Transformers, toPlugin)
+	texts.list("validators", k.Validators, toPlugin)
+	return texts.found
 }

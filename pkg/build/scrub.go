@@ -23,6 +23,7 @@ var echoes = []struct {
 	{regexp.MustCompile(`(?s) ?\[?\{"(apiVersion|kind|metadata)".*`), ""},
 	{regexp.MustCompile(`(?s)(must specify one of patch and path|patch and path can't be set at the same time).*`), "$1"},
 	{regexp.MustCompile(`(?s) from \[patch: .*\]`), ""},
+	{regexp.MustCompile(`(?s)(invalid document separator).*`), "$1"},
 	{regexp.MustCompile(`(?s) in object \{\{.*?\}\}`), ""},
 	{regexp.MustCompile(`id resid\.ResId\{.*?Kind:"([^"]*)".*?Name:"([^"]*)", Namespace:"[^"]*"\}`), "$1 $2"},
 	{regexp.MustCompile(`&\{0x[^}]*\}: `), ""},
@@ -45,6 +46,7 @@ func scrub(text string, secrets []string) string {
 	for _, secret := range secrets {
 		text = strings.ReplaceAll(text, secret, "***")
 	}
+	text, _, _ = strings.Cut(strings.TrimSpace(text), "\n") // objects follow, if anything does
 	return oneLine(text)
 }
 
@@ -61,7 +63,9 @@ func (e *explainer) secrets() []string {
 	var values secretValues
 	for _, o := range e.objects() {
 		if o.GetKind() == "Secret" {
-			values.ofObject(o.MustYaml())
+			if text, err := o.AsYAML(); err == nil {
+				values.ofObject(string(text))
+			}
 		}
 	}
 	for _, p := range e.patches() {

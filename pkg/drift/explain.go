@@ -44,7 +44,11 @@ func (c Change) String() string {
 	if c.Manager == "" {
 		return s + " by somebody unknown"
 	}
-	return fmt.Sprintf("%s by %s (%s) at %s", s, c.Manager, c.Operation, c.Time.UTC().Format(time.RFC3339))
+	s += fmt.Sprintf(" by %s (%s)", c.Manager, c.Operation)
+	if c.Time.IsZero() {
+		return s // some subresources keep no time
+	}
+	return s + " at " + c.Time.UTC().Format(time.RFC3339)
 }
 
 // Explain returns the fields that manager owns in restored and did not own in

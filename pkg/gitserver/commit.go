@@ -12,8 +12,9 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
-// attempts is how often a commit is made anew because pushes came in between.
-const attempts = 5
+// attempts is how often a commit is made anew because others came in between. One of
+// them succeeds each time, so it takes many to run out.
+const attempts = 50
 
 // epoch dates the first commit of a branch. Each further one is a second younger.
 var epoch = time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC)

@@ -148,6 +148,13 @@ func Truncate(n int64) Middleware {
 	return Only(UploadPack, func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			left, cut := n, false
+			defer func() { // the handler may abort by itself
+				if cut {
+					// What is still in a buffer would be lost with the connection.
+					_ = http.NewResponseController(w).Flush()
+					panic(http.ErrAbortHandler)
+				}
+			}()
 			next.ServeHTTP(answerWriter{ResponseWriter: w, body: writerFunc(func(p []byte) (int, error) {
 				if int64(len(p)) <= left {
 					left -= int64(len(p))
@@ -158,11 +165,6 @@ func Truncate(n int64) Middleware {
 				left -= int64(sent)
 				return sent, errors.Join(err, errCut)
 			})}, r)
-			if cut {
-				// What is still in a buffer would be lost with the connection.
-				_ = http.NewResponseController(w).Flush()
-				panic(http.ErrAbortHandler)
-			}
 		})
 	})
 }

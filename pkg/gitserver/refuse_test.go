@@ -83,7 +83,7 @@ func TestNamesOverSSH(t *testing.T) {
 			switch {
 			case ok && (err != nil || !strings.Contains(out, "refs/heads/main")):
 				t.Errorf("repository %q: %v\n%s%s", name, err, out, complaint)
-			case !ok && (err == nil || out != "" || !strings.Contains(complaint, "not found")):
+			case !ok && (err == nil || out != "" || !strings.HasPrefix(complaint, "ERROR: ")):
 				t.Errorf("repository %q is served: %v\n%s%s", name, err, out, complaint)
 			}
 		}

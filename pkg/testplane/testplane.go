@@ -141,18 +141,14 @@ var up = sync.OnceValues(func() (string, error) {
 })
 
 // holdOpen takes a share in the lock by which the plane knows that it is in use.
-// It is never given back: the end of the process does that.
+// The descriptor is never closed: the end of the process does that.
 func holdOpen(path string) error {
-	f, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o600)
+	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CREAT|syscall.O_CLOEXEC, 0o600)
 	if err != nil {
-		return err
+		return fmt.Errorf("opening %s: %w", path, err)
 	}
-	users = f
-	return syscall.Flock(int(f.Fd()), syscall.LOCK_SH)
+	return syscall.Flock(fd, syscall.LOCK_SH)
 }
-
-// users keeps the lock's file from being collected, which would close it.
-var users *os.File
 
 // Root returns the root folder of the project.
 func Root(t testing.TB) string {

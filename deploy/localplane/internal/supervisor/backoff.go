@@ -10,8 +10,8 @@ type Backoff struct {
 	Lasts time.Duration // a run of this length was a good one
 }
 
-// wait returns how long to wait after so many failures in a row.
-func (b Backoff) wait(failures int) time.Duration {
+// Wait returns how long to wait after so many failures in a row.
+func (b Backoff) Wait(failures int) time.Duration {
 	first, most := orElse(b.First, 200*time.Millisecond), orElse(b.Most, 10*time.Second)
 	for ; failures > 1 && first < most; failures-- {
 		first *= 2

@@ -138,7 +138,7 @@ func (s *Supervisor) keep(ctx context.Context, p Process, log *logfile.Log) {
 			failures = 0
 		}
 		failures++
-		wait := s.opts.Backoff.wait(failures)
+		wait := s.opts.Backoff.Wait(failures)
 		s.opts.Log.Warn("process ended", "process", p.Name, "reason", err, "again in", wait)
 		select {
 		case s.ended <- Ended{p.Name, failures, err}:
