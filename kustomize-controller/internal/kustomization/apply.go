@@ -130,17 +130,18 @@ func ownedBy(ks *kustomizev1.Kustomization) func(metav1.Object) bool {
 
 // conclude records a complete run.
 func (r *Reconciler) conclude(_ context.Context, s *scope) error {
-	s.memory.took = time.Since(s.start)
+	s.memory.took = time.Since(s.begun())
 	last := s.ks.Status.History.Latest()
 	if len(s.memory.changes) > 0 || last == nil || last.Digest != s.result.Digest ||
 		last.LastReconciledStatus != kustomizev1.ReasonReconciliationSucceeded || last.Metadata["revision"] != s.revision() {
 		remember(s, kustomizev1.ReasonReconciliationSucceeded)
 	}
+	s.memory.waitFor = ""
 	s.ks.Status.LastAppliedRevision = s.revision()
 	return nil
 }
 
 // remember puts the run into the history.
 func remember(s *scope, status string) {
-	s.ks.Status.History.Upsert(s.result.Digest, time.Now(), time.Since(s.start), status, map[string]string{"revision": s.revision()})
+	s.ks.Status.History.Upsert(s.result.Digest, time.Now(), time.Since(s.begun()), status, map[string]string{"revision": s.revision()})
 }

@@ -10,19 +10,15 @@ package kustomization
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/metadata"
-	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
@@ -95,9 +91,13 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &kustomizev1.Kustomization{}, sourceIndex, indexSource); err != nil {
 		return err
 	}
+	news := newDispatcher(r)
+	if err := mgr.Add(news); err != nil {
+		return err
+	}
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&kustomizev1.Kustomization{}, builder.WithPredicates(loop.Asked())).
-		Watches(&sourcev1.GitRepository{}, handler.EnqueueRequestsFromMapFunc(r.followers), builder.WithPredicates(newArtifact())).
+		Watches(&sourcev1.GitRepository{}, news).
 		WatchesRawSource(source.Func(r.queue.open)).
 		WithOptions(d.ControllerOptions()).
 		Complete(l)
@@ -146,10 +146,4 @@ func (r *Reconciler) Reconcile(ctx context.Context, ks *kustomizev1.Kustomizatio
 		r.awaitHealth,
 		r.conclude,
 	)
-}
-
-// wakeQueue lets watches of applied objects ask for runs.
-type wakeQueue struct {
-	mu    sync.Mutex
-	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
 }

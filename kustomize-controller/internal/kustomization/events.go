@@ -39,7 +39,7 @@ func (r *Reconciler) Events(before, after *kustomizev1.Kustomization, out loop.O
 			list = append(list, about(after, out.Reason, out.Message()))
 		}
 	case loop.Succeeded:
-		if news(before, after, m) {
+		if telling(before, after, m) {
 			e := about(after, kustomizev1.ReasonReconciliationSucceeded, fmt.Sprintf("Reconciliation finished in %s, next run in %s",
 				m.took.Round(time.Millisecond), after.Spec.Interval.Duration))
 			e.Metadata[loop.MetaCommitStatus] = loop.MetaUpdate
@@ -49,9 +49,9 @@ func (r *Reconciler) Events(before, after *kustomizev1.Kustomization, out loop.O
 	return list
 }
 
-// news reports whether a successful run did anything that a user would ask about.
+// telling reports whether a successful run did anything that a user would ask about.
 // That a revision has passed without touching this object is none.
-func news(before, after *kustomizev1.Kustomization, m *memory) bool {
+func telling(before, after *kustomizev1.Kustomization, m *memory) bool {
 	if !after.DeletionTimestamp.IsZero() {
 		return false
 	}

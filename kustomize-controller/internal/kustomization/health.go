@@ -25,12 +25,10 @@ func (r *Reconciler) awaitHealth(_ context.Context, s *scope) error {
 	open := r.health.Check(s.owner)
 	m := s.memory
 	if len(open) == 0 {
-		m.waitFor = ""
 		return nil
 	}
-	what := fmt.Sprintf("%s %d %s", s.revision(), s.ks.Generation, s.result.Digest)
-	if m.waitFor != what {
-		m.waitFor, m.waitSince = what, time.Now()
+	if what := s.waitKey(); m.waitFor != what {
+		m.waitFor, m.waitSince = what, s.start
 	}
 	timeout := s.ks.GetTimeout()
 	left := timeout - time.Since(m.waitSince)
@@ -38,9 +36,23 @@ func (r *Reconciler) awaitHealth(_ context.Context, s *scope) error {
 	if err == nil {
 		return loop.Progress(left, "Running health checks for revision %s with a timeout of %s", s.revision(), timeout)
 	}
-	m.waitFor = ""
 	remember(s, kustomizev1.ReasonHealthCheckFailed)
+	m.waitFor = ""
 	return loop.Fail(kustomizev1.ReasonHealthCheckFailed, err)
+}
+
+// begun is when the work began that this run concludes: with the run that began to
+// wait, if one did.
+func (s *scope) begun() time.Time {
+	if s.memory.waitFor == s.waitKey() {
+		return s.memory.waitSince
+	}
+	return s.start
+}
+
+// waitKey identifies what is waited for: a new revision or spec begins a new wait.
+func (s *scope) waitKey() string {
+	return fmt.Sprintf("%s %d %s", s.revision(), s.ks.Generation, s.result.Digest)
 }
 
 // awaited returns the objects whose health takes watching.

@@ -37,12 +37,15 @@ func (s *scope) close() {
 }
 
 // memory is what is kept of a Kustomization between runs. Only one run of an
-// object is under way at a time, so it needs no lock.
+// object is under way at a time, so only what others ask for needs the lock.
 type memory struct {
 	spec     string // digest of the build.Spec that result was made by
 	artifact string // digest of the artifact that result was made of, or is valid for
 	result   build.Result
 	err      error // why the build failed
+
+	mu    sync.Mutex
+	reads build.ReadSet // of result, for the dispatcher
 
 	waitFor   string    // what is waited for: revision and generation
 	waitSince time.Time // since when
@@ -55,6 +58,21 @@ type memory struct {
 
 // begin forgets what the last run did.
 func (m *memory) begin() { m.changes, m.restored, m.took = nil, nil, 0 }
+
+// built keeps the outcome of a build.
+func (m *memory) built(result build.Result, err error) {
+	m.result, m.err = result, err
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.reads = result.Reads
+}
+
+// unaffected reports whether a build of tree would read what the last one did.
+func (m *memory) unaffected(tree build.Source) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.reads.Unchanged(tree)
+}
 
 // memories holds the memory of each Kustomization.
 type memories struct {

@@ -2,17 +2,14 @@ package kustomization
 
 import (
 	"context"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/log"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
-	sourcev1 "weir.dev/api/source/v1"
 )
 
 // sourceIndex finds the Kustomizations of a source in the cache.
@@ -36,41 +33,10 @@ func sourceKey(ks *kustomizev1.Kustomization) types.NamespacedName {
 	return types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}
 }
 
-// followers returns the Kustomizations of a GitRepository.
-func (r *Reconciler) followers(ctx context.Context, repo client.Object) []reconcile.Request {
-	var list kustomizev1.KustomizationList
-	key := sourcev1.GitRepositoryKind + "/" + client.ObjectKeyFromObject(repo).String()
-	if err := r.client.List(ctx, &list, client.MatchingFields{sourceIndex: key}); err != nil {
-		log.FromContext(ctx).Error(err, "looking for the Kustomizations of a source", "source", key)
-		return nil
-	}
-	out := make([]reconcile.Request, 0, len(list.Items))
-	for i := range list.Items {
-		out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
-	}
-	return out
-}
-
-// newArtifact lets pass a source whose artifact appeared or changed.
-func newArtifact() predicate.Predicate {
-	return predicate.Funcs{
-		CreateFunc: func(e event.CreateEvent) bool { return artifactOf(e.Object) != "" },
-		UpdateFunc: func(e event.UpdateEvent) bool {
-			now := artifactOf(e.ObjectNew)
-			return now != "" && now != artifactOf(e.ObjectOld)
-		},
-		DeleteFunc: func(event.DeleteEvent) bool { return false },
-	}
-}
-
-// artifactOf identifies the artifact of a source: an artifact may change under the
-// same revision.
-func artifactOf(obj client.Object) string {
-	repo, ok := obj.(*sourcev1.GitRepository)
-	if !ok || repo.Status.Artifact == nil {
-		return ""
-	}
-	return repo.Status.Artifact.Revision + " " + repo.Status.Artifact.Digest
+// wakeQueue lets watches of applied objects ask for runs.
+type wakeQueue struct {
+	mu    sync.Mutex
+	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
 }
 
 // open implements source.Func: the queue is known when the controller starts.
