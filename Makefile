@@ -15,12 +15,17 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: build
-build: $(addprefix bin/,$(PROGRAMS)) bin/localplane ## build every program into bin/
+build: $(addprefix bin/,$(PROGRAMS)) bin/localplane bin/demo ## build every program into bin/
 
 .PHONY: $(addprefix bin/,$(PROGRAMS))
 $(addprefix bin/,$(PROGRAMS)): bin/%:
 	@mkdir -p bin
 	go build -trimpath -o $@ ./$*
+
+.PHONY: bin/demo
+bin/demo:
+	@mkdir -p bin
+	go build -trimpath -o $@ ./deploy/demo
 
 .PHONY: bin/localplane
 bin/localplane:
@@ -32,6 +37,10 @@ bin/localplane:
 test: bin/localplane ## run all tests, on a real API server of this machine
 	@for m in $(MODULES); do echo "== $$m"; (cd $$m && go test -count=1 -timeout 20m ./...) || exit 1; done
 	@echo "== deploy/localplane"; cd deploy/localplane && GOWORK=off go test -trimpath -count=1 ./...
+
+.PHONY: demo
+demo: build ## show the main job on an empty cluster of this machine; EXIT=1 ends after the last step
+	@./bin/demo $(if $(EXIT),--exit)
 
 .PHONY: generate
 generate: $(TOOLS)/controller-gen ## write deepcopy functions and CRDs

@@ -44,8 +44,8 @@ func (b Backend) String() string {
 	}
 }
 
-// ErrNoCommand: GitCommand is asked for, and the git command or a part of it is not
-// installed.
+// ErrNoCommand says that GitCommand is asked for, and the git command or a part of it
+// is not installed.
 var ErrNoCommand = errors.New("git command is missing")
 
 // service is what a client asks for, by the name that the protocol has for it.

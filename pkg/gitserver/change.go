@@ -10,10 +10,10 @@ import (
 )
 
 var (
-	// ErrInvalidPath: git would not check out the path, or two changes of a commit
-	// contradict each other.
+	// ErrInvalidPath says that git would not check out the path, or that two changes
+	// of a commit contradict each other.
 	ErrInvalidPath = errors.New("invalid path")
-	// ErrNoFile: what a commit deletes is not there.
+	// ErrNoFile says that what a commit deletes is not there.
 	ErrNoFile = errors.New("no such file")
 )
 

@@ -53,6 +53,7 @@ func (c *command) environ(x exchange) []string {
 func backendRequest(r *http.Request, x exchange) *http.Request {
 	out := r.Clone(r.Context())
 	out.TransferEncoding = nil
+	out.Header.Del("Authorization") // git would have it in its environment
 	_, what := splitPath(r.URL.Path)
 	out.URL = &url.URL{Path: "/" + x.repo.name + what, RawQuery: r.URL.RawQuery}
 	return out

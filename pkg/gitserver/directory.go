@@ -10,9 +10,9 @@ import (
 )
 
 var (
-	// ErrNotFound: there is no such repository.
+	// ErrNotFound says that there is no such repository.
 	ErrNotFound = errors.New("repository not found")
-	// ErrInvalidName: no repository can have the name.
+	// ErrInvalidName says that no repository can have the name.
 	ErrInvalidName = errors.New("invalid repository name")
 )
 

@@ -14,6 +14,7 @@ import (
 )
 
 func TestKey(t *testing.T) {
+	t.Parallel() // a passphrase is slow to try, on purpose
 	key, err := gitserver.NewKey()
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +80,7 @@ func begin(t *testing.T, addr string, key *gitserver.Key) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { client.Close() })
+	t.Cleanup(func() { _ = client.Close() })
 	session, err := client.NewSession()
 	if err != nil {
 		t.Fatal(err)

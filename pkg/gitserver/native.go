@@ -139,7 +139,7 @@ func answer(ctx context.Context, repo *store, asked service, in io.Reader, out i
 // upload sends a pack.
 func upload(ctx context.Context, repo *store, in io.Reader, out io.Writer, stateless bool) error {
 	req := packp.NewUploadPackRequest()
-	if err := req.UploadRequest.Decode(in); err != nil {
+	if err := req.Decode(in); err != nil {
 		return refuse(out, "malformed request")
 	}
 	if len(req.Shallows) > 0 || !req.Depth.IsZero() {

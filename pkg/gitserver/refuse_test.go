@@ -2,6 +2,7 @@ package gitserver_test
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -135,7 +136,7 @@ func TestSSHLetsInAuthorizedKeysOnly(t *testing.T) {
 				t.Errorf("login: %v, want success to be %t (%s)", err, tc.ok, tc.why)
 			}
 			if err == nil {
-				client.Close()
+				_ = client.Close()
 			}
 		})
 	}
@@ -149,7 +150,7 @@ func login(t *testing.T, s *gitservertest.Server, key *gitserver.Key) *ssh.Clien
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { client.Close() })
+	t.Cleanup(func() { _ = client.Close() })
 	return client
 }
 
@@ -160,7 +161,7 @@ func run(t *testing.T, client *ssh.Client, command string) (out, complaint strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer session.Close()
+	t.Cleanup(func() { _ = session.Close() })
 	var stdout, stderr bytes.Buffer
 	session.Stdin, session.Stdout, session.Stderr = strings.NewReader("0000"), &stdout, &stderr
 	err = session.Run(command)
@@ -225,6 +226,22 @@ func TestOptionsThatCannotWork(t *testing.T) {
 	}
 	if err := (gitserver.SSHOptions{}).Validate(); err == nil {
 		t.Error("SSHOptions without a host key are accepted")
+	}
+}
+
+func TestWithoutTheGitCommand(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	if _, err := gitserver.NewHandler(t.TempDir(), gitserver.Options{Backend: gitserver.GitCommand}); !errors.Is(err, gitserver.ErrNoCommand) {
+		t.Errorf("NewHandler: %v, want %v", err, gitserver.ErrNoCommand)
+	}
+	s := gitservertest.Start(t, gitserver.Options{Backend: gitserver.Auto})
+	populate(s.Repo("fleet"))
+	if res := get(t, s.URL("fleet")+"/info/refs?service=git-upload-pack", ""); res.StatusCode != http.StatusOK {
+		t.Errorf("Auto answers with status %d", res.StatusCode)
+	}
+	client := login(t, s, s.SSH().ClientKey)
+	if out, complaint, err := run(t, client, "git-upload-pack fleet"); err != nil || !strings.Contains(out, "refs/heads/main") {
+		t.Errorf("Auto answers over SSH: %v\n%s%s", err, out, complaint)
 	}
 }
 

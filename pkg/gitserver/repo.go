@@ -13,11 +13,12 @@ import (
 )
 
 var (
-	// ErrNoRef: the repository has no such branch, tag or ref.
+	// ErrNoRef says that the repository has no such branch, tag or ref.
 	ErrNoRef = errors.New("no such ref")
-	// ErrInvalidRef: git does not accept that as the name of a branch, tag or ref.
+	// ErrInvalidRef says that git does not accept that as the name of a branch, tag or
+	// ref.
 	ErrInvalidRef = errors.New("invalid ref name")
-	// ErrNoRevision: the repository has no such commit, or object.
+	// ErrNoRevision says that the repository has no such commit, or object.
 	ErrNoRevision = errors.New("no such revision")
 )
 
@@ -84,7 +85,7 @@ func (r *Repo) SetDefault(branch string) error {
 	if err != nil {
 		return fmt.Errorf("writing HEAD: %w", err)
 	}
-	defer os.Remove(tmp.Name())
+	defer remove(tmp.Name())
 	_, err = fmt.Fprintf(tmp, "ref: %s\n", name)
 	if err := errors.Join(err, tmp.Chmod(0o644), tmp.Close()); err != nil {
 		return fmt.Errorf("writing HEAD: %w", err)

@@ -61,12 +61,12 @@ func ServeSSH(ctx context.Context, ln net.Listener, dir string, opts SSHOptions)
 	s := &sshServer{repos: repos, speaker: speaker, opts: opts, log: orDiscard(opts.ErrorLog)}
 	server := s.library(ctx)
 	stop := context.AfterFunc(ctx, func() {
-		ln.Close() // before Serve may have heard of it
-		server.Close()
+		ln.Close() // Serve may not have heard of it yet
+		_ = server.Close()
 	})
 	defer stop()
 	err = server.Serve(ln)
-	server.Close()
+	_ = server.Close() // which fails only because ln is closed
 	s.sessions.finish()
 	if ctx.Err() != nil {
 		return nil

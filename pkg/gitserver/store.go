@@ -81,7 +81,7 @@ func (s *store) swap(ctx context.Context, name plumbing.ReferenceName, expected 
 	locked := true
 	defer func() {
 		if locked {
-			os.Remove(path + lockSuffix)
+			remove(path + lockSuffix)
 		}
 		s.removeEmpty(filepath.Dir(path))
 	}()
@@ -113,7 +113,7 @@ func (s *store) lock(ctx context.Context, path string, next plumbing.Hash) error
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name())
+	defer remove(tmp.Name())
 	_, err = tmp.WriteString(next.String() + "\n")
 	if err := errors.Join(err, tmp.Chmod(0o644), tmp.Close()); err != nil {
 		return err
@@ -166,8 +166,11 @@ func clearEmpty(path string) {
 			clearEmpty(filepath.Join(path, e.Name()))
 		}
 	}
-	_ = os.Remove(path) // fails where a ref is left, and so does what comes next
+	remove(path) // fails where a ref is left, and so does what comes next
 }
+
+// remove removes a file or an empty folder that is in nobody's way if it stays.
+func remove(path string) { _ = os.Remove(path) }
 
 // checkRef accepts what git accepts as a full name of a ref.
 func checkRef(name plumbing.ReferenceName) error {

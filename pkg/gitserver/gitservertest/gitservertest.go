@@ -16,6 +16,7 @@ import (
 	"io"
 	"io/fs"
 	"log"
+	"maps"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -77,6 +78,11 @@ func StartTLS(t testing.TB, opts gitserver.Options) *Server {
 
 func prepare(t testing.TB, opts gitserver.Options) *Server {
 	t.Helper()
+	opts.Config = maps.Clone(opts.Config)
+	if opts.Config == nil {
+		opts.Config = make(map[string]string)
+	}
+	opts.Config["core.fsync"] = "none" // nothing here outlives the test
 	s := &Server{t: t, Dir: t.TempDir(), Counter: new(gitserver.Counter), Faults: new(gitserver.Switch), opts: opts}
 	opts.Middleware = append([]gitserver.Middleware{s.Counter.Wrap, s.Faults.Wrap}, opts.Middleware...)
 	handler, err := gitserver.NewHandler(s.Dir, opts)

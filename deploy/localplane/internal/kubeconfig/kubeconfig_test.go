@@ -1,6 +1,8 @@
 package kubeconfig_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -14,9 +16,6 @@ import (
 
 	"weir.dev/deploy/localplane/internal/kubeconfig"
 	"weir.dev/deploy/localplane/internal/pki"
-
-	"crypto/tls"
-	"crypto/x509"
 )
 
 // Who has the kubeconfig reaches the server and is known there by its user.

@@ -13,12 +13,8 @@ import (
 	"weir.dev/deploy/localplane/internal/pki"
 )
 
-var (
-	server = pki.Identity{Name: "server", User: "localplane", Hosts: []string{"127.0.0.1", "kubernetes.default"}}
-	client = pki.Identity{Name: "client", User: "admin", Groups: []string{"system:masters"}}
-)
-
 func TestCertificatesVerify(t *testing.T) {
+	server, client := server(), client()
 	f := pki.Folder{Dir: t.TempDir(), Now: time.Now()}
 	ensure(t, f, "ca", server, client)
 	roots := x509.NewCertPool()
@@ -45,11 +41,11 @@ func TestCertificatesVerify(t *testing.T) {
 
 func TestAuthoritiesDoNotVouchForEachOther(t *testing.T) {
 	f := pki.Folder{Dir: t.TempDir(), Now: time.Now()}
-	ensure(t, f, "ca", client)
+	ensure(t, f, "ca", client())
 	ensure(t, f, "etcd-ca")
 	roots := x509.NewCertPool()
 	roots.AddCert(leaf(t, f, "etcd-ca"))
-	_, err := leaf(t, f, client.Name).Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	_, err := leaf(t, f, client().Name).Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 	if err == nil {
 		t.Error("a client of the cluster is one of etcd, too")
 	}
@@ -80,7 +76,7 @@ func TestKeysAreKept(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			f, id := pki.Folder{Dir: t.TempDir(), Now: time.Now()}, server
+			f, id := pki.Folder{Dir: t.TempDir(), Now: time.Now()}, server()
 			ensure(t, f, "ca", id)
 			before := leaf(t, f, id.Name)
 			tc.change(&f, &id)
@@ -94,12 +90,12 @@ func TestKeysAreKept(t *testing.T) {
 
 func TestHalfWrittenPairIsMadeAgain(t *testing.T) {
 	f := pki.Folder{Dir: t.TempDir(), Now: time.Now()}
-	ensure(t, f, "ca", client)
-	if err := os.Remove(f.Files(client.Name).Cert); err != nil {
+	ensure(t, f, "ca", client())
+	if err := os.Remove(f.Files(client().Name).Cert); err != nil {
 		t.Fatal(err)
 	}
-	ensure(t, f, "ca", client)
-	leaf(t, f, client.Name)
+	ensure(t, f, "ca", client())
+	leaf(t, f, client().Name)
 }
 
 func TestDamagedAuthorityIsAnError(t *testing.T) {
@@ -129,7 +125,7 @@ func TestSigningKey(t *testing.T) {
 
 func TestFilesAreForTheirOwnerAlone(t *testing.T) {
 	f := pki.Folder{Dir: filepath.Join(t.TempDir(), "pki"), Now: time.Now()}
-	ensure(t, f, "ca", server, client)
+	ensure(t, f, "ca", server(), client())
 	if err := f.SigningKey("tokens"); err != nil {
 		t.Fatal(err)
 	}
@@ -143,6 +139,14 @@ func TestFilesAreForTheirOwnerAlone(t *testing.T) {
 			t.Errorf("mode of %q is %v, %v; want 0600", e.Name(), info.Mode(), err)
 		}
 	}
+}
+
+func server() pki.Identity {
+	return pki.Identity{Name: "server", User: "localplane", Hosts: []string{"127.0.0.1", "kubernetes.default"}}
+}
+
+func client() pki.Identity {
+	return pki.Identity{Name: "client", User: "admin", Groups: []string{"system:masters"}}
 }
 
 func ensure(t *testing.T, f pki.Folder, authority string, ids ...pki.Identity) {

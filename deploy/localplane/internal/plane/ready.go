@@ -19,17 +19,23 @@ import (
 // maxNodes is what a plane on one machine is good for.
 const maxNodes = 1000
 
-// usable returns what a plane lacks to take work, nil if it lacks nothing.
-func usable(ctx context.Context, config string, nodes int, since time.Time) error {
-	rest, err := kubeconfig.Read(config)
+// connect returns a client by the kubeconfig of path.
+func connect(path string) (kubernetes.Interface, error) {
+	config, err := kubeconfig.Read(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	rest.Timeout = requestTimeout
-	c, err := kubernetes.NewForConfig(rest)
+	config.Timeout = requestTimeout
+	c, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return fmt.Errorf("making a client: %w", err)
+		return nil, fmt.Errorf("making a client: %w", err)
 	}
+	return c, nil
+}
+
+// usable returns what a plane that was started at since lacks to take work, nil if
+// it lacks nothing.
+func usable(ctx context.Context, c kubernetes.Interface, nodes int, since time.Time) error {
 	if _, err := c.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx); err != nil {
 		return fmt.Errorf("the API server is not ready: %w", err)
 	}

@@ -195,7 +195,11 @@ func (p *running) start(ctx context.Context, s stage) error {
 // startNodes makes the nodes and waits until they take Pods.
 func (p *running) startNodes(ctx context.Context, started time.Time) error {
 	p.record.phase(home.Starting, "waiting for nodes")
-	return p.await(ctx, func() bool { return usable(ctx, p.dir.Kubeconfig(), p.nodes, started) == nil })
+	c, err := connect(p.dir.Kubeconfig())
+	if err != nil {
+		return err
+	}
+	return p.await(ctx, func() bool { return usable(ctx, c, p.nodes, started) == nil })
 }
 
 // await waits until something is done. If a component ends again and again

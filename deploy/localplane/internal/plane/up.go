@@ -178,7 +178,11 @@ func (u *upper) missing(ctx context.Context) error {
 	if state.Phase != home.Ready {
 		return fmt.Errorf("the plane is %s (%s)", state.Phase, state.Step)
 	}
-	return usable(ctx, u.dir.Kubeconfig(), u.opts.Nodes, state.Started)
+	c, err := connect(u.dir.Kubeconfig())
+	if err != nil {
+		return err
+	}
+	return usable(ctx, c, u.opts.Nodes, state.Started)
 }
 
 // alive returns why the supervisor ended, nil if it has not.

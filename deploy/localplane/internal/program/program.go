@@ -36,7 +36,7 @@ func Main(name string, args []string) int {
 	case component.Scheduler:
 		return cli.Run(scheduler.NewSchedulerCommand())
 	case component.Kwok:
-		return report(name, runKwok())
+		return report(name, runKwok(args))
 	default:
 		return report(name, errors.New("no such component"))
 	}
