@@ -15,6 +15,7 @@ package build
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/fluxcd/pkg/apis/kustomize"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -80,13 +81,18 @@ func run(src Source, spec Spec, max limits) (Result, error) {
 		err = t.err // whatever kustomize made of it
 	}
 	if err != nil {
-		return Result{Reads: t.readSet()}, err
+		result = Result{}
 	}
 	result.Reads = t.readSet()
-	return result, nil
+	return result, err
 }
 
-func build(t *tree, spec Spec) (Result, error) {
+func build(t *tree, spec Spec) (_ Result, err error) {
+	defer func() {
+		if r := recover(); r != nil { // there is code of kustomize in the checks as well
+			err = fmt.Errorf("%s: this cannot be built: %s", spec.Path, scrub(fmt.Sprint(r), nil))
+		}
+	}()
 	dir, err := t.locate(spec.Path)
 	if err != nil {
 		return Result{}, err

@@ -13,7 +13,7 @@ import (
 
 // A JSON patch that copies a value into itself doubles it each time. The library has a limit for
 // that, which only can be set for all that use it.
-func init() { jsonpatch.AccumulatedCopySizeLimit = 64 << 20 }
+func init() { jsonpatch.AccumulatedCopySizeLimit = 8 << 20 }
 
 // kustomize builds what was checked, from the files that it is to see.
 func (g *graph) kustomize(root *kustomization, files map[string][]byte) (made resmap.ResMap, err error) {

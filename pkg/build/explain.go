@@ -2,6 +2,7 @@ package build
 
 import (
 	"fmt"
+	"math"
 	"path"
 	"regexp"
 	"slices"
@@ -15,6 +16,8 @@ import (
 // explain finds out where in the tree an error of kustomize comes from, and says so. It reads the
 // files again, which only failed builds pay for.
 func (g *graph) explain(root *kustomization, spec Spec, err error) error {
+	defer schema.lock(false)() // the identity of an object says whether its kind has namespaces
+	g.tree.max.accesses = math.MaxInt
 	e := &explainer{graph: g, root: root, spec: spec, text: err.Error()}
 	for _, why := range []func() error{e.badFile, e.twice, e.badPatch, e.lostPatch, e.failedPatch} {
 		if err := why(); err != nil {

@@ -1,8 +1,8 @@
 package build
 
 import (
+	"io/fs"
 	"path"
-	"slices"
 
 	"sigs.k8s.io/kustomize/api/konfig"
 	"sigs.k8s.io/kustomize/api/types"
@@ -16,24 +16,23 @@ func generate(t *tree, dir string) (types.Kustomization, error) {
 		APIVersion: types.KustomizationVersion,
 		Kind:       types.KustomizationKind,
 	}}
-	var err error
-	k.Resources, err = manifests(t, dir, ".")
+	entries, err := t.readDir(dir)
+	if err != nil {
+		return k, err
+	}
+	k.Resources, err = resourcesIn(t, dir, ".", entries)
 	return k, err
 }
 
-// manifests lists what there is to build in a directory of which it is known that it has no
-// kustomization file. sub is its path from the directory that is built.
-func manifests(t *tree, dir, sub string) ([]string, error) {
-	entries, err := t.readDir(path.Join(dir, sub))
-	if err != nil {
-		return nil, err
-	}
+// resourcesIn lists what there is to build in a directory without a kustomization file, of which the
+// entries are known. sub is its path from the directory that is built.
+func resourcesIn(t *tree, dir, sub string, entries []fs.DirEntry) ([]string, error) {
 	var found []string
 	for _, entry := range entries {
 		name := path.Join(sub, entry.Name())
 		switch {
 		case entry.IsDir():
-			below, err := manifestsBelow(t, dir, name)
+			below, err := resourcesBelow(t, dir, name)
 			if err != nil {
 				return nil, err
 			}
@@ -45,19 +44,17 @@ func manifests(t *tree, dir, sub string) ([]string, error) {
 	return found, nil
 }
 
-func manifestsBelow(t *tree, dir, sub string) ([]string, error) {
+func resourcesBelow(t *tree, dir, sub string) ([]string, error) {
+	for _, base := range konfig.RecognizedKustomizationFileNames() {
+		name := path.Join(dir, sub, base)
+		if k, err := kindOf(t.src, name); err == nil && k == file {
+			t.note(name, read{kind: file}) // what else is in the directory does not matter
+			return []string{"./" + sub}, nil
+		}
+	}
 	entries, err := t.readDir(path.Join(dir, sub))
 	if err != nil {
 		return nil, err
 	}
-	for _, entry := range entries {
-		if !entry.IsDir() && isKustomizationFile(entry.Name()) {
-			return []string{"./" + sub}, nil
-		}
-	}
-	return manifests(t, dir, sub)
-}
-
-func isKustomizationFile(name string) bool {
-	return slices.Contains(konfig.RecognizedKustomizationFileNames(), name)
+	return resourcesIn(t, dir, sub, entries)
 }

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/kustomize/api/konfig"
 	"sigs.k8s.io/kustomize/api/types"
-	"sigs.k8s.io/yaml"
 )
 
 // graph is the kustomizations that a build consists of. All of them are read and checked before
@@ -61,9 +61,7 @@ func (g *graph) overlay(root *kustomization, spec Spec) (map[string][]byte, erro
 	if name == "" {
 		name = path.Join(root.dir, konfig.DefaultKustomizationFileName())
 	}
-	merged := root.Kustomization // shares lists with root, which are only ever appended to
-	override(&merged, spec)
-	content, err := yaml.Marshal(merged)
+	content, err := override(root, spec)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -99,6 +97,8 @@ func (g *graph) load(dir string) (*kustomization, error) {
 	return k, k.check()
 }
 
+const noHelm = "Helm charts are not rendered in a build: release them with a HelmRelease"
+
 // check refuses what kustomize cannot build, or may not here.
 func (k *kustomization) check() error {
 	fixed := types.Kustomization{TypeMeta: k.TypeMeta}
@@ -110,9 +110,9 @@ func (k *kustomization) check() error {
 		return k.errorAt(field{"apiVersion"}, "the apiVersion is %q: for a %s of kustomize it must be %s", k.APIVersion, fixed.Kind,
 			map[string]string{types.KustomizationKind: types.KustomizationVersion, types.ComponentKind: types.ComponentVersion}[fixed.Kind])
 	case len(k.HelmCharts) > 0:
-		return k.errorAt(field{"helmCharts"}, "Helm charts are not rendered in a build: release them with a HelmRelease")
+		return k.errorAt(field{"helmCharts"}, noHelm)
 	case len(k.HelmChartInflationGenerator) > 0:
-		return k.errorAt(field{"helmChartInflationGenerator"}, "Helm charts are not rendered in a build: release them with a HelmRelease")
+		return k.errorAt(field{"helmChartInflationGenerator"}, noHelm)
 	}
 	for _, text := range inline(&k.Kustomization) {
 		if err := checkText(k.file+": "+text.at.String(), text.value); err != nil {
@@ -240,9 +240,21 @@ func (g *graph) enter(dir string, want target, trail []*kustomization) (problem 
 	return "", nil
 }
 
+// copy returns a kustomization that can be changed.
+func (k *kustomization) copy() types.Kustomization {
+	if k.file == "" {
+		return types.Kustomization{TypeMeta: k.TypeMeta, Resources: slices.Clone(k.Resources)}
+	}
+	var c types.Kustomization
+	if err := c.Unmarshal(k.content); err != nil {
+		return types.Kustomization{} // it was decoded before
+	}
+	return c
+}
+
 // isEmpty says whether kustomize refuses a kustomization because it does nothing.
 func (k *kustomization) isEmpty() bool {
-	fixed := k.Kustomization
+	fixed := k.copy()
 	fixed.FixKustomization()
 	return fixed.CheckEmpty() != nil
 }

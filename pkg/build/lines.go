@@ -58,6 +58,7 @@ func place(name string, line int) string {
 var (
 	yamlPrefix = regexp.MustCompile(`^(yaml: )?(unmarshal errors:\s+)?(line (\d+): )?`)
 	yamlValue  = regexp.MustCompile("(!!\\w+) `[^`]*`")
+	yamlKey    = regexp.MustCompile(`(invalid map key): .*`)
 	yamlLine   = regexp.MustCompile(`\bline (\d+)`)
 )
 
@@ -70,6 +71,7 @@ func yamlError(name string, doc document, err error) error {
 		line += n - 1
 	}
 	text = yamlValue.ReplaceAllString(text[len(parts[0]):], "$1")
+	text = yamlKey.ReplaceAllString(text, "$1")
 	text = yamlLine.ReplaceAllStringFunc(text, func(s string) string {
 		n, _ := strconv.Atoi(strings.TrimPrefix(s, "line "))
 		return "line " + strconv.Itoa(n+doc.line-1)

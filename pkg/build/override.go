@@ -6,10 +6,13 @@ import (
 	"github.com/fluxcd/pkg/apis/kustomize"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/resid"
+	"sigs.k8s.io/yaml"
 )
 
-// override puts into a kustomization what a spec says. What the spec does not mention stays.
-func override(k *types.Kustomization, spec Spec) {
+// override returns the content of a kustomization file with what a spec says put in. What the spec
+// does not mention stays.
+func override(root *kustomization, spec Spec) ([]byte, error) {
+	k := root.copy()
 	k.FixKustomization()
 	if spec.TargetNamespace != "" {
 		k.Namespace = spec.TargetNamespace
@@ -27,9 +30,19 @@ func override(k *types.Kustomization, spec Spec) {
 		k.Images = mergeImage(k.Images, image)
 	}
 	k.Components = append(k.Components, spec.Components...)
-	if k.CheckEmpty() != nil {
-		k.Namespace = "default" // kustomize refuses an empty kustomization; in no object, this is in none
+	content, err := yaml.Marshal(k)
+	if err != nil {
+		return nil, err
 	}
+	var left types.Kustomization
+	if err := left.Unmarshal(content); err != nil {
+		return nil, err
+	}
+	if left.CheckEmpty() != nil { // which kustomize refuses, and which has no object to be in a namespace
+		k.Namespace = "default"
+		return yaml.Marshal(k)
+	}
+	return content, nil
 }
 
 // mergeImage replaces what change sets of the entry with its name. A tag and a digest exclude each

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"sigs.k8s.io/kustomize/api/konfig"
 	"sigs.k8s.io/kustomize/api/provider"
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/api/types"
@@ -100,6 +101,12 @@ func checkPlugins(name string, configs []*resource.Resource) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		where := fmt.Sprintf("%s: %s %q", name, config.GetKind(), config.GetName())
+		switch {
+		case config.GetApiVersion() != konfig.BuiltinPluginApiVersion:
+			return fmt.Errorf("%s is not a plugin that comes with kustomize: no others run in a build", where)
+		case config.GetKind() == "HelmChartInflationGenerator":
+			return fmt.Errorf("%s: %s", where, noHelm)
+		}
 		if err := checkValues(where, values, false); err != nil {
 			return err
 		}
@@ -123,7 +130,7 @@ func checkValues(where string, value any, isPath bool) error {
 			}
 		}
 	case string:
-		if isPath && (isRemote(value) || isRemote(fileOfSource(value))) {
+		if isPath && isRemote(fileOfSource(value)) {
 			return fmt.Errorf("%s names %q, which is remote: put a copy into the source", where, value)
 		}
 		return checkText(where, value)

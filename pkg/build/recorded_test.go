@@ -2,31 +2,77 @@ package build
 
 import (
 	"crypto/sha256"
-	"fmt"
+	"encoding/hex"
 	"strings"
 	"testing"
 
 	"github.com/fluxcd/pkg/apis/kustomize"
+	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
+
+	"weir.dev/pkg/manifest"
 )
 
-// The digests are those that Flux 2.9 recorded in status.history for the same tree.
-const (
-	plainDigest   = "sha256:d16761ee3f71954faf23f6f384c57bd14ba1d537118bcb891a95498c1b97ece5"
-	overlayDigest = "sha256:c450e818134af6033a18c43ae892453917dce5b9c7b2957aac7b80d94b4b2e17"
-)
-
-func TestDigestIsAsRecorded(t *testing.T) {
-	src := diskSource(t, "testdata/fleet")
-	got, err := Run(src, Spec{Path: "./apps/overlay", TargetNamespace: "shop",
-		Images: []kustomize.Image{{Name: "registry.example.com/web", NewTag: "1.1.0"}}})
-	t.Log(got.Digest, err)
-	var docs []string
-	for _, o := range got.Objects {
-		y, _ := yaml.Marshal(o.Object)
-		docs = append(docs, string(y))
+// What Flux 2.9 recorded in the status of the Kustomizations that build this tree: the digest in
+// status.history, and the objects in status.inventory.
+func TestRecordedPlain(t *testing.T) {
+	got, err := Run(diskSource(t, "testdata/fleet"), Spec{
+		Path:        "./apps/plain",
+		OwnerLabels: map[string]string{"kustomize.toolkit.fluxcd.io/name": "plain"},
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	text := strings.NewReplacer("${region}", "eu-west-1", "${size:=small}", "small").Replace(strings.Join(docs, "---\n"))
-	fmt.Println(text)
-	fmt.Printf("%x %x\n", sha256.Sum256([]byte(text)), sha256.Sum256([]byte(strings.Join(docs, "---\n"))))
+	const want = "sha256:d16761ee3f71954faf23f6f384c57bd14ba1d537118bcb891a95498c1b97ece5"
+	if got.Digest != want {
+		t.Errorf("digest %s, recorded %s", got.Digest, want)
+	}
+	checkNames(t, got, "Namespace/plain", "Service/plain/web", "Secret/plain/token", "ClusterRole/plain:reader", "Deployment/plain/web")
+}
+
+// The recorded digest of the overlay is of what it is once its variables are substituted, and of
+// what it is before its common metadata is set.
+func TestRecordedOverlay(t *testing.T) {
+	got, err := Run(diskSource(t, "testdata/fleet"), Spec{
+		Path:            "./apps/overlay",
+		TargetNamespace: "shop",
+		Images:          []kustomize.Image{{Name: "registry.example.com/web", NewTag: "1.1.0"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkNames(t, got, "Deployment/shop/web-eu", "ConfigMap/shop/settings-eu-c6hhddh48c")
+	var docs []string
+	for _, obj := range got.Objects {
+		doc, err := yaml.Marshal(obj.Object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		docs = append(docs, string(doc))
+	}
+	text := strings.Join(docs, "---\n")
+	if digest := digestOf(text); digest != got.Digest {
+		t.Errorf("digest %s, that of the objects as YAML is %s", got.Digest, digest)
+	}
+	const want = "sha256:c450e818134af6033a18c43ae892453917dce5b9c7b2957aac7b80d94b4b2e17"
+	text = strings.NewReplacer("${region}", "eu-west-1", "${size:=small}", "small").Replace(text)
+	if digest := digestOf(text); digest != want {
+		t.Errorf("digest %s after substitution, recorded %s", digest, want)
+	}
+}
+
+func digestOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+func checkNames(t *testing.T, result Result, want ...string) {
+	t.Helper()
+	var got []string
+	for _, obj := range result.Objects {
+		got = append(got, manifest.IDOf(obj).String())
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("objects (-want +got):\n%s", diff)
+	}
 }

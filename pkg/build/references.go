@@ -114,7 +114,7 @@ func (c *collector) sources(name string, i int, from types.KvPairSources) {
 
 // fileOfSource returns the path in a source of a generator, which may have a key in front.
 func fileOfSource(source string) string {
-	if _, name, ok := strings.Cut(source, "="); ok {
+	if _, name, ok := strings.Cut(source, "="); ok && !isRemote(source) {
 		return name
 	}
 	return source

@@ -29,7 +29,8 @@ var echoes = []struct {
 	{regexp.MustCompile(`&\{0x[^}]*\}: `), ""},
 	{regexp.MustCompile("(!!\\w+) `[^`]*`"), "$1"},
 	{regexp.MustCompile(`accumulating resources: accumulation err='.*?': must build at directory: '[^']*': file is not directory`), "accumulating resources"},
-	{regexp.MustCompile(`accumulating resources: accumulation err='[^']*'[^']*'[^']*': recursed accumulation of path '[^']*': `), ""},
+	{regexp.MustCompile(`(accumulating resources: )?accumulation err='accumulating resources from '[^']*': open [^']*: is a directory': `), ""},
+	{regexp.MustCompile(`recursed accumulation of path '[^']*': `), ""},
 	{regexp.MustCompile(regexp.QuoteMeta(mount) + "/?"), ""},
 }
 

@@ -31,7 +31,7 @@ type limits struct {
 }
 
 func defaultLimits() limits {
-	return limits{fileSize: 5 << 20, accesses: 50_000, depth: 50, objects: 20_000}
+	return limits{fileSize: 5 << 20, accesses: 20_000, depth: 50, objects: 20_000}
 }
 
 // tree is a source that notes what is asked of it.

@@ -12,7 +12,11 @@ import (
 	"testing/fstest"
 
 	"golang.org/x/tools/txtar"
+
+	"weir.dev/pkg/artifact/fetch"
 )
+
+var _ Source = (*fetch.Tree)(nil)
 
 // memory is a Source that is written into a test.
 type memory struct {
