@@ -3,17 +3,14 @@
 package manifest
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 )
 
@@ -63,25 +60,60 @@ var ErrNoObject = errors.New("not a Kubernetes object")
 // at which the document begins.
 func Read(data []byte) ([]*unstructured.Unstructured, error) {
 	var out []*unstructured.Unstructured
-	docs := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
-	rest := data
-	for {
-		doc, err := docs.Read()
-		if errors.Is(err, io.EOF) {
-			return out, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("splitting YAML documents: %w", err)
-		}
-		at := bytes.Index(rest, doc)
-		line := 1 + bytes.Count(data[:len(data)-len(rest)+max(at, 0)], []byte("\n"))
-		if at >= 0 {
-			rest = rest[at+len(doc):]
-		}
-		if out, err = appendDocument(out, doc); err != nil {
-			return nil, fmt.Errorf("document at line %d: %w", line, err)
+	for _, doc := range split(data) {
+		var err error
+		if out, err = appendDocument(out, doc.text); err != nil {
+			return nil, fmt.Errorf("document at line %d: %w", doc.begin(), err)
 		}
 	}
+	return out, nil
+}
+
+// document is one document of a stream, and the line that it starts at.
+type document struct {
+	text []byte
+	line int
+}
+
+// split cuts a stream at the lines that begin by the markers --- and ... of YAML.
+// What follows a marker on its line is part of the document that it opens.
+func split(data []byte) []document {
+	var docs []document
+	doc, from, at, number := document{line: 1}, 0, 0, 1
+	for line := range bytes.Lines(data) {
+		if isMarker(line) {
+			doc.text = data[from:at]
+			docs = append(docs, doc)
+			doc, from = document{line: number}, at+len(line)-len(bytes.TrimLeft(line[len("---"):], " \t"))
+		}
+		at += len(line)
+		number++
+	}
+	doc.text = data[from:]
+	return append(docs, doc)
+}
+
+func isMarker(line []byte) bool {
+	rest, dashes := bytes.CutPrefix(line, []byte("---"))
+	if !dashes {
+		var dots bool
+		if rest, dots = bytes.CutPrefix(line, []byte("...")); !dots {
+			return false
+		}
+	}
+	return len(rest) == 0 || bytes.IndexByte([]byte(" \t\r\n"), rest[0]) >= 0
+}
+
+// begin is the line of the first thing that is said.
+func (d document) begin() int {
+	number := d.line
+	for line := range bytes.Lines(d.text) {
+		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
+			break
+		}
+		number++
+	}
+	return number
 }
 
 // appendDocument decodes one document.
@@ -94,10 +126,7 @@ func appendDocument(out []*unstructured.Unstructured, doc []byte) ([]*unstructur
 		return out, nil
 	}
 	obj := &unstructured.Unstructured{}
-	if err := obj.UnmarshalJSON(data); err != nil {
-		if runtime.IsMissingKind(err) || runtime.IsMissingVersion(err) {
-			return nil, fmt.Errorf("%w: apiVersion or kind is missing", ErrNoObject)
-		}
+	if err := obj.UnmarshalJSON(data); err != nil && !runtime.IsMissingKind(err) {
 		return nil, fmt.Errorf("%w: %w", ErrNoObject, err)
 	}
 	return appendExpanded(out, obj)
@@ -105,17 +134,22 @@ func appendDocument(out []*unstructured.Unstructured, doc []byte) ([]*unstructur
 
 // appendExpanded appends obj, or the items if it is a list.
 func appendExpanded(out []*unstructured.Unstructured, obj *unstructured.Unstructured) ([]*unstructured.Unstructured, error) {
+	if obj.GetKind() == "" || obj.GetAPIVersion() == "" {
+		return nil, fmt.Errorf("%w: apiVersion or kind is missing", ErrNoObject)
+	}
 	if !obj.IsList() {
 		return append(out, obj), nil
 	}
-	err := obj.EachListItem(func(item runtime.Object) error {
-		u, ok := item.(*unstructured.Unstructured)
+	items, _ := obj.Object["items"].([]any)
+	for _, item := range items {
+		content, ok := item.(map[string]any)
 		if !ok {
-			return fmt.Errorf("%w: an item of the list is a %T", ErrNoObject, item)
+			return nil, fmt.Errorf("%w: an item of the list is none", ErrNoObject)
 		}
 		var err error
-		out, err = appendExpanded(out, u)
-		return err
-	})
-	return out, err
+		if out, err = appendExpanded(out, &unstructured.Unstructured{Object: content}); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
