@@ -77,7 +77,9 @@ func (e Effect) String() string {
 type Change struct {
 	ID     manifest.ID
 	Effect Effect
-	// Before is the object as it was found, for what is restored.
+	// Restored says that somebody had changed or deleted the object.
+	Restored bool
+	// Before is the object as it was found, for what is restored; nil if it was gone.
 	Before *unstructured.Unstructured
 	// Live is the answer to the apply: the whole object where the plan asked for
 	// that, else its metadata; nil where nothing was asked.
@@ -257,12 +259,15 @@ func (e *Engine) writeAll(ctx context.Context, p Plan, writes []*write, req Requ
 
 // write applies one object and tells the tracker how it left it.
 func (e *Engine) write(ctx context.Context, p Plan, w *write, req Request) error {
-	known, seen := e.tracker.Live(w.ID)
-	if seen && w.version == "" {
-		w.version = known.ResourceVersion
+	known := e.tracker.Recall(w.ID)
+	if w.version == "" {
+		w.version = known.Live.ResourceVersion
 	}
-	if w.Action == Restore && seen {
-		w.change.Before = e.look(ctx, w)
+	if w.Action == Restore {
+		w.Object = manifest.Without(w.Object, known.Yielded)
+		if w.change.Before = e.look(ctx, w); w.change.Before != nil {
+			w.version = w.change.Before.GetResourceVersion()
+		}
 	}
 	a, err := e.attempt(ctx, w, req)
 	if err != nil {
@@ -270,6 +275,7 @@ func (e *Engine) write(ctx context.Context, p Plan, w *write, req Request) error
 	}
 	w.change.Live = a.object
 	w.change.Effect = effectOf(a, w)
+	w.change.Restored = w.Action == Restore && w.change.Effect != Unchanged
 	e.tracker.Applied(Applied{
 		ID: w.ID, Resource: w.target.resource, Owner: p.Owner, Content: w.Content, Object: a.object,
 	})
@@ -300,7 +306,8 @@ func (e *Engine) attempt(ctx context.Context, w *write, req Request) (answer, er
 }
 
 // look reads an object that is about to be restored, so that it can be told what
-// was changed. That it fails does not keep the object from being restored.
+// was changed: one that looks deleted may only have lost its labels. That it fails
+// does not keep the object from being restored.
 func (e *Engine) look(ctx context.Context, w *write) *unstructured.Unstructured {
 	live, err := e.client.get(ctx, w.target, w.Object.GetNamespace(), w.Object.GetName())
 	if err != nil {

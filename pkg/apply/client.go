@@ -3,8 +3,10 @@ package apply
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,6 +19,11 @@ import (
 
 // acceptMetadata asks for the metadata of the answer only.
 const acceptMetadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+
+// requestTimeout bounds one request; admission webhooks may take half of it each.
+const requestTimeout = 60 * time.Second
+
+var errNoAnswer = errors.New("no answer from the API server within " + requestTimeout.String())
 
 // client sends the few requests that the engine consists of.
 type client struct {
@@ -101,20 +108,28 @@ func (c *client) apply(ctx context.Context, t target, obj *unstructured.Unstruct
 	if !whole {
 		req.SetHeader("Accept", acceptMetadata+",application/json")
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, errNoAnswer)
+	defer cancel()
 	var code int
 	live, err := decode(req.Do(ctx).StatusCode(&code))
-	return answer{object: live, created: code == http.StatusCreated}, err
+	return answer{object: live, created: code == http.StatusCreated}, masked(timely(ctx, err), obj)
 }
 
 // get reads an object.
 func (c *client) get(ctx context.Context, t target, namespace, name string) (*unstructured.Unstructured, error) {
-	return decode(c.rest.Get().AbsPath(t.path(namespace, name)...).Do(ctx))
+	return c.read(ctx, c.rest.Get().AbsPath(t.path(namespace, name)...))
 }
 
 // getMetadata reads the metadata of an object.
 func (c *client) getMetadata(ctx context.Context, t target, namespace, name string) (*unstructured.Unstructured, error) {
-	return decode(c.rest.Get().AbsPath(t.path(namespace, name)...).
-		SetHeader("Accept", acceptMetadata+",application/json").Do(ctx))
+	return c.read(ctx, c.rest.Get().AbsPath(t.path(namespace, name)...).SetHeader("Accept", acceptMetadata+",application/json"))
+}
+
+func (c *client) read(ctx context.Context, req *rest.Request) (*unstructured.Unstructured, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, errNoAnswer)
+	defer cancel()
+	obj, err := decode(req.Do(ctx))
+	return obj, timely(ctx, err)
 }
 
 // delete removes an object in the background, if it is still the one meant.
@@ -128,7 +143,17 @@ func (c *client) delete(ctx context.Context, t target, namespace, name string, p
 	if err != nil {
 		return err
 	}
-	return c.rest.Delete().AbsPath(t.path(namespace, name)...).SetHeader("Content-Type", "application/json").Body(body).Do(ctx).Error()
+	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, errNoAnswer)
+	defer cancel()
+	return timely(ctx, c.rest.Delete().AbsPath(t.path(namespace, name)...).SetHeader("Content-Type", "application/json").Body(body).Do(ctx).Error())
+}
+
+// timely says that the time was up rather than what broke because of it.
+func timely(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return cause
+	}
+	return err
 }
 
 // decode reads the object of an answer.

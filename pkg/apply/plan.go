@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"weir.dev/pkg/inventory"
 	"weir.dev/pkg/manifest"
@@ -37,13 +38,22 @@ type Live struct {
 	ResourceVersion string
 }
 
+// Known is what a Tracker knows of an object.
+type Known struct {
+	// Last is the last application by this process; zero if there was none.
+	Last Applied
+	// Intact says that the object is known to be as it was left, but for Yielded.
+	Intact bool
+	// Live is the object as it was last seen; zero if it was not, or is gone.
+	Live Live
+	// Yielded are fields that are left to somebody else for now; nil means none.
+	Yielded *fieldpath.Set
+}
+
 // Tracker remembers how objects were left and knows whether they still are.
 type Tracker interface {
-	// Intact returns the last application of an object by this process, and
-	// whether the object is known to be as it was left.
-	Intact(manifest.ID) (Applied, bool)
-	// Live returns the object as it was last seen, if it was.
-	Live(manifest.ID) (Live, bool)
+	// Recall returns what is known of an object.
+	Recall(manifest.ID) Known
 	// Applied tells how an object was left.
 	Applied(Applied)
 	// Forget tells that an object is no longer ours.
@@ -143,10 +153,10 @@ func decide(item Item, tracker Tracker, opts Options) Action {
 	if LeftAlone(item.Object) {
 		return Skip
 	}
-	last, intact := tracker.Intact(item.ID)
-	same := last.Content == item.Content && last.Owner == opts.Owner
+	known := tracker.Recall(item.ID)
+	same := known.Last.Content == item.Content && known.Last.Owner == opts.Owner
 	switch {
-	case same && intact:
+	case same && known.Intact:
 		return Keep
 	case same:
 		return Restore

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"weir.dev/pkg/health"
 	"weir.dev/pkg/inventory"
 	"weir.dev/pkg/manifest"
 )
@@ -108,27 +109,40 @@ func (e *Engine) pruneOne(ctx context.Context, id manifest.ID, version string, i
 	}
 }
 
-// WaitGone waits until objects do not exist any more, and returns those that are
-// left when ctx ends.
-func (e *Engine) WaitGone(ctx context.Context, set inventory.Set) (inventory.Set, error) {
-	left := make(inventory.Set)
-	for _, id := range set.IDs() {
-		t, err := e.client.locateAny(id.GroupKind())
-		if meta.IsNoMatchError(err) {
-			continue
-		}
-		if err != nil {
-			return set, err
-		}
-		live, err := e.client.getMetadata(ctx, t, id.Namespace, id.Name)
-		if apierrors.IsNotFound(err) {
-			continue
-		}
-		if err == nil {
-			err = e.gone(ctx, t, live)
-		}
-		if err != nil {
-			left[id] = set[id]
+// Left returns those objects of a set that still exist, in a form in which a
+// health.Watcher can be asked to tell their end.
+func (e *Engine) Left(ctx context.Context, set inventory.Set) ([]health.Awaited, error) {
+	ids := set.IDs()
+	found := make([]bool, len(ids))
+	targets := make([]target, len(ids))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(e.parallel)
+	for i, id := range ids {
+		g.Go(func() (err error) {
+			targets[i], err = e.client.locateAny(id.GroupKind())
+			if meta.IsNoMatchError(err) {
+				return nil // its kind is gone, and its objects with it
+			}
+			if err == nil {
+				_, err = e.client.getMetadata(ctx, targets[i], id.Namespace, id.Name)
+			}
+			if apierrors.IsNotFound(err) {
+				return nil
+			}
+			if err != nil {
+				return failure(id, "could not be looked for", err)
+			}
+			found[i] = true
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	var left []health.Awaited
+	for i, id := range ids {
+		if found[i] {
+			left = append(left, health.Awaited{ID: id, Resource: targets[i].resource})
 		}
 	}
 	return left, nil

@@ -1,17 +1,18 @@
 package drift
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
-	"sigs.k8s.io/structured-merge-diff/v6/value"
+
+	"weir.dev/pkg/manifest"
 )
 
 const (
@@ -22,7 +23,7 @@ const (
 
 // Change is one field that somebody took from us.
 type Change struct {
-	Path string // such as .spec.replicas
+	Path string // such as spec.replicas
 	// From is the value that we had applied, To the one it was found with; "" if
 	// it was removed. Values of Secrets are masked.
 	From, To string
@@ -32,34 +33,38 @@ type Change struct {
 	Manager   string
 	Operation string
 	Time      time.Time
+
+	path fieldpath.Path
 }
 
-// String tells the change in one line.
+// String tells the change in one line, such as
+// "spec.replicas 2 -> 5 by kubectl-scale at 02:13:07Z".
 func (c Change) String() string {
 	to := c.To
 	if to == "" {
 		to = "nothing"
 	}
-	s := fmt.Sprintf("%s was changed from %s to %s", c.Path, c.From, to)
-	if c.Manager == "" {
-		return s + " by somebody unknown"
+	who := c.Manager
+	if who == "" {
+		who = "somebody unknown"
 	}
-	s += fmt.Sprintf(" by %s (%s)", c.Manager, c.Operation)
+	s := fmt.Sprintf("%s %s -> %s by %s", c.Path, c.From, to, who)
 	if c.Time.IsZero() {
-		return s // some subresources keep no time
+		return s // nobody owns what was removed, and some subresources keep no time
 	}
-	return s + " at " + c.Time.UTC().Format(time.RFC3339)
+	return s + " at " + c.Time.UTC().Format("15:04:05Z")
 }
 
-// Explain returns the fields that manager owns in restored and did not own in
-// found: what somebody else had changed or removed, sorted by path. Both are whole
-// objects, as they were before and after manager applied its content again.
+// Explain returns the fields that manager owns in restored and did not own in found,
+// or owned with another value: what somebody else had changed or removed, sorted by
+// path. Both are whole objects, as they were before and after manager applied its
+// content again.
 func Explain(found, restored *unstructured.Unstructured, manager string) ([]Change, error) {
-	before, err := ownedBy(found, manager)
+	before, err := entryOf(found, manager)
 	if err != nil {
 		return nil, err
 	}
-	after, err := ownedBy(restored, manager)
+	after, err := entryOf(restored, manager)
 	if err != nil {
 		return nil, err
 	}
@@ -68,19 +73,42 @@ func Explain(found, restored *unstructured.Unstructured, manager string) ([]Chan
 		return nil, err
 	}
 	secret := found.GetKind() == "Secret" && found.GroupVersionKind().Group == ""
+	change := func(p fieldpath.Path) Change {
+		return Change{
+			Path: strings.TrimPrefix(p.String(), "."), path: p.Copy(),
+			From: valueAt(restored, p, secret), To: valueAt(found, p, secret),
+		}
+	}
 	var out []Change
-	after.Difference(before).Leaves().Iterate(func(p fieldpath.Path) {
-		c := Change{Path: p.String(), From: valueAt(restored, p, secret), To: valueAt(found, p, secret)}
-		for _, t := range takers {
-			if t.set.Has(p) || hasBelow(t.set, p) {
-				c.Manager, c.Operation, c.Time = t.entry.Manager, string(t.entry.Operation), t.at
-				break
-			}
+	after.set.Difference(before.set).Leaves().Iterate(func(p fieldpath.Path) {
+		c := change(p)
+		if i := slices.IndexFunc(takers, func(t taker) bool { return t.set.Has(p) || hasBelow(t.set, p) }); i >= 0 {
+			c.by(takers[i])
 		}
 		out = append(out, c)
 	})
+	after.set.Intersection(before.set).Leaves().Iterate(func(p fieldpath.Path) {
+		was, _ := manifest.At(found.Object, p)
+		is, ok := manifest.At(restored.Object, p)
+		if ok && !equality.Semantic.DeepEqual(was, is) && !isParent(is) {
+			c := change(p)
+			c.by(before)
+			out = append(out, c)
+		}
+	})
 	slices.SortFunc(out, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })
 	return out, nil
+}
+
+// isParent reports whether a value has fields of its own, which are owned one by one.
+func isParent(v any) bool {
+	m, ok := v.(map[string]any)
+	return ok && len(m) > 0
+}
+
+// by says who wrote the field.
+func (c *Change) by(t taker) {
+	c.Manager, c.Operation, c.Time = t.entry.Manager, string(t.entry.Operation), t.at
 }
 
 // taker is another writer of an object.
@@ -97,13 +125,9 @@ func others(obj *unstructured.Unstructured, manager string) ([]taker, error) {
 		if ours(e, manager) || e.FieldsV1 == nil {
 			continue
 		}
-		set, err := fieldSet(e)
+		t, err := takerOf(e)
 		if err != nil {
 			return nil, err
-		}
-		t := taker{entry: e, set: set}
-		if e.Time != nil {
-			t.at = e.Time.Time
 		}
 		out = append(out, t)
 	}
@@ -111,14 +135,14 @@ func others(obj *unstructured.Unstructured, manager string) ([]taker, error) {
 	return out, nil
 }
 
-// ownedBy returns the fields that manager owns by apply.
-func ownedBy(obj *unstructured.Unstructured, manager string) (*fieldpath.Set, error) {
+// entryOf returns what manager owns by apply.
+func entryOf(obj *unstructured.Unstructured, manager string) (taker, error) {
 	for _, e := range obj.GetManagedFields() {
 		if ours(e, manager) && e.FieldsV1 != nil {
-			return fieldSet(e)
+			return takerOf(e)
 		}
 	}
-	return fieldpath.NewSet(), nil
+	return taker{set: fieldpath.NewSet()}, nil
 }
 
 // ours reports whether an entry is that of our applies.
@@ -126,12 +150,16 @@ func ours(e metav1.ManagedFieldsEntry, manager string) bool {
 	return e.Manager == manager && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == ""
 }
 
-func fieldSet(e metav1.ManagedFieldsEntry) (*fieldpath.Set, error) {
-	set := &fieldpath.Set{}
-	if err := set.FromJSON(bytes.NewReader(e.FieldsV1.GetRawBytes())); err != nil {
-		return nil, fmt.Errorf("managedFields of %q: %w", e.Manager, err)
+func takerOf(e metav1.ManagedFieldsEntry) (taker, error) {
+	set, err := parse(e.FieldsV1.GetRawBytes())
+	if err != nil {
+		return taker{}, fmt.Errorf("managedFields of %q: %w", e.Manager, err)
 	}
-	return set, nil
+	t := taker{entry: e, set: set}
+	if e.Time != nil {
+		t.at = e.Time.Time
+	}
+	return t, nil
 }
 
 // hasBelow reports whether set has a field below p.
@@ -144,7 +172,7 @@ func hasBelow(set *fieldpath.Set, p fieldpath.Path) bool {
 
 // valueAt returns the value of a field for people, "" if there is none.
 func valueAt(obj *unstructured.Unstructured, p fieldpath.Path, secret bool) string {
-	v, ok := find(obj.Object, p)
+	v, ok := manifest.At(obj.Object, p)
 	if !ok {
 		return ""
 	}
@@ -159,57 +187,4 @@ func valueAt(obj *unstructured.Unstructured, p fieldpath.Path, secret bool) stri
 		return string(runes[:maxValue]) + "…"
 	}
 	return string(data)
-}
-
-// find walks along a path: by field names, by the keys of list items, by their
-// values and by their indexes.
-func find(v any, p fieldpath.Path) (any, bool) {
-	for _, element := range p {
-		var ok bool
-		switch {
-		case element.FieldName != nil:
-			m, _ := v.(map[string]any)
-			v, ok = m[*element.FieldName]
-		case element.Key != nil:
-			v, ok = itemByKey(v, *element.Key)
-		case element.Value != nil:
-			v, ok = itemByValue(v, *element.Value)
-		case element.Index != nil:
-			list, _ := v.([]any)
-			if ok = *element.Index < len(list); ok {
-				v = list[*element.Index]
-			}
-		}
-		if !ok {
-			return nil, false
-		}
-	}
-	return v, true
-}
-
-func itemByKey(v any, key value.FieldList) (any, bool) {
-	list, _ := v.([]any)
-	for _, item := range list {
-		m, ok := item.(map[string]any)
-		if !ok {
-			continue
-		}
-		if !slices.ContainsFunc(key, func(f value.Field) bool {
-			got, ok := m[f.Name]
-			return !ok || !value.Equals(value.NewValueInterface(got), f.Value)
-		}) {
-			return m, true
-		}
-	}
-	return nil, false
-}
-
-func itemByValue(v any, want value.Value) (any, bool) {
-	list, _ := v.([]any)
-	for _, item := range list {
-		if value.Equals(value.NewValueInterface(item), want) {
-			return item, true
-		}
-	}
-	return nil, false
 }

@@ -8,19 +8,25 @@
 // at the object, restores it, and has Explain tell who took which field when. An
 // object that lost its owner label looks deleted from here.
 //
+// Somebody who takes a field back at once each time it is restored is a machine. After
+// a few rounds that one field is left to it for a while, longer each time, and the
+// owner is told with whom it fights; the rest of the object is restored as ever. Edits
+// at human speed are undone at once however often they come.
+//
 // What cannot be seen this way is a change made under our own name as manager.
 package drift
 
 import (
 	"context"
-	"crypto/sha256"
 	"maps"
 	"sync"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"k8s.io/utils/clock"
 
 	"weir.dev/pkg/apply"
 	"weir.dev/pkg/manifest"
@@ -35,6 +41,8 @@ type Options struct {
 	OwnerName, OwnerNamespace string
 	// Wake is called, without blocking, when an object of the owner has drifted.
 	Wake func(owner types.NamespacedName)
+	// Clock tells the time; nil means the system's.
+	Clock clock.WithDelayedExecution
 }
 
 // Watcher remembers how applied objects should look and watches whether they do.
@@ -56,23 +64,12 @@ type resource struct {
 	listed bool
 }
 
-// object is one object: how we left it, and how it was last seen.
-type object struct {
-	applied  *apply.Applied
-	left     print
-	seen     print
-	uid      types.UID
-	version  string // resource version of seen; empty if it was never seen
-	gone     bool
-	resource schema.GroupVersionResource
-}
-
-// print is a digest of who owns what in an object.
-type print [16]byte
-
 // New returns a Watcher of the resources that open opens, which must deliver
 // managedFields; metadata is enough. It watches while Start runs.
 func New(open func(schema.GroupVersionResource) watch.Source, opts Options) *Watcher {
+	if opts.Clock == nil {
+		opts.Clock = clock.RealClock{}
+	}
 	w := &Watcher{
 		opts:      opts,
 		objects:   make(map[manifest.ID]*object),
@@ -85,26 +82,23 @@ func New(open func(schema.GroupVersionResource) watch.Source, opts Options) *Wat
 // Start watches until ctx ends.
 func (w *Watcher) Start(ctx context.Context) error { return w.set.Start(ctx) }
 
-// Intact implements apply.Tracker.
-func (w *Watcher) Intact(id manifest.ID) (apply.Applied, bool) {
+// Recall implements apply.Tracker.
+func (w *Watcher) Recall(id manifest.ID) apply.Known {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	o, ok := w.objects[id]
-	if !ok || o.applied == nil {
-		return apply.Applied{}, false
+	if !ok {
+		return apply.Known{}
 	}
-	return *o.applied, w.resources[o.resource].listed && !o.drifted()
-}
-
-// Live implements apply.Tracker.
-func (w *Watcher) Live(id manifest.ID) (apply.Live, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	o, ok := w.objects[id]
-	if !ok || o.version == "" || o.gone {
-		return apply.Live{}, false
+	k := apply.Known{Yielded: o.yielded()}
+	if o.last != nil {
+		k.Last = *o.last
+		k.Intact = w.resources[o.resource].listed && !o.drifted()
 	}
-	return apply.Live{UID: o.uid, ResourceVersion: o.version}, true
+	if o.version != "" && !o.gone {
+		k.Live = apply.Live{UID: o.uid, ResourceVersion: o.version}
+	}
+	return k
 }
 
 // Applied implements apply.Tracker: it remembers how an object was left, and
@@ -117,18 +111,29 @@ func (w *Watcher) Applied(a apply.Applied) {
 		w.objects[a.ID] = o
 	}
 	w.use(o, a)
-	o.left = w.printOf(a.Object)
-	drifted := o.drifted() // somebody was faster than the answer to us
+	o.leave(w.standOf(a.Object))
+	wake := w.noteDrift(o) // somebody was faster than the answer to us
 	w.mu.Unlock()
-	if drifted {
+	if wake {
 		w.opts.Wake(a.Owner)
 	}
 }
 
+// noteDrift reports whether o has drifted, and remembers since when. The lock is held.
+func (w *Watcher) noteDrift(o *object) bool {
+	if !o.drifted() {
+		return false
+	}
+	if o.since.IsZero() {
+		o.since = w.opts.Clock.Now()
+	}
+	return true
+}
+
 // use makes a the last application of o. The lock is held.
 func (w *Watcher) use(o *object, a apply.Applied) {
-	if o.applied == nil || o.resource != a.Resource {
-		if o.applied != nil {
+	if o.last == nil || o.resource != a.Resource {
+		if o.last != nil {
 			w.release(o.resource)
 		}
 		if _, ok := w.resources[a.Resource]; !ok {
@@ -140,7 +145,78 @@ func (w *Watcher) use(o *object, a apply.Applied) {
 	kept := a
 	kept.UID, kept.Version = a.Object.GetUID(), a.Object.GetResourceVersion()
 	kept.Object = nil
-	o.applied = &kept
+	if o.last == nil || o.last.Content != a.Content || o.last.Owner != a.Owner {
+		o.end() // what is fought for may be another now
+	}
+	o.last, o.answered, o.since = &kept, o.since, time.Time{}
+	if o.contest != nil {
+		o.contest.owed = false
+	}
+}
+
+// Pause is a field that is left to somebody else for a while, because whoever it is
+// takes it back at once each time.
+type Pause struct {
+	// Change is the last time that it was taken; its zero value means that the object
+	// as a whole is left alone.
+	Change Change
+	// Times is how often it was restored in a row.
+	Times int
+	// For is how long it is left alone.
+	For time.Duration
+}
+
+// Restored tells that an object was restored, how that left it, and what Explain said
+// was taken; nothing means that it was deleted. It returns what is left to others from
+// now on.
+func (w *Watcher) Restored(id manifest.ID, live metav1.Object, taken []Change) []Pause {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	o, ok := w.objects[id]
+	if !ok || o.last == nil {
+		return nil
+	}
+	if o.contest == nil {
+		o.contest = newContest(w.standOf(live))
+	}
+	if !newer(o.version, live.GetResourceVersion()) {
+		o.contest.seen = o.contest.left
+	}
+	now := w.opts.Clock.Now()
+	pauses := o.contest.fight.record(taken, w.opts.Manager, o.answered, now)
+	o.settle(now)
+	w.schedule(id, o, now)
+	return pauses
+}
+
+// schedule sees to it that the end of the next pause is noticed. The lock is held.
+func (w *Watcher) schedule(id manifest.ID, o *object, now time.Time) {
+	c := o.contest
+	if c.timer != nil {
+		c.timer.Stop()
+		c.timer = nil
+	}
+	if next := c.fight.next(now); !next.IsZero() {
+		c.timer = w.opts.Clock.AfterFunc(next.Sub(now), func() { w.resume(id, c) })
+	}
+}
+
+// resume ends the pauses that are over.
+func (w *Watcher) resume(id manifest.ID, c *contest) {
+	w.mu.Lock()
+	o, ok := w.objects[id]
+	if !ok || o.contest != c || o.last == nil {
+		w.mu.Unlock()
+		return
+	}
+	now := w.opts.Clock.Now()
+	o.settle(now)
+	w.schedule(id, o, now)
+	wake, owner := w.noteDrift(o), o.last.Owner
+	w.mu.Unlock()
+	if wake {
+		w.opts.Wake(owner)
+	}
 }
 
 // Forget implements apply.Tracker: an object is no longer ours to watch.
@@ -148,10 +224,11 @@ func (w *Watcher) Forget(id manifest.ID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	o, ok := w.objects[id]
-	if !ok || o.applied == nil {
+	if !ok || o.last == nil {
 		return
 	}
-	o.applied = nil
+	o.end()
+	o.last = nil
 	if o.gone || o.version == "" {
 		delete(w.objects, id)
 	}
@@ -165,15 +242,7 @@ func (w *Watcher) release(r schema.GroupVersionResource) {
 		return
 	}
 	delete(w.resources, r)
-	maps.DeleteFunc(w.objects, func(_ manifest.ID, o *object) bool { return o.resource == r && o.applied == nil })
-}
-
-// drifted reports whether the object was last seen otherwise than we left it.
-func (o *object) drifted() bool {
-	if o.applied == nil || o.version == "" || !newer(o.version, o.applied.Version) {
-		return false
-	}
-	return o.gone || o.uid != o.applied.UID || o.seen != o.left
+	maps.DeleteFunc(w.objects, func(_ manifest.ID, o *object) bool { return o.resource == r && o.last == nil })
 }
 
 // Saw implements watch.Handler.
@@ -194,13 +263,14 @@ func (w *Watcher) note(r schema.GroupVersionResource, obj metav1.Object, gone bo
 		w.mu.Unlock()
 		return
 	}
-	o := w.see(r, id, obj, gone)
-	wake := o.drifted()
+	o := w.see(r, id, obj)
+	o.gone = gone
+	wake := w.noteDrift(o)
 	var owner types.NamespacedName
 	if wake {
-		owner = o.applied.Owner
+		owner = o.last.Owner
 	}
-	if gone && o.applied == nil {
+	if gone && o.last == nil {
 		delete(w.objects, id)
 	}
 	w.mu.Unlock()
@@ -210,13 +280,13 @@ func (w *Watcher) note(r schema.GroupVersionResource, obj metav1.Object, gone bo
 }
 
 // see records the state of an object. The lock is held.
-func (w *Watcher) see(r schema.GroupVersionResource, id manifest.ID, obj metav1.Object, gone bool) *object {
+func (w *Watcher) see(r schema.GroupVersionResource, id manifest.ID, obj metav1.Object) *object {
 	o, ok := w.objects[id]
 	if !ok {
 		o = &object{resource: r}
 		w.objects[id] = o
 	}
-	o.seen, o.uid, o.version, o.gone = w.printOf(obj), obj.GetUID(), obj.GetResourceVersion(), gone
+	o.see(w.standOf(obj), obj.GetUID(), obj.GetResourceVersion())
 	return o
 }
 
@@ -233,24 +303,24 @@ func (w *Watcher) Listed(r schema.GroupVersionResource, objs []metav1.Object, ve
 	for _, obj := range objs {
 		id, _ := w.id(r, obj)
 		present[id] = true
-		w.see(r, id, obj, false)
+		w.see(r, id, obj)
 	}
 	owners := make(map[types.NamespacedName]bool)
 	for id, o := range w.objects {
 		if o.resource != r {
 			continue
 		}
-		if o.applied == nil {
+		if o.last == nil {
 			if !present[id] {
 				delete(w.objects, id)
 			}
 			continue
 		}
-		if !present[id] && newer(version, o.applied.Version) {
+		if !present[id] && newer(version, o.last.Version) {
 			o.version, o.gone = version, true
 		}
-		if o.drifted() {
-			owners[o.applied.Owner] = true
+		if w.noteDrift(o) {
+			owners[o.last.Owner] = true
 		}
 	}
 	w.mu.Unlock()
@@ -276,25 +346,6 @@ func (w *Watcher) id(r schema.GroupVersionResource, obj metav1.Object) (manifest
 		return manifest.ID{}, false
 	}
 	return manifest.ID{Group: res.group, Kind: res.kind, Namespace: obj.GetNamespace(), Name: obj.GetName()}, true
-}
-
-// printOf digests our entry in the managedFields of an object, and who is named
-// as its owner.
-func (w *Watcher) printOf(obj metav1.Object) print {
-	h := sha256.New()
-	labels := obj.GetLabels()
-	for _, part := range []string{labels[w.opts.OwnerName], "/", labels[w.opts.OwnerNamespace], "/"} {
-		h.Write([]byte(part))
-	}
-	for _, f := range obj.GetManagedFields() {
-		if f.Manager == w.opts.Manager && f.Operation == metav1.ManagedFieldsOperationApply && f.Subresource == "" && f.FieldsV1 != nil {
-			h.Write([]byte(f.APIVersion))
-			h.Write(f.FieldsV1.GetRawBytes())
-		}
-	}
-	var p print
-	copy(p[:], h.Sum(nil))
-	return p
 }
 
 // newer reports whether resource version a is later than b.

@@ -82,4 +82,12 @@ const (
 	// ReasonAccessDenied is given to a reference to another namespace that the
 	// controller was told to refuse.
 	ReasonAccessDenied = "AccessDenied"
+
+	// ReasonDriftCorrected is given to events about objects that somebody had changed
+	// or deleted, and that were restored.
+	ReasonDriftCorrected = "DriftCorrected"
+
+	// ReasonDriftContested is given to events about fields that somebody takes back at
+	// once each time they are restored, so that they are left alone for a while.
+	ReasonDriftContested = "DriftContested"
 )

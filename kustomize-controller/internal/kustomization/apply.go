@@ -34,7 +34,7 @@ func (r *Reconciler) plan(_ context.Context, s *scope) error {
 func proven(s *scope) bool {
 	last := s.ks.Status.History.Latest()
 	return last != nil && last.Digest == s.result.Digest && last.LastReconciledStatus == kustomizev1.ReasonReconciliationSucceeded &&
-		s.ks.Status.ObservedGeneration == s.ks.Generation && s.before.Contains(s.plan.Inventory)
+		s.ks.Status.ObservedGeneration == s.ks.Generation
 }
 
 // recordInventory saves the identities of what is about to be created, together
@@ -58,11 +58,11 @@ func (r *Reconciler) apply(ctx context.Context, s *scope) error {
 	}
 	changes, err := r.engine.Apply(ctx, s.plan, apply.Request{Force: s.ks.Spec.Force})
 	for _, c := range changes {
-		if c.Effect != apply.Unchanged && c.Effect != apply.Skipped {
+		switch {
+		case c.Restored:
+			s.memory.restored = append(s.memory.restored, r.explain(ctx, c))
+		case c.Effect != apply.Unchanged && c.Effect != apply.Skipped:
 			s.memory.changes = append(s.memory.changes, c)
-		}
-		if c.Before != nil && c.Live != nil {
-			r.explain(ctx, s, c)
 		}
 	}
 	if err != nil {
@@ -74,22 +74,33 @@ func (r *Reconciler) apply(ctx context.Context, s *scope) error {
 
 // restoration is an object that was put back, and what somebody had done to it.
 type restoration struct {
-	id    manifest.ID
-	taken []drift.Change
+	id     manifest.ID
+	taken  []drift.Change // nothing if the object was deleted
+	pauses []drift.Pause  // what is left to others from now on
 }
 
 // explain finds out who changed an object that was just restored.
-func (r *Reconciler) explain(ctx context.Context, s *scope, c apply.Change) {
-	taken, err := drift.Explain(c.Before, c.Live, r.manager)
-	if err != nil {
-		log.FromContext(ctx).Error(err, "explaining drift", "object", c.ID.String())
-		return
+func (r *Reconciler) explain(ctx context.Context, c apply.Change) restoration {
+	out := restoration{id: c.ID}
+	if c.Before != nil {
+		var err error
+		if out.taken, err = drift.Explain(c.Before, c.Live, r.manager); err != nil {
+			log.FromContext(ctx).Error(err, "explaining drift", "object", c.ID.String())
+		}
 	}
-	for _, t := range taken {
+	out.pauses = r.drift.Restored(c.ID, c.Live, out.taken)
+	if len(out.taken) == 0 {
+		log.FromContext(ctx).Info("restored an object", "object", c.ID.String())
+	}
+	for _, t := range out.taken {
 		log.FromContext(ctx).Info("restored a field", "object", c.ID.String(), "field", t.Path, "from", t.From, "to", t.To,
 			"manager", t.Manager, "operation", t.Operation, "time", t.Time.UTC().Format(time.RFC3339))
 	}
-	s.memory.restored = append(s.memory.restored, restoration{id: c.ID, taken: taken})
+	for _, p := range out.pauses {
+		log.FromContext(ctx).Info("leaving a field to another for a while", "object", c.ID.String(), "field", p.Change.Path,
+			"manager", p.Change.Manager, "times", p.Times, "for", p.For.String())
+	}
+	return out
 }
 
 // prune deletes what was applied before and is not wanted any more. It is reached
@@ -101,11 +112,7 @@ func (r *Reconciler) prune(ctx context.Context, s *scope) error {
 	if len(stale) > 0 && s.ks.Spec.Prune {
 		var p apply.Pruned
 		p, err = r.engine.Prune(ctx, stale, ownedBy(s.ks))
-		for _, c := range p.Changes {
-			if c.Effect == apply.Deleted {
-				s.memory.changes = append(s.memory.changes, c)
-			}
-		}
+		s.memory.changes = append(s.memory.changes, deleted(p.Changes)...)
 		now = inventory.Union(p.Left, now)
 	} else {
 		for id := range stale {

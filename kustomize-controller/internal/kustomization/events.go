@@ -9,8 +9,9 @@ import (
 	"github.com/fluxcd/pkg/runtime/conditions"
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
-	"weir.dev/pkg/apply"
+	"weir.dev/pkg/drift"
 	"weir.dev/pkg/loop"
+	"weir.dev/pkg/manifest"
 )
 
 // Events implements loop.Reconciler.
@@ -21,11 +22,14 @@ func (r *Reconciler) Events(before, after *kustomizev1.Kustomization, out loop.O
 		defer r.known.forget(after.UID)
 	}
 	var list []loop.Event
-	for _, taken := range m.restored {
-		list = append(list, restored(taken, after))
+	for _, r := range m.restored {
+		list = append(list, restored(r, after))
+		for _, p := range r.pauses {
+			list = append(list, contested(r.id, p, after))
+		}
 	}
-	if fresh := notRestored(m); len(fresh) > 0 {
-		list = append(list, about(after, meta.ProgressingReason, strings.Join(fresh, "\n")))
+	if len(m.changes) > 0 {
+		list = append(list, about(after, meta.ProgressingReason, changed(m)))
 	}
 	switch out.Verdict {
 	case loop.Failed, loop.Stalled:
@@ -55,34 +59,39 @@ func telling(before, after *kustomizev1.Kustomization, m *memory) bool {
 	if !after.DeletionTimestamp.IsZero() {
 		return false
 	}
-	return len(notRestored(m)) > 0 || !conditions.IsTrue(before, meta.ReadyCondition)
+	return len(m.changes) > 0 || !conditions.IsTrue(before, meta.ReadyCondition)
 }
 
 // restored tells who changed an object that was put back.
 func restored(r restoration, ks *kustomizev1.Kustomization) loop.Event {
 	if len(r.taken) == 0 {
-		return about(ks, "DriftCorrected", fmt.Sprintf("%s was restored", r.id))
+		return about(ks, kustomizev1.ReasonDriftCorrected, fmt.Sprintf("%s: deleted, restored", r.id))
 	}
 	lines := make([]string, len(r.taken))
 	for i, t := range r.taken {
-		lines[i] = fmt.Sprintf("%s restored: %s", r.id, t)
+		lines[i] = fmt.Sprintf("%s: %s, restored", r.id, t)
 	}
-	return about(ks, "DriftCorrected", strings.Join(lines, "\n"))
+	return about(ks, kustomizev1.ReasonDriftCorrected, strings.Join(lines, "\n"))
 }
 
-// notRestored lists the changes that no other event tells.
-func notRestored(m *memory) []string {
-	told := make(map[string]bool, len(m.restored))
-	for _, r := range m.restored {
-		told[r.id.String()] = true
+// contested tells with whom there is a fight.
+func contested(id manifest.ID, p drift.Pause, ks *kustomizev1.Kustomization) loop.Event {
+	message := fmt.Sprintf("%s: deleted or taken over at once each time, restored %d times, now left alone for %s", id, p.Times, p.For)
+	if p.Change.Path != "" {
+		message = fmt.Sprintf("%s: %s, taken back at once each time, restored %d times, now left alone for %s", id, p.Change, p.Times, p.For)
 	}
-	var out []string
-	for _, c := range m.changes {
-		if id := c.ID.String(); !told[id] && c.Effect != apply.Unchanged && c.Effect != apply.Skipped {
-			out = append(out, id+" "+c.Effect.String())
-		}
+	e := about(ks, kustomizev1.ReasonDriftContested, message)
+	e.Warning = true
+	return e
+}
+
+// changed lists what was changed because the source asks for it.
+func changed(m *memory) string {
+	lines := make([]string, len(m.changes))
+	for i, c := range m.changes {
+		lines[i] = c.ID.String() + " " + c.Effect.String()
 	}
-	return out
+	return strings.Join(lines, "\n")
 }
 
 // about is an event with the revision that it is about.

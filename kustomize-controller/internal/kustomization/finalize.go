@@ -3,17 +3,24 @@ package kustomization
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
+	"weir.dev/pkg/apply"
 	"weir.dev/pkg/inventory"
 	"weir.dev/pkg/loop"
 )
 
+// lookAgain is when objects that are being deleted are looked at again at the latest.
+// Their end is noticed at once.
+const lookAgain = 10 * time.Second
+
 // Finalize implements loop.Reconciler: it deletes the objects, if the deletion
-// policy says so.
+// policy says so. No worker is held while their end is awaited.
 func (r *Reconciler) Finalize(ctx context.Context, ks *kustomizev1.Kustomization) error {
 	set, err := inventory.Decode(ks.Status.Inventory)
 	if err != nil {
@@ -22,13 +29,11 @@ func (r *Reconciler) Finalize(ctx context.Context, ks *kustomizev1.Kustomization
 	m := r.known.of(ks.UID)
 	m.begin()
 	if deletes(ks) && len(set) > 0 {
-		p, err := r.engine.Prune(ctx, set, ownedBy(ks))
-		m.changes = p.Changes
-		if err != nil {
-			return loop.Fail(kustomizev1.ReasonPruneFailed, fmt.Errorf("pruning for deleted resource failed: %w", err))
+		if err := r.pruneAll(ctx, ks, m, set); err != nil {
+			return err
 		}
-		if ks.GetDeletionPolicy() == kustomizev1.DeletionPolicyWaitForTermination {
-			r.waitGone(ctx, ks, set)
+		if err := r.awaitEnd(ctx, ks, m.pruned); err != nil {
+			return err
 		}
 	}
 	for id := range set {
@@ -38,15 +43,48 @@ func (r *Reconciler) Finalize(ctx context.Context, ks *kustomizev1.Kustomization
 	return nil
 }
 
-// waitGone waits until the objects are gone, but no longer than the timeout: then
-// the Kustomization goes without them.
-func (r *Reconciler) waitGone(ctx context.Context, ks *kustomizev1.Kustomization, set inventory.Set) {
-	ctx, cancel := context.WithTimeout(ctx, ks.GetTimeout())
-	defer cancel()
-	left, err := r.engine.WaitGone(ctx, set)
-	if err != nil || len(left) > 0 {
-		log.FromContext(ctx).Info("failed to wait for resources termination", "left", len(left), "error", err)
+// pruneAll deletes the objects, once, and remembers which are going.
+func (r *Reconciler) pruneAll(ctx context.Context, ks *kustomizev1.Kustomization, m *memory, set inventory.Set) error {
+	if m.pruned != nil {
+		return nil
 	}
+	p, err := r.engine.Prune(ctx, set, ownedBy(ks))
+	m.changes = deleted(p.Changes)
+	if err != nil {
+		return loop.Fail(kustomizev1.ReasonPruneFailed, fmt.Errorf("pruning for deleted resource failed: %w", err))
+	}
+	m.pruned = make(inventory.Set, len(m.changes))
+	for _, c := range m.changes {
+		m.pruned[c.ID] = set[c.ID]
+	}
+	return nil
+}
+
+// awaitEnd waits until the objects are gone if the policy says so, but no longer than
+// the timeout: then the Kustomization goes without them.
+func (r *Reconciler) awaitEnd(ctx context.Context, ks *kustomizev1.Kustomization, set inventory.Set) error {
+	if ks.GetDeletionPolicy() != kustomizev1.DeletionPolicyWaitForTermination {
+		return nil
+	}
+	left, err := r.engine.Left(ctx, set)
+	if err != nil {
+		return loop.Fail(kustomizev1.ReasonPruneFailed, fmt.Errorf("waiting for the end of objects: %w", err))
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	remaining := time.Until(ks.DeletionTimestamp.Add(ks.GetTimeout()))
+	if remaining <= 0 {
+		log.FromContext(ctx).Info("gave up waiting for the end of objects", "left", len(left), "timeout", ks.GetTimeout().String())
+		return nil
+	}
+	r.health.Await(client.ObjectKeyFromObject(ks), left)
+	return loop.Progress(min(remaining, lookAgain), "waiting for the end of %d objects", len(left))
+}
+
+// deleted returns the changes that are deletions.
+func deleted(changes []apply.Change) []apply.Change {
+	return slices.DeleteFunc(changes, func(c apply.Change) bool { return c.Effect != apply.Deleted })
 }
 
 // deletes reports whether the objects go with a Kustomization.

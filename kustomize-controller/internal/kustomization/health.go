@@ -63,8 +63,8 @@ func (r *Reconciler) awaited(s *scope) []health.Awaited {
 			if item.Action == apply.Skip || health.Immediate(item.ID.GroupKind()) || s.isSelf(item) {
 				continue
 			}
-			a, _ := r.drift.Intact(item.ID)
-			out = append(out, health.Awaited{ID: item.ID, Resource: a.Resource, Version: a.Version})
+			last := r.drift.Recall(item.ID).Last
+			out = append(out, health.Awaited{ID: item.ID, Resource: last.Resource, Version: last.Version})
 		}
 	}
 	return out

@@ -12,6 +12,7 @@ import (
 	"weir.dev/pkg/artifact/fetch"
 	"weir.dev/pkg/build"
 	"weir.dev/pkg/inventory"
+	"weir.dev/pkg/manifest"
 )
 
 // scope is what one run knows.
@@ -50,6 +51,8 @@ type memory struct {
 	waitFor   string    // what is waited for: revision and generation
 	waitSince time.Time // since when
 
+	pruned inventory.Set // what was deleted with a Kustomization that goes; nil before
+
 	// What the last run did, for its events.
 	changes  []apply.Change
 	restored []restoration
@@ -59,8 +62,11 @@ type memory struct {
 // begin forgets what the last run did.
 func (m *memory) begin() { m.changes, m.restored, m.took = nil, nil, 0 }
 
-// built keeps the outcome of a build.
+// built keeps the outcome of a build, with the objects as they are applied.
 func (m *memory) built(result build.Result, err error) {
+	for i, obj := range result.Objects {
+		result.Objects[i] = manifest.Normalise(obj)
+	}
 	m.result, m.err = result, err
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -1,0 +1,163 @@
+package drift
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"weir.dev/pkg/apply"
+)
+
+// object is one object: how we left it, and how it was last seen.
+type object struct {
+	resource schema.GroupVersionResource
+	last     *apply.Applied // nil if it is not ours
+	left     print
+	seen     print
+	uid      types.UID
+	version  string // resource version of seen; empty if it was never seen
+	gone     bool
+
+	since    time.Time // when it was first seen drifted after the last application
+	answered time.Time // since, of the drift that the last application mended
+	contest  *contest  // nil unless it was restored since its content last changed
+}
+
+// contest is what more is kept of an object that was restored, in case that somebody
+// fights for it.
+type contest struct {
+	fight      fight
+	yielded    *fieldpath.Set // left to others for now
+	ceded      bool           // the object is, as a whole
+	owed       bool           // a pause is over, and the field not ours yet
+	left, seen stand          // what the prints of the object are of
+	timer      clock.Timer    // the end of the next pause
+}
+
+// newContest returns the contest for an object that was left as s.
+func newContest(s stand) *contest {
+	return &contest{fight: make(fight), yielded: fieldpath.NewSet(), left: s}
+}
+
+// stand is who owns what in an object, as far as it concerns us.
+type stand struct {
+	owner  string // by the labels
+	fields []byte // our entry in managedFields; nil if there is none
+}
+
+// print is a digest of a stand.
+type print [16]byte
+
+// print digests s without some fields.
+func (s stand) print(without *fieldpath.Set) print {
+	fields := s.fields
+	if set, err := parse(fields); err == nil && without != nil && !without.Empty() {
+		if data, err := set.RecursiveDifference(without).ToJSON(); err == nil {
+			fields = data
+		}
+	}
+	h := sha256.New()
+	h.Write([]byte(s.owner))
+	h.Write(fields)
+	var p print
+	copy(p[:], h.Sum(nil))
+	return p
+}
+
+// owns reports whether a field, or one below it, is ours.
+func (s stand) owns(p fieldpath.Path) bool {
+	set, err := parse(s.fields)
+	return err == nil && (set.Has(p) || hasBelow(set, p))
+}
+
+// parse reads the fields of an entry in managedFields.
+func parse(fields []byte) (*fieldpath.Set, error) {
+	set := fieldpath.NewSet()
+	if len(fields) == 0 {
+		return set, nil
+	}
+	return set, set.FromJSON(bytes.NewReader(fields))
+}
+
+// standOf returns who owns what in an object.
+func (w *Watcher) standOf(obj metav1.Object) stand {
+	labels := obj.GetLabels()
+	s := stand{owner: labels[w.opts.OwnerNamespace] + "/" + labels[w.opts.OwnerName] + "/"}
+	for _, f := range obj.GetManagedFields() {
+		if ours(f, w.opts.Manager) && f.FieldsV1 != nil {
+			s.owner += f.APIVersion
+			s.fields = f.FieldsV1.GetRawBytes()
+		}
+	}
+	return s
+}
+
+// drifted reports whether the object is otherwise than we left it, but for what is
+// left to others for now.
+func (o *object) drifted() bool {
+	switch {
+	case o.last == nil || o.version == "":
+		return false
+	case o.contest != nil && o.contest.ceded:
+		return false
+	case o.contest != nil && o.contest.owed:
+		return true
+	case !newer(o.version, o.last.Version):
+		return false
+	default:
+		return o.gone || o.uid != o.last.UID || o.seen != o.left
+	}
+}
+
+// yielded returns the fields that are left to others for now.
+func (o *object) yielded() *fieldpath.Set {
+	if o.contest == nil {
+		return nil
+	}
+	return o.contest.yielded
+}
+
+// leave records how an application left the object.
+func (o *object) leave(s stand) {
+	o.left = s.print(o.yielded())
+	if o.contest != nil {
+		o.contest.left = s
+	}
+}
+
+// see records how the object was seen.
+func (o *object) see(s stand, uid types.UID, version string) {
+	o.seen, o.uid, o.version, o.gone = s.print(o.yielded()), uid, version, false
+	if o.contest != nil {
+		o.contest.seen = s
+	}
+}
+
+// settle brings what is left to others up to date. A field whose pause is over is owed
+// to us unless it has come back by itself.
+func (o *object) settle(now time.Time) {
+	c := o.contest
+	before := c.yielded
+	c.yielded, c.ceded = c.fight.yielded(now)
+	before.Difference(c.yielded).Iterate(func(p fieldpath.Path) {
+		c.owed = c.owed || !c.seen.owns(p)
+	})
+	if before.Empty() && c.yielded.Empty() {
+		return // the prints are of whole stands, as they should be
+	}
+	o.left, o.seen = c.left.print(c.yielded), c.seen.print(c.yielded)
+}
+
+// end forgets that anybody fought for the object.
+func (o *object) end() {
+	if o.contest != nil && o.contest.timer != nil {
+		o.contest.timer.Stop()
+	}
+	o.contest = nil
+}

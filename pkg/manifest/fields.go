@@ -1,0 +1,101 @@
+package manifest
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+	"sigs.k8s.io/structured-merge-diff/v6/value"
+)
+
+// At returns the value at a path of managedFields in the content of an object: by
+// field names, by the keys of list items, by their values and by their indexes.
+func At(content any, p fieldpath.Path) (any, bool) {
+	for _, element := range p {
+		var ok bool
+		if content, ok = child(content, element); !ok {
+			return nil, false
+		}
+	}
+	return content, true
+}
+
+// Without returns obj without some of its fields. Parents that are empty then stay;
+// obj itself is not changed.
+func Without(obj *unstructured.Unstructured, fields *fieldpath.Set) *unstructured.Unstructured {
+	if fields == nil || fields.Empty() {
+		return obj
+	}
+	out := obj.DeepCopy()
+	fields.Leaves().Iterate(func(p fieldpath.Path) {
+		out.Object, _ = remove(out.Object, p).(map[string]any)
+	})
+	return out
+}
+
+// child returns what one step of a path leads to.
+func child(v any, step fieldpath.PathElement) (any, bool) {
+	if step.FieldName != nil {
+		m, _ := v.(map[string]any)
+		got, ok := m[*step.FieldName]
+		return got, ok
+	}
+	list, _ := v.([]any)
+	i := indexOf(list, step)
+	if i < 0 {
+		return nil, false
+	}
+	return list[i], true
+}
+
+// remove takes what a path leads to out of v, and returns v.
+func remove(v any, p fieldpath.Path) any {
+	if len(p) == 0 {
+		return v
+	}
+	step := p[0]
+	if m, ok := v.(map[string]any); ok && step.FieldName != nil {
+		if len(p) == 1 {
+			delete(m, *step.FieldName)
+		} else if inner, ok := m[*step.FieldName]; ok {
+			m[*step.FieldName] = remove(inner, p[1:])
+		}
+		return m
+	}
+	list, ok := v.([]any)
+	if !ok {
+		return v
+	}
+	i := indexOf(list, step)
+	if i < 0 {
+		return v
+	}
+	if len(p) == 1 {
+		return slices.Delete(list, i, i+1)
+	}
+	list[i] = remove(list[i], p[1:])
+	return list
+}
+
+// indexOf returns which item of a list a step leads to, -1 if none.
+func indexOf(list []any, step fieldpath.PathElement) int {
+	switch {
+	case step.Key != nil:
+		return slices.IndexFunc(list, func(item any) bool { return hasKey(item, *step.Key) })
+	case step.Value != nil:
+		return slices.IndexFunc(list, func(item any) bool { return value.Equals(value.NewValueInterface(item), *step.Value) })
+	case step.Index != nil && *step.Index < len(list):
+		return *step.Index
+	default:
+		return -1
+	}
+}
+
+// hasKey reports whether an item of a list has the values that are its key.
+func hasKey(item any, key value.FieldList) bool {
+	m, ok := item.(map[string]any)
+	return ok && !slices.ContainsFunc(key, func(f value.Field) bool {
+		got, ok := m[f.Name]
+		return !ok || !value.Equals(value.NewValueInterface(got), f.Value)
+	})
+}
