@@ -14,6 +14,7 @@ import (
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
 	sourcev1 "weir.dev/api/source/v1"
+	"weir.dev/pkg/artifact/fetch"
 )
 
 const (
@@ -32,7 +33,7 @@ type dispatcher struct {
 	news       chan news
 }
 
-// news is a source that has a new artifact, and the queue of who follows it.
+// news is a source that is new or has a new artifact, and the queue of who follows it.
 type news struct {
 	source *sourcev1.GitRepository
 	queue  workqueue.TypedRateLimitingInterface[reconcile.Request]
@@ -67,11 +68,14 @@ func (d *dispatcher) handOut(ctx context.Context, n news) {
 	if len(followers) == 0 {
 		return
 	}
-	tree, err := r.artifacts.Get(ctx, a.URL, a.Digest)
-	if err != nil {
-		log.FromContext(ctx).V(1).Info("fetching a new artifact", "source", n.source.Name, "error", err.Error())
-	} else {
-		defer tree.Release()
+	var tree *fetch.Tree
+	if a != nil {
+		var err error
+		if tree, err = r.artifacts.Get(ctx, a.URL, a.Digest); err != nil {
+			log.FromContext(ctx).V(1).Info("fetching a new artifact", "source", n.source.Name, "error", err.Error())
+		} else {
+			defer tree.Release()
+		}
 	}
 	for i := range followers {
 		priority := 0
@@ -119,10 +123,10 @@ func (d *dispatcher) Delete(context.Context, event.DeleteEvent, workqueue.TypedR
 func (d *dispatcher) Generic(context.Context, event.GenericEvent, workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 }
 
-// tell hands on a source whose artifact appeared or changed.
+// tell hands on a source that is new, or whose artifact is.
 func (d *dispatcher) tell(ctx context.Context, before, after client.Object, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 	repo, ok := after.(*sourcev1.GitRepository)
-	if !ok || artifactOf(after) == "" || before != nil && artifactOf(before) == artifactOf(after) {
+	if !ok || before != nil && (artifactOf(after) == "" || artifactOf(before) == artifactOf(after)) {
 		return
 	}
 	select {

@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"github.com/fluxcd/pkg/apis/meta"
+	"github.com/fluxcd/pkg/runtime/conditions"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
 	sourcev1 "weir.dev/api/source/v1"
@@ -55,7 +57,11 @@ func prepareWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { files.Close() })
+	t.Cleanup(func() {
+		if err := files.Close(); err != nil {
+			t.Errorf("closing the store: %v", err)
+		}
+	})
 	w := &world{Plane: testplane.Start(t), t: t, files: files}
 	handler := serve.New(files)
 	w.server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -69,16 +75,29 @@ func prepareWorld(t *testing.T) *world {
 		handler.ServeHTTP(rw, r)
 	}))
 	t.Cleanup(w.server.Close)
-	w.repo = &sourcev1.GitRepository{
-		ObjectMeta: metav1.ObjectMeta{Name: "source"},
-		Spec:       sourcev1.GitRepositorySpec{URL: "http://git.example.com/source", Interval: metav1.Duration{Duration: time.Hour}},
-	}
-	w.Create(w.repo)
+	w.repo = w.source("source")
 	return w
+}
+
+// source creates a GitRepository, whose artifacts the test publishes.
+func (w *world) source(name string) *sourcev1.GitRepository {
+	w.t.Helper()
+	repo := &sourcev1.GitRepository{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       sourcev1.GitRepositorySpec{URL: "http://git.example.com/" + name, Interval: metav1.Duration{Duration: time.Hour}},
+	}
+	w.Create(repo)
+	return repo
 }
 
 // publish makes the files the artifact of the source, as a new revision.
 func (w *world) publish(tree map[string]string) string {
+	w.t.Helper()
+	return w.publishAs(func(out io.Writer) error { return pack(out, w.expand(tree)) })
+}
+
+// publishAs is publish of an archive that write writes.
+func (w *world) publishAs(write func(io.Writer) error) string {
 	w.t.Helper()
 	w.revision++
 	dir, err := artifact.NewDir(sourcev1.GitRepositoryKind, w.Namespace, w.repo.Name)
@@ -90,7 +109,7 @@ func (w *world) publish(tree map[string]string) string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	stored, err := w.files.Put(path, func(out io.Writer) error { return pack(out, w.expand(tree)) })
+	stored, err := w.files.Put(path, write)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -160,6 +179,41 @@ func ready(ks *kustomizev1.Kustomization) metav1.ConditionStatus {
 		}
 	}
 	return ""
+}
+
+// waitMessage waits until a condition says something.
+func (w *world) waitMessage(ks *kustomizev1.Kustomization, conditionType, message string) {
+	w.t.Helper()
+	w.Wait(conditionType+" says "+message, ks, func() bool { return conditions.GetMessage(ks, conditionType) == message })
+}
+
+// waitEvent waits for an event about ks whose message has all the parts, and
+// returns it.
+func (w *world) waitEvent(ks *kustomizev1.Kustomization, kind, reason string, parts ...string) corev1.Event {
+	w.t.Helper()
+	var found corev1.Event
+	w.Eventually(fmt.Sprintf("an event %s %s with %q", kind, reason, parts), func() bool {
+		for _, e := range w.events(ks) {
+			if e.Type == kind && e.Reason == reason && !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(e.Message, part) }) {
+				found = e
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+// events are those about ks, in the order in which they happened.
+func (w *world) events(ks *kustomizev1.Kustomization) []corev1.Event {
+	w.t.Helper()
+	var list corev1.EventList
+	if err := w.Client.List(w.t.Context(), &list, client.InNamespace(w.Namespace)); err != nil {
+		w.t.Fatal(err)
+	}
+	list.Items = slices.DeleteFunc(list.Items, func(e corev1.Event) bool { return e.InvolvedObject.UID != ks.UID })
+	slices.SortStableFunc(list.Items, func(a, b corev1.Event) int { return strings.Compare(a.Name, b.Name) })
+	return list.Items
 }
 
 // configMap is a ConfigMap of the test's namespace, to be read.
