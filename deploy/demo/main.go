@@ -35,14 +35,14 @@ func run(ctx context.Context, args []string) (err error) {
 	}
 	w, err := start(ctx, *dir, *bin)
 	if w != nil {
-		defer func() { err = errors.Join(err, w.stop()) }()
+		defer func() { err = errors.Join(err, w.Stop()) }()
 	}
 	if err != nil {
 		return err
 	}
 	s := &story{world: w, out: os.Stdout}
 	if err := s.tell(ctx); err != nil {
-		return fmt.Errorf("%w\nlogs are in %s", err, w.dir)
+		return fmt.Errorf("%w\nlogs are in %s", err, w.Dir())
 	}
 	if *exit {
 		return nil

@@ -19,6 +19,7 @@ import (
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
 	sourcev1 "weir.dev/api/source/v1"
+	"weir.dev/deploy/internal/stack"
 	"weir.dev/pkg/gitserver"
 )
 
@@ -65,7 +66,7 @@ func (s *story) tell(ctx context.Context) error {
 
 // install commits the app, applies both objects and waits until the app runs.
 func (s *story) install(ctx context.Context) (string, error) {
-	if err := s.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: appSpace}}); err != nil {
+	if err := s.Client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: appSpace}}); err != nil {
 		return "", err
 	}
 	if _, err := s.repo.Commit("main", "Add my-app", gitserver.Files(app("1.0.0"))...); err != nil {
@@ -76,16 +77,16 @@ func (s *story) install(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if err := s.client.Create(ctx, obj); err != nil {
+		if err := s.Client.Create(ctx, obj); err != nil {
 			return "", err
 		}
 	}
 	d := deployment()
-	if err := s.until(ctx, d, func() bool { return d.Status.AvailableReplicas == 2 }); err != nil {
+	if err := s.Until(ctx, d, func() bool { return d.Status.AvailableReplicas == 2 }); err != nil {
 		return "", err
 	}
 	ks := kustomizationObject()
-	err := s.until(ctx, ks, func() bool { return conditions.IsTrue(ks, meta.ReadyCondition) })
+	err := s.Until(ctx, ks, func() bool { return conditions.IsTrue(ks, meta.ReadyCondition) })
 	return conditions.GetMessage(ks, meta.ReadyCondition), err
 }
 
@@ -96,20 +97,20 @@ func (s *story) upgrade(ctx context.Context) (string, error) {
 		return "", err
 	}
 	d := deployment()
-	err = s.until(ctx, d, func() bool { return image(d) == "registry.example.com/my-app:1.1.0" })
+	err = s.Until(ctx, d, func() bool { return image(d) == "registry.example.com/my-app:1.1.0" })
 	return fmt.Sprintf("commit %.7s: %s", rev, image(d)), err
 }
 
 // driftField changes a field as another manager, as somebody would at 2 a.m.
 func (s *story) driftField(ctx context.Context) (string, error) {
 	d := deployment()
-	if err := s.client.Patch(ctx, d, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"replicas":5}}`)), client.FieldOwner("night-shift")); err != nil {
+	if err := s.Client.Patch(ctx, d, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"replicas":5}}`)), client.FieldOwner("night-shift")); err != nil {
 		return "", err
 	}
 	if *d.Spec.Replicas != 5 {
 		return "", errors.New("the change by hand was not accepted")
 	}
-	if err := s.until(ctx, d, func() bool { return *d.Spec.Replicas == 2 }); err != nil {
+	if err := s.Until(ctx, d, func() bool { return *d.Spec.Replicas == 2 }); err != nil {
 		return "", err
 	}
 	return s.event(ctx, "night-shift")
@@ -118,14 +119,14 @@ func (s *story) driftField(ctx context.Context) (string, error) {
 // driftDelete deletes an object.
 func (s *story) driftDelete(ctx context.Context) (string, error) {
 	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: appSpace, Name: "my-app"}}
-	if err := s.client.Get(ctx, client.ObjectKeyFromObject(svc), svc); err != nil {
+	if err := s.Client.Get(ctx, client.ObjectKeyFromObject(svc), svc); err != nil {
 		return "", err
 	}
 	old := svc.UID
-	if err := s.client.Delete(ctx, svc); err != nil {
+	if err := s.Client.Delete(ctx, svc); err != nil {
 		return "", err
 	}
-	return "", s.until(ctx, svc, func() bool { return exists(svc) && svc.UID != old })
+	return "", s.Until(ctx, svc, func() bool { return stack.Exists(svc) && svc.UID != old })
 }
 
 // prune removes a file.
@@ -134,7 +135,7 @@ func (s *story) prune(ctx context.Context) (string, error) {
 		return "", err
 	}
 	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: appSpace, Name: "settings"}}
-	return "", s.until(ctx, cm, func() bool { return cm.UID == "" })
+	return "", s.Until(ctx, cm, func() bool { return cm.UID == "" })
 }
 
 // breakYAML commits a file that is no YAML.
@@ -156,7 +157,7 @@ func (s *story) breakWith(ctx context.Context, message, service, word string) (s
 		return "", err
 	}
 	ks := kustomizationObject()
-	err = s.until(ctx, ks, func() bool {
+	err = s.Until(ctx, ks, func() bool {
 		return strings.HasSuffix(ks.Status.LastAttemptedRevision, rev) && conditions.IsFalse(ks, meta.ReadyCondition) &&
 			strings.Contains(conditions.GetMessage(ks, meta.ReadyCondition), word)
 	})
@@ -164,7 +165,7 @@ func (s *story) breakWith(ctx context.Context, message, service, word string) (s
 		return "", err
 	}
 	d := deployment()
-	if err := s.client.Get(ctx, client.ObjectKeyFromObject(d), d); err != nil {
+	if err := s.Client.Get(ctx, client.ObjectKeyFromObject(d), d); err != nil {
 		return "", err
 	}
 	if image(d) != "registry.example.com/my-app:1.1.0" || d.Status.AvailableReplicas != 2 {
@@ -181,7 +182,7 @@ func (s *story) heal(ctx context.Context) (string, error) {
 		return "", err
 	}
 	ks := kustomizationObject()
-	err = s.until(ctx, ks, func() bool {
+	err = s.Until(ctx, ks, func() bool {
 		return strings.HasSuffix(ks.Status.LastAppliedRevision, rev) && conditions.IsTrue(ks, meta.ReadyCondition)
 	})
 	return conditions.GetMessage(ks, meta.ReadyCondition), err
@@ -196,7 +197,7 @@ func (s *story) push(ctx context.Context, message string, changes ...gitserver.C
 	repo := &sourcev1.GitRepository{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: appSpace}}
 	token := strconv.FormatInt(time.Now().UnixNano(), 10)
 	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, meta.ReconcileRequestAnnotation, token)
-	return rev, s.client.Patch(ctx, repo, client.RawPatch("application/merge-patch+json", []byte(patch)), client.FieldOwner("demo"))
+	return rev, s.Client.Patch(ctx, repo, client.RawPatch("application/merge-patch+json", []byte(patch)), client.FieldOwner("demo"))
 }
 
 // event returns the message of the event that has a word.
@@ -204,7 +205,7 @@ func (s *story) event(ctx context.Context, word string) (string, error) {
 	deadline := time.Now().Add(stepTimeout)
 	for time.Now().Before(deadline) {
 		var list corev1.EventList
-		if err := s.client.List(ctx, &list, client.InNamespace(namespace)); err != nil {
+		if err := s.Client.List(ctx, &list, client.InNamespace(namespace)); err != nil {
 			return "", err
 		}
 		for _, e := range list.Items {
@@ -234,7 +235,7 @@ Everything is running. Look around from another terminal:
   git clone %s                                           # change it, push it, and see
 
 Logs are in %s. Ctrl-C ends it all.
-`, s.kubeconfig, namespace, appSpace, appSpace, namespace, s.gitURL, s.dir)
+`, s.Kubeconfig, namespace, appSpace, appSpace, namespace, s.gitURL, s.Dir())
 }
 
 func deployment() *appsv1.Deployment {

@@ -1,0 +1,119 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// stopGrace is how long a program may take to end by itself.
+const stopGrace = 10 * time.Second
+
+// Program is a controller that runs as a process of its own.
+type Program struct {
+	// Log is the path of a file with all that the program prints.
+	Log string
+
+	cmd   *exec.Cmd
+	ended chan struct{}
+	err   error // how it ended
+}
+
+// SourceController starts source-controller with its storage in the folder of the
+// stack. More flags, and variables of the environment as KEY=value, may be given.
+func (s *Stack) SourceController(ctx context.Context, flags ...string) (*Program, error) {
+	storage := filepath.Join(s.dir, "artifacts")
+	if err := os.MkdirAll(storage, 0o755); err != nil {
+		return nil, err
+	}
+	return s.Start(ctx, "source-controller", append([]string{"--storage-path=" + storage, "--storage-addr=127.0.0.1:0"}, flags...)...)
+}
+
+// KustomizeController starts kustomize-controller.
+func (s *Stack) KustomizeController(ctx context.Context, flags ...string) (*Program, error) {
+	return s.Start(ctx, "kustomize-controller", flags...)
+}
+
+// Start starts a controller, without metrics and probes unless the flags ask for
+// them. It goes on until Stop or Kill, whatever becomes of ctx. Its log is added to
+// that of an earlier one of the same name.
+func (s *Stack) Start(ctx context.Context, name string, flags ...string) (*Program, error) {
+	p := &Program{Log: filepath.Join(s.dir, name+".log"), ended: make(chan struct{})}
+	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(s.bin, name), append([]string{"--metrics-addr=0", "--health-addr=0"}, flags...)...)
+	p.cmd.Env = append(os.Environ(), "KUBECONFIG="+s.Kubeconfig)
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is ours to pass on, in order
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.ended)
+	}()
+	s.programs = append(s.programs, p)
+	return p, nil
+}
+
+// PID is the id of the process.
+func (p *Program) PID() int { return p.cmd.Process.Pid }
+
+// Ended is closed when the process is over.
+func (p *Program) Ended() <-chan struct{} { return p.ended }
+
+// Stop asks the program to end, and makes it after a while. A program that is over
+// already is no error.
+func (p *Program) Stop() error {
+	if err := p.signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(stopGrace):
+		return errors.Join(fmt.Errorf("%s did not end within %s and was killed", p.cmd.Path, stopGrace), p.Kill())
+	}
+	return nil
+}
+
+// Kill ends the program without warning.
+func (p *Program) Kill() error {
+	if err := p.signal(syscall.SIGKILL); err != nil {
+		return err
+	}
+	<-p.ended
+	return nil
+}
+
+func (p *Program) signal(s syscall.Signal) error {
+	err := p.cmd.Process.Signal(s)
+	if err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stopping %s: %w", p.cmd.Path, err)
+	}
+	return nil
+}
+
+// Usage is what a program has used of the machine.
+type Usage struct {
+	CPU        time.Duration
+	PeakMemory int64 // bytes resident
+}
+
+// Usage returns what the program, which must be over, used.
+func (p *Program) Usage() Usage {
+	<-p.ended
+	state := p.cmd.ProcessState
+	u := Usage{CPU: state.UserTime() + state.SystemTime()}
+	if r, ok := state.SysUsage().(*syscall.Rusage); ok {
+		u.PeakMemory = r.Maxrss * 1024 // Linux counts in KiB
+	}
+	return u
+}

@@ -1,0 +1,213 @@
+// Package stack runs everything that weir needs on this machine: a Kubernetes
+// control plane of its own, a git server, and the controllers as processes, each
+// the program that users install.
+//
+// Everything is below one folder and listens on the loopback interface only.
+// Whoever starts something must call Stop, which ends it all in reverse order.
+package stack
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	kustomizev1 "weir.dev/api/kustomize/v1"
+	sourcev1 "weir.dev/api/source/v1"
+	"weir.dev/deploy/crds"
+	"weir.dev/pkg/gitserver"
+)
+
+const (
+	// stopTimeout bounds the end of the control plane.
+	stopTimeout = time.Minute
+	// headerTimeout is how long a client of the git server may take to ask.
+	headerTimeout = 10 * time.Second
+)
+
+// Stack is what runs. Fields are set by the methods that start something.
+type Stack struct {
+	// Kubeconfig is the path of a file that gives cluster admin.
+	Kubeconfig string
+	// Config is the same as a connection, without client-side limits.
+	Config *rest.Config
+	// Client reads and writes as cluster admin, without a cache.
+	Client client.WithWatch
+
+	dir, bin string
+	programs []*Program
+	git      *http.Server
+	gitURL   string
+}
+
+// New returns a Stack that keeps everything below dir and takes programs from the
+// folder bin. Nothing is started, or removed, yet.
+func New(dir, bin string) (*Stack, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	bin, err = filepath.Abs(bin)
+	if err != nil {
+		return nil, err
+	}
+	return &Stack{dir: dir, bin: bin}, nil
+}
+
+// Dir is the folder of everything that the stack makes. The log of each program
+// is there.
+func (s *Stack) Dir() string { return s.dir }
+
+// Clear removes what an earlier stack left in the folder, which may still run.
+func (s *Stack) Clear(ctx context.Context) error {
+	if _, err := os.Stat(s.plane()); err == nil {
+		if _, err := s.localplane(ctx, "down", "--delete"); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(s.dir)
+}
+
+func (s *Stack) plane() string { return filepath.Join(s.dir, "plane") }
+
+// localplane runs a verb of bin/localplane and returns what it prints.
+func (s *Stack) localplane(ctx context.Context, verb string, flags ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "localplane"), append([]string{verb, "--dir", s.plane()}, flags...)...)
+	var out, complaint bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaint
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("localplane %s: %w: %s", verb, err, complaint.String())
+	}
+	return strings.TrimSpace(out.String()), nil
+}
+
+// StartPlane starts the control plane and connects to it.
+func (s *Stack) StartPlane(ctx context.Context) error {
+	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+		return err
+	}
+	kubeconfig, err := s.localplane(ctx, "up")
+	if err != nil {
+		return err
+	}
+	return s.Connect(kubeconfig)
+}
+
+// Connect uses a control plane that somebody else has started.
+func (s *Stack) Connect(kubeconfig string) error {
+	cfg, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return err
+	}
+	cfg.QPS = -1
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{
+		clientgoscheme.AddToScheme, apiextensionsv1.AddToScheme, sourcev1.AddToScheme, kustomizev1.AddToScheme,
+	} {
+		if err := add(scheme); err != nil {
+			return err
+		}
+	}
+	s.Client, err = client.NewWithWatch(cfg, client.Options{Scheme: scheme})
+	s.Kubeconfig, s.Config = kubeconfig, cfg
+	return err
+}
+
+// StartGit serves repositories over smart HTTP, to fetch and to push.
+func (s *Stack) StartGit(context.Context) error {
+	root := s.repositories()
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return err
+	}
+	handler, err := gitserver.NewHandler(root, gitserver.Options{Push: true})
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	s.git = &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout}
+	go func() { _ = s.git.Serve(l) }() // ends when Stop closes it
+	s.gitURL = "http://" + l.Addr().String()
+	return nil
+}
+
+func (s *Stack) repositories() string { return filepath.Join(s.dir, "git") }
+
+// Repository makes an empty repository on the git server and returns it with its
+// URL.
+func (s *Stack) Repository(name string) (*gitserver.Repo, string, error) {
+	repo, err := gitserver.Init(s.repositories(), name)
+	return repo, s.gitURL + "/" + name + ".git", err
+}
+
+// InstallAPI creates the CRDs, waits until they are served, and creates the
+// namespace of the controllers.
+func (s *Stack) InstallAPI(ctx context.Context, namespace string) error {
+	files, err := crds.FS.ReadDir(".")
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		data, err := crds.FS.ReadFile(f.Name())
+		if err != nil {
+			return err
+		}
+		crd := &apiextensionsv1.CustomResourceDefinition{}
+		if err := yaml.Unmarshal(data, crd); err != nil {
+			return err
+		}
+		if err := s.Client.Create(ctx, crd); err != nil {
+			return err
+		}
+		if err := s.Until(ctx, crd, func() bool { return established(crd) }); err != nil {
+			return err
+		}
+	}
+	return s.Client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
+}
+
+func established(crd *apiextensionsv1.CustomResourceDefinition) bool {
+	for _, c := range crd.Status.Conditions {
+		if c.Type == apiextensionsv1.Established && c.Status == apiextensionsv1.ConditionTrue {
+			return true
+		}
+	}
+	return false
+}
+
+// Stop ends everything, in the reverse order of its start.
+func (s *Stack) Stop() error {
+	var errs []error
+	for i := len(s.programs) - 1; i >= 0; i-- {
+		errs = append(errs, s.programs[i].Stop())
+	}
+	if s.git != nil {
+		errs = append(errs, s.git.Close())
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	if _, err := os.Stat(s.plane()); err == nil {
+		_, err := s.localplane(ctx, "down")
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
