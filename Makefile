@@ -7,8 +7,11 @@ PROGRAMS := source-controller kustomize-controller
 ROOT     := $(CURDIR)
 TOOLS    := $(ROOT)/bin
 
+# One set of flags for all, so that programs, tests and the plane share what was compiled.
+export GOFLAGS := -trimpath
+
 # The plane is built by itself: k8s.io/kubernetes cannot share a workspace.
-PLANE_BUILD := GOWORK=off go build -trimpath -ldflags='-s -w' -v -o $(ROOT)/bin/localplane .
+PLANE_BUILD := GOWORK=off go build -ldflags='-s -w' -v -o $(ROOT)/bin/localplane .
 
 .PHONY: help
 help: ## list the targets
@@ -20,23 +23,23 @@ build: $(addprefix bin/,$(PROGRAMS)) bin/localplane bin/demo ## build every prog
 .PHONY: $(addprefix bin/,$(PROGRAMS))
 $(addprefix bin/,$(PROGRAMS)): bin/%:
 	@mkdir -p bin
-	go build -trimpath -o $@ ./$*
+	go build -o $@ ./$*
 
 .PHONY: bin/demo
 bin/demo:
 	@mkdir -p bin
-	go build -trimpath -o $@ ./deploy/demo
+	go build -o $@ ./deploy/demo
 
 .PHONY: bin/localplane
 bin/localplane:
 	@mkdir -p bin
 	@[ -x $@ ] || echo "Building bin/localplane, a Kubernetes of its own: about ten minutes the first time."
-	@cd deploy/localplane && $(PLANE_BUILD) 2>&1 | awk '{n++; if (n % 100 == 0) printf "  %d packages of about 2000\n", n} !/^[a-z0-9.]+(\/|$$)/ {print} END {if (n) printf "  %d packages, linked\n", n}'
+	@cd deploy/localplane && $(PLANE_BUILD) 2>&1 | awk '{n++; if (n % 100 == 0) printf "  %d packages of about 2000\n", n; fflush()} !/^[a-z0-9.]+(\/|$$)/ {print} END {if (n) printf "  %d packages, linked\n", n}'
 
 .PHONY: test
 test: bin/localplane ## run all tests, on a real API server of this machine
 	@for m in $(MODULES); do echo "== $$m"; (cd $$m && go test -count=1 -timeout 20m ./...) || exit 1; done
-	@echo "== deploy/localplane"; cd deploy/localplane && GOWORK=off go test -trimpath -count=1 ./...
+	@echo "== deploy/localplane"; cd deploy/localplane && GOWORK=off go test -count=1 ./...
 
 .PHONY: demo
 demo: build ## show the main job on an empty cluster of this machine; EXIT=1 ends after the last step
