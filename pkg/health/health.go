@@ -4,8 +4,10 @@ package health
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -45,36 +47,98 @@ func Of(obj *unstructured.Unstructured) (Status, string) {
 		return Unknown, err.Error()
 	}
 	switch res.Status {
-	case status.CurrentStatus:
-		return Current, res.Message
+	case status.CurrentStatus, status.InProgressStatus:
+		if isJob(obj) {
+			return ofJob(obj, res)
+		}
+		return progress(res), res.Message
 	case status.FailedStatus:
 		return Failed, res.Message
 	case status.TerminatingStatus:
 		return Terminating, res.Message
 	case status.NotFoundStatus:
 		return NotFound, res.Message
-	case status.InProgressStatus:
-		return InProgress, res.Message
 	default:
 		return Unknown, res.Message
 	}
 }
 
+func progress(res *status.Result) Status {
+	if res.Status == status.CurrentStatus {
+		return Current
+	}
+	return InProgress
+}
+
+func isJob(obj *unstructured.Unstructured) bool {
+	return obj.GroupVersionKind().GroupKind() == schema.GroupKind{Group: "batch", Kind: "Job"}
+}
+
+// ofJob tells how far a Job is that has not failed. To kstatus it is Current as soon
+// as it runs; who waits for a Job waits for its end.
+func ofJob(obj *unstructured.Unstructured, res *status.Result) (Status, string) {
+	if suspended, _, _ := unstructured.NestedBool(obj.Object, "spec", "suspend"); suspended {
+		return Current, "Job is suspended"
+	}
+	if has(obj, "Complete") {
+		return progress(res), res.Message
+	}
+	return InProgress, res.Message
+}
+
+// expired returns the last state of an object that is gone because it had done what
+// it was for: a Job that ended and asked to be removed then. Of all others it
+// returns nil.
+func expired(obj *unstructured.Unstructured) *unstructured.Unstructured {
+	_, expires, _ := unstructured.NestedFieldNoCopy(obj.Object, "spec", "ttlSecondsAfterFinished")
+	if !isJob(obj) || !expires || !has(obj, "Complete") && !has(obj, "Failed") {
+		return nil
+	}
+	last := obj.DeepCopy()
+	last.SetDeletionTimestamp(nil)
+	return last
+}
+
+// has reports whether a condition of obj is true.
+func has(obj *unstructured.Unstructured, conditionType string) bool {
+	o, err := status.GetObjectWithConditions(obj.Object)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(o.Status.Conditions, func(c status.BasicCondition) bool {
+		return c.Type == conditionType && c.Status == corev1.ConditionTrue
+	})
+}
+
 // immediate are kinds that are Current as soon as they exist: they have no
 // controller that reports on them.
-var immediate = map[schema.GroupKind]bool{
-	{Kind: "ConfigMap"}: true, {Kind: "Secret"}: true, {Kind: "ServiceAccount"}: true,
-	{Kind: "LimitRange"}: true, {Kind: "ResourceQuota"}: true,
-	{Group: "rbac.authorization.k8s.io", Kind: "Role"}:               true,
-	{Group: "rbac.authorization.k8s.io", Kind: "RoleBinding"}:        true,
-	{Group: "rbac.authorization.k8s.io", Kind: "ClusterRole"}:        true,
-	{Group: "rbac.authorization.k8s.io", Kind: "ClusterRoleBinding"}: true,
-	{Group: "networking.k8s.io", Kind: "Ingress"}:                    true,
-	{Group: "networking.k8s.io", Kind: "IngressClass"}:               true,
-	{Group: "networking.k8s.io", Kind: "NetworkPolicy"}:              true,
-	{Group: "scheduling.k8s.io", Kind: "PriorityClass"}:              true,
-	{Group: "storage.k8s.io", Kind: "StorageClass"}:                  true,
-	{Group: "node.k8s.io", Kind: "RuntimeClass"}:                     true,
+var immediate = kinds(map[string][]string{
+	"": {
+		"ConfigMap", "Endpoints", "LimitRange", "PodTemplate", "ResourceQuota", "Secret", "ServiceAccount",
+	},
+	"admissionregistration.k8s.io": {
+		"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", "MutatingWebhookConfiguration",
+		"ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration",
+	},
+	"certificates.k8s.io":       {"ClusterTrustBundle"},
+	"discovery.k8s.io":          {"EndpointSlice"},
+	"networking.k8s.io":         {"Ingress", "IngressClass", "NetworkPolicy"},
+	"node.k8s.io":               {"RuntimeClass"},
+	"rbac.authorization.k8s.io": {"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"},
+	"resource.k8s.io":           {"DeviceClass", "ResourceClaimTemplate"},
+	"scheduling.k8s.io":         {"PriorityClass"},
+	"storage.k8s.io":            {"CSIDriver", "StorageClass", "VolumeAttributesClass"},
+})
+
+// kinds makes a set of kinds by group.
+func kinds(groups map[string][]string) map[schema.GroupKind]bool {
+	out := make(map[schema.GroupKind]bool)
+	for group, names := range groups {
+		for _, name := range names {
+			out[schema.GroupKind{Group: group, Kind: name}] = true
+		}
+	}
+	return out
 }
 
 // Immediate reports whether objects of a kind are Current as soon as they exist,

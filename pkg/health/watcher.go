@@ -37,12 +37,19 @@ type Watcher struct {
 	wake func(owner types.NamespacedName)
 	set  *watch.Set
 
-	mu     sync.Mutex
-	kinds  map[schema.GroupVersionResource]schema.GroupKind
-	listed map[schema.GroupVersionResource]bool
-	states map[manifest.ID]state
-	waits  map[types.NamespacedName]map[manifest.ID]Awaited
-	owners map[manifest.ID]map[types.NamespacedName]bool
+	mu        sync.Mutex
+	resources map[schema.GroupVersionResource]*resource // those that are followed
+	waits     map[types.NamespacedName]map[manifest.ID]Awaited
+	owners    map[manifest.ID]map[types.NamespacedName]bool
+}
+
+// resource is what is known of the objects of one API resource.
+type resource struct {
+	// listed says that all objects there are have been seen once. Before, nothing
+	// is known of any.
+	listed  bool
+	refused string // why the resource may not be watched, if so
+	states  map[manifest.ID]state
 }
 
 type state struct {
@@ -56,12 +63,10 @@ type state struct {
 // called, without blocking, when the verdict on an awaited object changes.
 func NewWatcher(open func(schema.GroupVersionResource) watch.Source, selector string, wake func(types.NamespacedName)) *Watcher {
 	w := &Watcher{
-		wake:   wake,
-		kinds:  make(map[schema.GroupVersionResource]schema.GroupKind),
-		listed: make(map[schema.GroupVersionResource]bool),
-		states: make(map[manifest.ID]state),
-		waits:  make(map[types.NamespacedName]map[manifest.ID]Awaited),
-		owners: make(map[manifest.ID]map[types.NamespacedName]bool),
+		wake:      wake,
+		resources: make(map[schema.GroupVersionResource]*resource),
+		waits:     make(map[types.NamespacedName]map[manifest.ID]Awaited),
+		owners:    make(map[manifest.ID]map[types.NamespacedName]bool),
 	}
 	w.set = watch.NewSet(open, w, watch.Options{Selector: selector})
 	return w
@@ -75,21 +80,27 @@ func (w *Watcher) Start(ctx context.Context) error { return w.set.Start(ctx) }
 func (w *Watcher) Await(owner types.NamespacedName, objects []Awaited) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	before := w.waits[owner]
 	next := make(map[manifest.ID]Awaited, len(objects))
 	for _, a := range objects {
 		next[a.ID] = a
-		if _, ok := w.waits[owner][a.ID]; !ok {
-			w.kinds[a.Resource] = a.ID.GroupKind()
-			w.set.Acquire(a.Resource)
-			if w.owners[a.ID] == nil {
-				w.owners[a.ID] = make(map[types.NamespacedName]bool)
-			}
-			w.owners[a.ID][owner] = true
-		}
 	}
-	for id, a := range w.waits[owner] {
-		if _, ok := next[id]; !ok {
-			w.drop(owner, a)
+	for id, a := range next {
+		if old, ok := before[id]; !ok || old.Resource != a.Resource {
+			w.follow(a.Resource)
+		}
+		if w.owners[id] == nil {
+			w.owners[id] = make(map[types.NamespacedName]bool)
+		}
+		w.owners[id][owner] = true
+	}
+	for id, old := range before {
+		a, ok := next[id]
+		if !ok {
+			w.disown(owner, id)
+		}
+		if !ok || old.Resource != a.Resource {
+			w.release(old.Resource)
 		}
 	}
 	w.waits[owner] = next
@@ -98,21 +109,26 @@ func (w *Watcher) Await(owner types.NamespacedName, objects []Awaited) {
 	}
 }
 
-// drop ends the waiting of owner for one object. The lock is held.
-func (w *Watcher) drop(owner types.NamespacedName, a Awaited) {
-	if delete(w.owners[a.ID], owner); len(w.owners[a.ID]) == 0 {
-		delete(w.owners, a.ID)
+// follow makes sure that a resource is watched. The lock is held.
+func (w *Watcher) follow(r schema.GroupVersionResource) {
+	if w.resources[r] == nil {
+		w.resources[r] = &resource{states: make(map[manifest.ID]state)}
 	}
-	if !w.set.Release(a.Resource) {
-		return
+	w.set.Acquire(r)
+}
+
+// release ends one use of a resource. With the last, all that is known of it goes:
+// nobody will keep it current. The lock is held.
+func (w *Watcher) release(r schema.GroupVersionResource) {
+	if w.set.Release(r) {
+		delete(w.resources, r)
 	}
-	kind := w.kinds[a.Resource]
-	delete(w.kinds, a.Resource)
-	delete(w.listed, a.Resource)
-	for id := range w.states {
-		if id.GroupKind() == kind {
-			delete(w.states, id)
-		}
+}
+
+// disown ends the waiting of owner for one object. The lock is held.
+func (w *Watcher) disown(owner types.NamespacedName, id manifest.ID) {
+	if delete(w.owners[id], owner); len(w.owners[id]) == 0 {
+		delete(w.owners, id)
 	}
 }
 
@@ -133,9 +149,12 @@ func (w *Watcher) Check(owner types.NamespacedName) []Verdict {
 
 // judge returns what is known of an object. The lock is held.
 func (w *Watcher) judge(a Awaited) Verdict {
-	s, seen := w.states[a.ID]
+	r := w.resources[a.Resource]
+	s, seen := r.states[a.ID]
 	switch {
-	case !w.listed[a.Resource]:
+	case r.refused != "":
+		return Verdict{ID: a.ID, Status: Unknown, Message: r.refused}
+	case !r.listed:
 		return Verdict{ID: a.ID, Status: Unknown}
 	case !seen:
 		return Verdict{ID: a.ID, Status: NotFound}
@@ -148,88 +167,112 @@ func (w *Watcher) judge(a Awaited) Verdict {
 
 // Saw implements watch.Handler.
 func (w *Watcher) Saw(r schema.GroupVersionResource, obj metav1.Object) {
-	u, ok := obj.(*unstructured.Unstructured)
-	if !ok {
-		return
+	if u, ok := obj.(*unstructured.Unstructured); ok {
+		w.note(r, u, false)
 	}
-	w.mu.Lock()
-	id := manifest.IDOf(u)
-	before := w.judgeAll(id)
-	status, message := Of(u)
-	w.states[id] = state{status: status, message: message, version: u.GetResourceVersion()}
-	owners := w.changed(id, before)
-	w.mu.Unlock()
-	w.wakeAll(owners)
 }
 
 // Lost implements watch.Handler.
 func (w *Watcher) Lost(r schema.GroupVersionResource, obj metav1.Object) {
-	u, ok := obj.(*unstructured.Unstructured)
-	if !ok {
+	if u, ok := obj.(*unstructured.Unstructured); ok {
+		w.note(r, u, true)
+	}
+}
+
+// note takes in the state of an object and wakes those for whom it is news.
+func (w *Watcher) note(r schema.GroupVersionResource, obj *unstructured.Unstructured, gone bool) {
+	w.mu.Lock()
+	res := w.resources[r]
+	if res == nil { // let go, and its stream has not ended yet
+		w.mu.Unlock()
 		return
 	}
-	w.mu.Lock()
-	id := manifest.IDOf(u)
-	before := w.judgeAll(id)
-	delete(w.states, id)
-	owners := w.changed(id, before)
+	id := manifest.IDOf(obj)
+	before := w.verdicts(id)
+	if s, remains := stateOf(obj, gone); remains {
+		res.states[id] = s
+	} else {
+		delete(res.states, id)
+	}
+	owners := w.changed(before)
 	w.mu.Unlock()
 	w.wakeAll(owners)
+}
+
+// stateOf returns what is to be remembered of an object, if anything is.
+func stateOf(obj *unstructured.Unstructured, gone bool) (state, bool) {
+	if gone {
+		if obj = expired(obj); obj == nil {
+			return state{}, false
+		}
+	}
+	s, message := Of(obj)
+	return state{status: s, message: message, version: obj.GetResourceVersion()}, true
 }
 
 // Listed implements watch.Handler.
 func (w *Watcher) Listed(r schema.GroupVersionResource, objs []metav1.Object, _ string) {
 	w.mu.Lock()
-	kind := w.kinds[r]
-	for id := range w.states {
-		if id.GroupKind() == kind {
-			delete(w.states, id)
-		}
+	res := w.resources[r]
+	if res == nil { // let go, and its stream has not ended yet
+		w.mu.Unlock()
+		return
 	}
-	for _, obj := range objs {
-		if u, ok := obj.(*unstructured.Unstructured); ok {
-			status, message := Of(u)
-			w.states[manifest.IDOf(u)] = state{status: status, message: message, version: u.GetResourceVersion()}
-		}
-	}
-	w.listed[r] = true
-	owners := make(map[types.NamespacedName]bool)
-	for owner, waited := range w.waits {
-		for _, a := range waited {
+	var awaited []manifest.ID
+	for _, waited := range w.waits {
+		for id, a := range waited {
 			if a.Resource == r {
-				owners[owner] = true
+				awaited = append(awaited, id)
 			}
 		}
 	}
+	before := w.verdicts(awaited...)
+	res.listed, res.refused = true, ""
+	clear(res.states)
+	for _, obj := range objs {
+		if u, ok := obj.(*unstructured.Unstructured); ok {
+			res.states[manifest.IDOf(u)], _ = stateOf(u, false)
+		}
+	}
+	owners := w.changed(before)
 	w.mu.Unlock()
 	w.wakeAll(owners)
 }
 
 // Refused implements watch.Handler: what cannot be seen is never Current, and the
 // owner says so when its time is over.
-func (w *Watcher) Refused(r schema.GroupVersionResource, _ error) {
+func (w *Watcher) Refused(r schema.GroupVersionResource, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.listed[r] = false
+	if res := w.resources[r]; res != nil {
+		res.listed, res.refused = false, "may not be watched: "+err.Error()
+	}
 }
 
-// judgeAll returns the verdicts on an object of all who wait for it. The lock is
+// wait is that of one owner for one object.
+type wait struct {
+	owner types.NamespacedName
+	id    manifest.ID
+}
+
+// verdicts returns what is known of objects to all who wait for them. The lock is
 // held.
-func (w *Watcher) judgeAll(id manifest.ID) map[types.NamespacedName]Status {
-	out := make(map[types.NamespacedName]Status, len(w.owners[id]))
-	for owner := range w.owners[id] {
-		out[owner] = w.judge(w.waits[owner][id]).Status
+func (w *Watcher) verdicts(ids ...manifest.ID) map[wait]Status {
+	out := make(map[wait]Status, len(ids))
+	for _, id := range ids {
+		for owner := range w.owners[id] {
+			out[wait{owner, id}] = w.judge(w.waits[owner][id]).Status
+		}
 	}
 	return out
 }
 
-// changed returns the owners for whom the verdict on an object is another now. The
-// lock is held.
-func (w *Watcher) changed(id manifest.ID, before map[types.NamespacedName]Status) map[types.NamespacedName]bool {
+// changed returns the owners one of whose verdicts is another now. The lock is held.
+func (w *Watcher) changed(before map[wait]Status) map[types.NamespacedName]bool {
 	out := make(map[types.NamespacedName]bool)
-	for owner, was := range before {
-		if w.judge(w.waits[owner][id]).Status != was {
-			out[owner] = true
+	for of, was := range before {
+		if w.judge(w.waits[of.owner][of.id]).Status != was {
+			out[of.owner] = true
 		}
 	}
 	return out
