@@ -56,6 +56,7 @@ type state struct {
 	status  Status
 	message string
 	version string
+	gone    bool // and yet as it should be
 }
 
 // NewWatcher returns a Watcher of the resources that open opens, which must
@@ -207,7 +208,7 @@ func stateOf(obj *unstructured.Unstructured, gone bool) (state, bool) {
 		}
 	}
 	s, message := Of(obj)
-	return state{status: s, message: message, version: obj.GetResourceVersion()}, true
+	return state{status: s, message: message, version: obj.GetResourceVersion(), gone: gone}, true
 }
 
 // Listed implements watch.Handler.
@@ -255,23 +256,35 @@ type wait struct {
 	id    manifest.ID
 }
 
+// verdict is as much of a Verdict as is news when it changes.
+type verdict struct {
+	status Status
+	gone   bool
+}
+
 // verdicts returns what is known of objects to all who wait for them. The lock is
 // held.
-func (w *Watcher) verdicts(ids ...manifest.ID) map[wait]Status {
-	out := make(map[wait]Status, len(ids))
+func (w *Watcher) verdicts(ids ...manifest.ID) map[wait]verdict {
+	out := make(map[wait]verdict, len(ids))
 	for _, id := range ids {
 		for owner := range w.owners[id] {
-			out[wait{owner, id}] = w.judge(w.waits[owner][id]).Status
+			of := wait{owner, id}
+			out[of] = w.verdict(of)
 		}
 	}
 	return out
 }
 
+func (w *Watcher) verdict(of wait) verdict {
+	a := w.waits[of.owner][of.id]
+	return verdict{status: w.judge(a).Status, gone: w.resources[a.Resource].states[of.id].gone}
+}
+
 // changed returns the owners one of whose verdicts is another now. The lock is held.
-func (w *Watcher) changed(before map[wait]Status) map[types.NamespacedName]bool {
+func (w *Watcher) changed(before map[wait]verdict) map[types.NamespacedName]bool {
 	out := make(map[types.NamespacedName]bool)
 	for of, was := range before {
-		if w.judge(w.waits[of.owner][of.id]).Status != was {
+		if w.verdict(of) != was {
 			out[of.owner] = true
 		}
 	}

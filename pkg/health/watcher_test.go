@@ -284,7 +284,11 @@ func TestJobThatExpires(t *testing.T) {
 			last.SetDeletionTimestamp(&now) // it goes after its Pods
 			last.SetResourceVersion("12")
 			w.Saw(jobs, last)
+			w.wakes()
 			w.Lost(jobs, last)
+			if got := w.wakes(); len(got) != 1 {
+				t.Errorf("woke %q, want the owner, who may wait for the end (%s)", got, tc.why)
+			}
 			if got := fmt.Sprint(w.verdicts("o")); got != tc.want {
 				t.Errorf("verdicts are %s, want %s (%s)", got, tc.want, tc.why)
 			}
