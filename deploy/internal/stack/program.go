@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -25,32 +26,44 @@ type Program struct {
 }
 
 // SourceController starts source-controller with its storage in the folder of the
-// stack. More flags, and variables of the environment as KEY=value, may be given.
-func (s *Stack) SourceController(ctx context.Context, flags ...string) (*Program, error) {
-	storage := filepath.Join(s.dir, "artifacts")
+// stack. More may be given as to Start.
+func (s *Stack) SourceController(ctx context.Context, more ...string) (*Program, error) {
+	storage := s.Storage()
 	if err := os.MkdirAll(storage, 0o755); err != nil {
 		return nil, err
 	}
-	return s.Start(ctx, "source-controller", append([]string{"--storage-path=" + storage, "--storage-addr=127.0.0.1:0"}, flags...)...)
+	return s.Start(ctx, "source-controller", append([]string{"--storage-path=" + storage, "--storage-addr=127.0.0.1:0"}, more...)...)
 }
 
-// KustomizeController starts kustomize-controller.
-func (s *Stack) KustomizeController(ctx context.Context, flags ...string) (*Program, error) {
-	return s.Start(ctx, "kustomize-controller", flags...)
+// Storage is the folder in which source-controller keeps what it fetched.
+func (s *Stack) Storage() string { return filepath.Join(s.dir, "artifacts") }
+
+// KustomizeController starts kustomize-controller. More may be given as to Start.
+func (s *Stack) KustomizeController(ctx context.Context, more ...string) (*Program, error) {
+	return s.Start(ctx, "kustomize-controller", more...)
 }
 
-// Start starts a controller, without metrics and probes unless the flags ask for
-// them. It goes on until Stop or Kill, whatever becomes of ctx. Its log is added to
-// that of an earlier one of the same name.
-func (s *Stack) Start(ctx context.Context, name string, flags ...string) (*Program, error) {
+// Start starts a controller, without metrics and probes unless a flag asks for
+// them. What is given beside flags are variables of its environment: KEY=value. It
+// goes on until Stop or Kill, whatever becomes of ctx. Its log is added to that of an
+// earlier one of the same name.
+func (s *Stack) Start(ctx context.Context, name string, more ...string) (*Program, error) {
 	p := &Program{Log: filepath.Join(s.dir, name+".log"), ended: make(chan struct{})}
 	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(s.bin, name), append([]string{"--metrics-addr=0", "--health-addr=0"}, flags...)...)
-	p.cmd.Env = append(os.Environ(), "KUBECONFIG="+s.Kubeconfig)
+	flags, env := []string{"--metrics-addr=0", "--health-addr=0"}, append(os.Environ(), "KUBECONFIG="+s.Kubeconfig)
+	for _, m := range more {
+		if strings.HasPrefix(m, "-") {
+			flags = append(flags, m)
+		} else {
+			env = append(env, m)
+		}
+	}
+	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(s.bin, name), flags...)
+	p.cmd.Env = env // of two values, the last counts
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is ours to pass on, in order
 	if err := p.cmd.Start(); err != nil {
