@@ -38,21 +38,41 @@ var ErrUnsupported = errors.New("not supported yet")
 
 // Git authenticates to a Git remote. The zero value is anonymous.
 type Git struct {
-	Username, Password string
-	BearerToken        string
+	Username, Password Hidden
+	BearerToken        Hidden
 	CA                 []byte // PEM; trusted besides the system's
 	SSH                *SSH
 }
 
 // SSH is what an SSH remote needs.
 type SSH struct {
-	Signer     ssh.Signer
 	KnownHosts []byte // lines of a known_hosts file
+
+	signer *ssh.Signer // behind a pointer for the reason that Hidden has
 }
+
+// NewSSH returns the credentials of who signs.
+func NewSSH(signer ssh.Signer, knownHosts []byte) *SSH {
+	return &SSH{KnownHosts: knownHosts, signer: &signer}
+}
+
+// Signer returns the identity.
+func (s SSH) Signer() ssh.Signer {
+	if s.signer == nil {
+		return nil
+	}
+	return *s.signer
+}
+
+// String hides the identity.
+func (s SSH) String() string { return "SSH identity" }
+
+// GoString hides the identity.
+func (s SSH) GoString() string { return "creds.SSH{…}" }
 
 // Anonymous reports whether there is nothing in g that a remote must not see.
 func (g Git) Anonymous() bool {
-	return g.Username == "" && g.Password == "" && g.BearerToken == "" && g.SSH == nil
+	return g.Username.Empty() && g.Password.Empty() && g.BearerToken.Empty() && g.SSH == nil
 }
 
 // String hides the credentials.
@@ -66,12 +86,12 @@ func (g Git) GoString() string { return "creds.Git{…}" }
 func (g Git) Fingerprint() string {
 	h := sha256.New()
 	part := func(s string) { fmt.Fprintf(h, "%d:%s", len(s), s) }
-	part(g.Username)
-	part(g.Password)
-	part(g.BearerToken)
+	part(g.Username.Reveal())
+	part(g.Password.Reveal())
+	part(g.BearerToken.Reveal())
 	part(string(g.CA))
 	if g.SSH != nil {
-		part(ssh.FingerprintSHA256(g.SSH.Signer.PublicKey()))
+		part(ssh.FingerprintSHA256(g.SSH.Signer().PublicKey()))
 		part(string(g.SSH.KnownHosts))
 	}
 	return hex.EncodeToString(h.Sum(nil))
@@ -81,9 +101,9 @@ func (g Git) Fingerprint() string {
 // password, or bearerToken, and optionally ca.crt.
 func GitHTTP(data map[string][]byte) (Git, error) {
 	g := Git{
-		Username:    string(data[keyUsername]),
-		Password:    string(data[keyPassword]),
-		BearerToken: string(data[keyBearerToken]),
+		Username:    Hide(string(data[keyUsername])),
+		Password:    Hide(string(data[keyPassword])),
+		BearerToken: Hide(string(data[keyBearerToken])),
 		CA:          data[keyCA],
 	}
 	if len(g.CA) == 0 {
@@ -94,11 +114,11 @@ func GitHTTP(data map[string][]byte) (Git, error) {
 		return Git{}, fmt.Errorf("key %q needs spec.provider github: %w", keyGitHubAppID, ErrUnsupported)
 	case hasAny(data, keyTLSCert, keyTLSKey, keyLegacyCert, keyLegacyKey):
 		return Git{}, fmt.Errorf("client certificate in key %q: %w", keyTLSCert, ErrUnsupported)
-	case (g.Username == "") != (g.Password == ""):
+	case g.Username.Empty() != g.Password.Empty():
 		return Git{}, fmt.Errorf("only one of the keys %q and %q has a value: %s", keyUsername, keyPassword, basicAuthAdvice)
-	case g.BearerToken != "" && g.Password != "":
+	case !g.BearerToken.Empty() && !g.Password.Empty():
 		return Git{}, fmt.Errorf("both %q and %q have a value: set one way to authenticate", keyBearerToken, keyPassword)
-	case strings.ContainsAny(g.BearerToken, "\r\n"):
+	case strings.ContainsAny(g.BearerToken.Reveal(), "\r\n"):
 		return Git{}, fmt.Errorf("the value of %q has a line break", keyBearerToken)
 	}
 	if len(g.CA) > 0 && !x509.NewCertPool().AppendCertsFromPEM(g.CA) {
@@ -119,7 +139,7 @@ func GitSSH(data map[string][]byte, secret string) (Git, error) {
 	if err != nil {
 		return Git{}, err
 	}
-	return Git{SSH: &SSH{Signer: signer, KnownHosts: data[keyKnownHosts]}}, nil
+	return Git{SSH: NewSSH(signer, data[keyKnownHosts])}, nil
 }
 
 // parseIdentity reads a private key in any PEM form that OpenSSH has used.

@@ -22,7 +22,7 @@ import (
 // Limits bound what is read from a remote. The zero value is generous.
 type Limits struct {
 	Refs int64 // bytes of the advertisement of refs; 0 means 64 MiB
-	Pack int64 // bytes of one pack; 0 means 4 GiB
+	Pack int64 // bytes of one pack, as it is sent; 0 means 4 GiB
 }
 
 func (l Limits) refs() int64 {
@@ -60,13 +60,15 @@ type Conn struct {
 	limits  Limits
 	request func(ctx context.Context, body []byte) (io.ReadCloser, error)
 	close   func() error
+	once    bool // one request ends the exchange
+	spent   bool // and that request was made
 }
 
 // Close ends the exchange.
 func (c *Conn) Close() error { return c.close() }
 
 // Dial asks a remote for its refs: one request, the answer of which says whether
-// there is anything to fetch.
+// there is anything to fetch. The Conn outlives ctx.
 func (c *Client) Dial(ctx context.Context, r *Remote) (*Conn, error) {
 	var conn *Conn
 	var err error
@@ -89,6 +91,8 @@ func (c *Client) Dial(ctx context.Context, r *Remote) (*Conn, error) {
 type capabilities struct {
 	sideband  capability.Capability // "" if there is none
 	ofsDelta  bool
+	thin      bool // sends deltas of what we have
+	quiet     bool // can leave out what it would show to a person
 	shallow   bool
 	reachable bool // may ask for a commit that is not the tip of a ref
 }
@@ -123,6 +127,8 @@ func readRefs(r io.Reader, limit int64) (Refs, error) {
 func readCapabilities(list *capability.List) capabilities {
 	c := capabilities{
 		ofsDelta:  list.Supports(capability.OFSDelta),
+		thin:      list.Supports(capability.ThinPack),
+		quiet:     list.Supports(capability.NoProgress),
 		shallow:   list.Supports(capability.Shallow),
 		reachable: list.Supports(capability.AllowReachableSHA1InWant) || list.Supports("allow-any-sha1-in-want"),
 	}
@@ -175,6 +181,10 @@ type limitReader struct {
 
 func (l *limitReader) Read(p []byte) (int, error) {
 	if l.left <= 0 {
+		var more [1]byte
+		if n, err := l.r.Read(more[:]); n == 0 {
+			return 0, err
+		}
 		return 0, fmt.Errorf("%s of the remote: %w: more than %d bytes", l.what, ErrTooLarge, l.limit)
 	}
 	if int64(len(p)) > l.left {

@@ -57,13 +57,18 @@ func NewRemote(rawURL string, c creds.Git) (*Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	if u.Scheme != schemeSSH && c.Anonymous() && u.User != nil {
-		c.Username = u.User.Username()
-		c.Password, _ = u.User.Password()
+	if u.Scheme == schemeSSH {
+		if c.SSH == nil {
+			return nil, fmt.Errorf("%w: an ssh URL needs a secret with the keys identity and known_hosts", ErrUnauthorized)
+		}
+		u.User = url.User(u.User.Username())
+		return &Remote{url: u, creds: c}, nil
 	}
-	if u.Scheme == schemeSSH && c.SSH == nil {
-		return nil, fmt.Errorf("%w: an ssh URL needs a secret with the keys identity and known_hosts", ErrUnauthorized)
+	if c.Anonymous() && u.User != nil {
+		password, _ := u.User.Password()
+		c.Username, c.Password = creds.Hide(u.User.Username()), creds.Hide(password)
 	}
+	u.User = nil
 	return &Remote{url: u, creds: c}, nil
 }
 
@@ -78,17 +83,16 @@ const (
 func ParseURL(rawURL string) (*url.URL, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		// The text of url.Error repeats the URL, which may hold a password.
-		var reason *url.Error
-		if errors.As(err, &reason) {
-			err = reason.Err
-		}
-		return nil, fmt.Errorf("%w: %w", ErrInvalidURL, err)
+		return nil, fmt.Errorf("%w: %s", ErrInvalidURL, malformed(rawURL, err))
 	}
 	switch u.Scheme {
 	case schemeHTTP, schemeHTTPS, schemeSSH:
 	default:
-		return nil, fmt.Errorf("%w: scheme %q is none of http, https and ssh", ErrInvalidURL, u.Scheme)
+		scheme := u.Scheme
+		if mayHoldUserinfo(rawURL) {
+			scheme = "…" // of "token:x-oauth-basic@host/path", the token
+		}
+		return nil, fmt.Errorf("%w: scheme %q is none of http, https and ssh", ErrInvalidURL, scheme)
 	}
 	if u.Hostname() == "" {
 		return nil, fmt.Errorf("%w: it has no host", ErrInvalidURL)
@@ -102,15 +106,38 @@ func ParseURL(rawURL string) (*url.URL, error) {
 	return u, nil
 }
 
+// malformed says why a URL cannot be parsed, unless the reason may quote a password:
+// of one that has a slash, net/url takes what is before it for the port.
+func malformed(rawURL string, err error) string {
+	var reason *url.Error
+	if mayHoldUserinfo(rawURL) || !errors.As(err, &reason) {
+		return "it cannot be parsed; special characters in a user name or password are written as %XX"
+	}
+	return reason.Err.Error()
+}
+
+func mayHoldUserinfo(rawURL string) bool { return strings.Contains(rawURL, "@") }
+
 // String returns the URL without userinfo.
-func (r *Remote) String() string { return r.url.Scheme + "://" + r.url.Host + r.url.Path }
+func (r *Remote) String() string { return r.url.Scheme + "://" + r.url.Host + r.url.EscapedPath() }
+
+// GoString is String: what else a Remote has is nobody's to see.
+func (r *Remote) GoString() string { return r.String() }
 
 // Key identifies what the remote serves to these credentials, for naming a store
 // that others with the same may share. It tells nothing of the credentials.
 func (r *Remote) Key() string {
 	user := ""
-	if r.url.User != nil && r.url.Scheme == schemeSSH {
-		user = r.url.User.Username() + "@"
+	if r.url.Scheme == schemeSSH {
+		user = r.user() + "@"
 	}
-	return digest(r.url.Scheme + "://" + user + r.url.Host + strings.TrimSuffix(r.url.Path, "/") + "\n" + r.creds.Fingerprint())
+	return digest(r.url.Scheme + "://" + user + r.url.Host + strings.TrimSuffix(r.url.EscapedPath(), "/") + "\n" + r.creds.Fingerprint())
+}
+
+// user is who logs in over ssh.
+func (r *Remote) user() string {
+	if name := r.url.User.Username(); name != "" {
+		return name
+	}
+	return defaultSSHUser
 }

@@ -28,13 +28,11 @@ func (c *Client) dialHTTP(ctx context.Context, r *Remote) (*Conn, error) {
 		return nil, err
 	}
 	h := &httpExchange{remote: r, base: *r.url, client: &http.Client{Transport: transport, CheckRedirect: r.checkRedirect}}
-	h.base.User = nil
-	h.base.Path = strings.TrimSuffix(h.base.Path, "/")
+	trimPath(&h.base, "/")
 
-	ask := h.base
-	ask.Path += refsPath
+	ask := below(h.base, refsPath)
 	ask.RawQuery = "service=" + uploadPack
-	res, err := h.do(ctx, http.MethodGet, &ask, nil)
+	res, err := h.do(ctx, http.MethodGet, ask, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -48,10 +46,26 @@ func (c *Client) dialHTTP(ctx context.Context, r *Remote) (*Conn, error) {
 	}
 	h.base = *res.Request.URL
 	h.base.RawQuery = ""
-	h.base.Path = strings.TrimSuffix(h.base.Path, refsPath)
+	trimPath(&h.base, refsPath)
 	// Later requests must go where the refs came from.
 	h.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Conn{Refs: refs, request: h.fetch, close: func() error { return nil }}, nil
+}
+
+// below returns the URL with more of a path. A slash that the path has in an escaped
+// form is not one that separates.
+func below(u url.URL, path string) *url.URL {
+	u.Path += path
+	if u.RawPath != "" {
+		u.RawPath += path
+	}
+	return &u
+}
+
+// trimPath is the reverse of below.
+func trimPath(u *url.URL, path string) {
+	u.Path = strings.TrimSuffix(u.Path, path)
+	u.RawPath = strings.TrimSuffix(u.RawPath, path)
 }
 
 // httpExchange is a Conn over HTTP.
@@ -63,9 +77,7 @@ type httpExchange struct {
 
 // fetch sends a request for a pack.
 func (h *httpExchange) fetch(ctx context.Context, body []byte) (io.ReadCloser, error) {
-	u := h.base
-	u.Path += "/" + uploadPack
-	res, err := h.do(ctx, http.MethodPost, &u, body)
+	res, err := h.do(ctx, http.MethodPost, below(h.base, "/"+uploadPack), body)
 	if err != nil {
 		return nil, err
 	}
@@ -84,10 +96,10 @@ func (h *httpExchange) do(ctx context.Context, method string, u *url.URL, body [
 		req.Header.Set("Accept", "application/x-"+uploadPack+"-result")
 	}
 	switch c := h.remote.creds; {
-	case c.BearerToken != "":
-		req.Header.Set("Authorization", "Bearer "+c.BearerToken)
-	case c.Username != "" || c.Password != "":
-		req.SetBasicAuth(c.Username, c.Password)
+	case !c.BearerToken.Empty():
+		req.Header.Set("Authorization", "Bearer "+c.BearerToken.Reveal())
+	case !c.Username.Empty() || !c.Password.Empty():
+		req.SetBasicAuth(c.Username.Reveal(), c.Password.Reveal())
 	}
 	res, err := h.client.Do(req)
 	if err != nil {

@@ -102,9 +102,14 @@ func (ref Reference) commit(refs Refs) ([]Target, error) {
 			return nil, fmt.Errorf("branch %q: %w", ref.Branch, ErrNoRef)
 		}
 	}
-	for _, tip := range refs.hashes {
+	for name, tip := range refs.hashes {
 		if tip == hash {
-			t.Unadvertised = false
+			t.Want, t.Unadvertised = hash, false
+			break
+		}
+		if commit, ok := refs.peeled[name]; ok && commit == hash {
+			// Maybe it is on no branch any more, but the tag leads there.
+			t.Want, t.Unadvertised = tip, false
 		}
 	}
 	return []Target{t}, nil

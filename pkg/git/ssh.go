@@ -28,7 +28,8 @@ func (c *Client) dialSSH(ctx context.Context, r *Remote) (*Conn, error) {
 	}
 	s := &sshExchange{remote: r, client: client}
 	// Nothing in the protocol ends a session whose server has gone silent.
-	s.release = context.AfterFunc(ctx, func() { client.Close() })
+	release := context.AfterFunc(ctx, func() { client.Close() })
+	defer release()
 	if err := s.start(); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -36,7 +37,10 @@ func (c *Client) dialSSH(ctx context.Context, r *Remote) (*Conn, error) {
 	if err != nil {
 		return nil, s.explain(err)
 	}
-	return &Conn{Refs: refs, request: s.fetch, close: s.close}, nil
+	if !release() {
+		return nil, errors.Join(context.Cause(ctx), s.close())
+	}
+	return &Conn{Refs: refs, request: s.fetch, close: s.close, once: true}, nil
 }
 
 // login opens an SSH connection with a host that is known.
@@ -50,13 +54,10 @@ func (r *Remote) login(ctx context.Context) (*ssh.Client, error) {
 		return nil, err
 	}
 	config := &ssh.ClientConfig{
-		User:              defaultSSHUser,
-		Auth:              []ssh.AuthMethod{ssh.PublicKeys(r.creds.SSH.Signer)},
+		User:              r.user(),
+		Auth:              []ssh.AuthMethod{ssh.PublicKeys(r.creds.SSH.Signer())},
 		HostKeyCallback:   known.HostKeyCallback(),
 		HostKeyAlgorithms: known.HostKeyAlgorithms(addr),
-	}
-	if name := r.url.User.Username(); name != "" {
-		config.User = name
 	}
 	conn, err := (&net.Dialer{Timeout: sshDialTimeout}).DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -67,18 +68,18 @@ func (r *Remote) login(ctx context.Context) (*ssh.Client, error) {
 	sc, chans, reqs, err := ssh.NewClientConn(conn, addr, config)
 	if err != nil {
 		conn.Close()
-		return nil, r.explainLogin(err)
+		return nil, r.explainLogin(err, addr)
 	}
 	return ssh.NewClient(sc, chans, reqs), nil
 }
 
 // explainLogin tells a key mismatch and a refusal from a broken connection.
-func (r *Remote) explainLogin(err error) error {
+func (r *Remote) explainLogin(err error, addr string) error {
 	switch {
 	case knownhosts.IsHostKeyChanged(err):
-		return fmt.Errorf("%s: %w: its host key is not the one in known_hosts", r, ErrUntrusted)
+		return fmt.Errorf("%s: %w: its host key is not the one that known_hosts has of %q", r, ErrUntrusted, knownhosts.Normalize(addr))
 	case knownhosts.IsHostUnknown(err):
-		return fmt.Errorf("%s: %w: known_hosts has no key of %q", r, ErrUntrusted, r.url.Host)
+		return fmt.Errorf("%s: %w: known_hosts has no key of %q", r, ErrUntrusted, knownhosts.Normalize(addr))
 	case strings.Contains(err.Error(), "unable to authenticate"):
 		// golang.org/x/crypto/ssh exports no error for a refused key.
 		return fmt.Errorf("%s: %w: it refuses the SSH identity", r, ErrUnauthorized)
@@ -114,7 +115,6 @@ type sshExchange struct {
 	in      io.WriteCloser
 	out     io.Reader
 	stderr  limitedBuffer
-	release func() bool
 }
 
 // start runs git-upload-pack on the remote.
@@ -131,23 +131,31 @@ func (s *sshExchange) start() error {
 	if s.out, err = session.StdoutPipe(); err != nil {
 		return err
 	}
-	quoted := "'" + strings.ReplaceAll(s.remote.url.Path, "'", `'\''`) + "'"
+	path := s.remote.url.Path
+	if strings.HasPrefix(path, "/~") {
+		path = path[1:] // a home directory, as git has it
+	}
+	quoted := "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 	if err := session.Start(uploadPack + " " + quoted); err != nil {
 		return fmt.Errorf("asking %s: %w", s.remote, err)
 	}
 	return nil
 }
 
-// fetch sends a request for a pack.
-func (s *sshExchange) fetch(_ context.Context, body []byte) (io.ReadCloser, error) {
+// fetch sends a request for a pack. When ctx ends, so does the connection.
+func (s *sshExchange) fetch(ctx context.Context, body []byte) (io.ReadCloser, error) {
+	release := context.AfterFunc(ctx, func() { s.client.Close() })
 	if _, err := s.in.Write(body); err != nil {
+		release()
 		return nil, fmt.Errorf("asking %s: %w", s.remote, err)
 	}
-	return io.NopCloser(s.out), nil
+	return readCloser{Reader: s.out, Closer: closerFunc(func() error {
+		release()
+		return nil
+	})}, nil
 }
 
 func (s *sshExchange) close() error {
-	s.release()
 	err := s.client.Close()
 	if errors.Is(err, net.ErrClosed) {
 		return nil
@@ -158,11 +166,12 @@ func (s *sshExchange) close() error {
 // explain adds to a protocol error what the server said about it, which is the
 // cause: that there is no such repository, usually.
 func (s *sshExchange) explain(err error) error {
-	s.close()
+	_ = s.close()        // the other error matters more
+	_ = s.session.Wait() // until everything that it said is here
 	said := strings.TrimSpace(s.stderr.String())
 	lower := strings.ToLower(said)
 	switch {
-	case said == "" || errors.Is(err, ErrTooLarge):
+	case said == "" || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrEmpty):
 		return err
 	case strings.Contains(lower, "not found") || strings.Contains(lower, "does not appear to be a git repository") || strings.Contains(lower, "does not exist"):
 		return fmt.Errorf("%s: %w: the server says %q", s.remote, ErrNotFound, said)
@@ -170,6 +179,11 @@ func (s *sshExchange) explain(err error) error {
 		return fmt.Errorf("%s: %w: the server says %q", s.remote, ErrProtocol, said)
 	}
 }
+
+// closerFunc is a function as a closer.
+type closerFunc func() error
+
+func (f closerFunc) Close() error { return f() }
 
 // limitedBuffer keeps the beginning of what a server complains.
 type limitedBuffer struct{ data []byte }

@@ -4,21 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
-	"github.com/go-git/go-git/v5/plumbing/object"
-	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
-	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
-	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/storage/filesystem"
 )
 
@@ -26,78 +23,22 @@ const (
 	// maxPacks is how many fetches a store takes up before it is begun anew:
 	// each adds a pack, and looking up an object asks every pack.
 	maxPacks = 64
-	// maxHaves bounds how many commits are offered to the remote.
-	maxHaves = 32
-	// fetched is where the store keeps a ref to every commit that it has whole.
-	fetched = "refs/fetched/"
+	// damaged is a file in objects that are not to be used any more.
+	damaged = "damaged"
+	// packExt and indexExt end the names of a pack and of its index.
+	packExt, indexExt = ".pack", ".idx"
 )
-
-// Stores keeps one Store for each remote, under one directory.
-type Stores struct {
-	dir string
-
-	mu   sync.Mutex
-	open map[string]*Store
-}
-
-// OpenStores returns the stores in dir, which is created if need be.
-func OpenStores(dir string) (*Stores, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("opening git stores: %w", err)
-	}
-	return &Stores{dir: dir, open: make(map[string]*Store)}, nil
-}
-
-// For returns the store of a remote. Remotes of one URL and the same credentials
-// share it; nobody else does.
-func (s *Stores) For(r *Remote) *Store {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	key := r.Key()
-	store, ok := s.open[key]
-	if !ok {
-		store = &Store{dir: filepath.Join(s.dir, key)}
-		s.open[key] = store
-	}
-	return store
-}
-
-// Sweep removes the stores that nobody has used since the given time. They are
-// caches: the next fetch begins anew.
-func (s *Stores) Sweep(unusedSince time.Time) (removed int, err error) {
-	entries, err := os.ReadDir(s.dir)
-	if err != nil {
-		return 0, err
-	}
-	for _, e := range entries {
-		s.mu.Lock()
-		store, ok := s.open[e.Name()]
-		if !ok {
-			store = &Store{dir: filepath.Join(s.dir, e.Name())}
-			s.open[e.Name()] = store
-		}
-		s.mu.Unlock()
-		gone, sweepErr := store.removeUnused(unusedSince)
-		if gone {
-			removed++
-		}
-		err = errors.Join(err, sweepErr)
-	}
-	return removed, err
-}
 
 // Store is a bare object store of one remote on disk. It is safe for concurrent
 // use: fetches happen one after the other, and reading never waits.
+//
+// On disk it has generations, which are folders with a number for a name. A store
+// that is begun anew begins the next one, and whoever reads the last one goes on.
 type Store struct {
 	dir string
-	mu  sync.Mutex
-}
 
-// Snapshot is one commit with its whole tree, and no history.
-type Snapshot struct {
-	Commit *object.Commit
-	tree   *object.Tree
-	store  *filesystem.Storage
+	mu     sync.Mutex
+	opened bool // since this process began, so that others may be reading
 }
 
 // Fetch returns the snapshot of a target. If the store has it, the remote is not
@@ -107,11 +48,8 @@ func (s *Store) Fetch(ctx context.Context, conn *Conn, t Target) (*Snapshot, err
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	snapshot, err := s.fetch(ctx, conn, t)
-	if err == nil || ctx.Err() != nil || !errors.Is(err, ErrDamaged) {
+	if err == nil || ctx.Err() != nil || conn.spent || !errors.Is(err, ErrDamaged) {
 		return snapshot, err
-	}
-	if err := os.RemoveAll(s.dir); err != nil {
-		return nil, fmt.Errorf("removing damaged store: %w", err)
 	}
 	return s.fetch(ctx, conn, t)
 }
@@ -127,77 +65,139 @@ func (s *Store) Discard() error {
 func (s *Store) Has(commit plumbing.Hash) (*Snapshot, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, err := os.Stat(s.dir); err != nil {
+	all, err := s.generations()
+	if err != nil || len(all) == 0 {
 		return nil, false
 	}
-	st := s.storage()
+	g := s.generation(all[len(all)-1])
+	if g.isDamaged() {
+		return nil, false
+	}
+	st := g.storage()
 	if _, err := st.Reference(fetchedRef(commit)); err != nil {
 		return nil, false
 	}
-	snapshot, err := open(st, commit)
+	s.touch()
+	snapshot, err := g.open(st, commit)
 	return snapshot, err == nil
 }
 
-// fetch brings the store up to date with t and opens its snapshot.
+// fetch brings the store up to date with t and opens its snapshot. Damage that it
+// meets makes the next fetch begin anew.
 func (s *Store) fetch(ctx context.Context, conn *Conn, t Target) (*Snapshot, error) {
-	if err := s.prepare(); err != nil {
-		return nil, err
-	}
-	st := s.storage()
-	if _, err := st.Reference(fetchedRef(t.Commit)); err == nil {
-		return open(st, t.Commit)
-	}
-	req, err := request(st, conn.Refs, t)
+	g, err := s.prepare()
 	if err != nil {
 		return nil, err
 	}
-	if err := conn.receive(ctx, st, req); err != nil {
-		return nil, err
-	}
-	st = s.storage() // sees the new pack
-	snapshot, err := open(st, t.Commit)
-	if err != nil {
-		if t.Unadvertised {
-			return nil, fmt.Errorf("commit %s is not in the history of %s: %w", t.Commit, orAllBranches(t.Label), ErrNoRef)
-		}
-		return nil, err
-	}
-	// Only now is the commit known to be here, so that a kill before this line
-	// costs a second fetch and nothing else.
-	if err := st.SetReference(plumbing.NewHashReference(fetchedRef(t.Commit), t.Commit)); err != nil {
-		return nil, fmt.Errorf("recording fetched commit: %w", err)
-	}
-	return snapshot, nil
+	snapshot, err := g.fetch(ctx, conn, t)
+	return snapshot, g.mark(err)
 }
 
-// prepare makes the directory of the store, marks it as in use, and begins it
-// anew if it has grown too many packs.
-func (s *Store) prepare() error {
-	packs, err := filepath.Glob(filepath.Join(s.dir, "objects", "pack", "*.pack"))
+// prepare returns the generation to fetch into: the newest, unless it has grown too
+// many packs or is damaged.
+func (s *Store) prepare() (generation, error) {
+	all, err := s.generations()
 	if err != nil {
-		return err
+		return generation{}, fmt.Errorf("opening store: %w", err)
 	}
-	if len(packs) >= maxPacks {
-		if err := os.RemoveAll(s.dir); err != nil {
-			return fmt.Errorf("compacting store: %w", err)
-		}
+	newest := 0
+	if len(all) > 0 {
+		newest = all[len(all)-1]
 	}
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return fmt.Errorf("opening store: %w", err)
+	last := newest
+	if newest == 0 || s.generation(newest).worn() {
+		newest++
 	}
-	now := time.Now()
-	return os.Chtimes(s.dir, now, now)
+	switch {
+	case !s.opened:
+		err = s.removeExcept(newest) // nobody reads yet
+	case newest > last:
+		err = s.removeExcept(newest, last)
+	}
+	if err != nil {
+		return generation{}, fmt.Errorf("compacting store: %w", err)
+	}
+	s.opened = true
+	g := s.generation(newest)
+	if err := os.MkdirAll(g.dir, 0o700); err != nil {
+		return generation{}, fmt.Errorf("opening store: %w", err)
+	}
+	if err := g.tidy(); err != nil {
+		return generation{}, fmt.Errorf("opening store: %w", err)
+	}
+	s.touch()
+	return g, nil
 }
 
-// removeUnused deletes the store if it was last used before the given time.
+// generations returns the numbers of the generations on disk, the newest last.
+func (s *Store) generations() ([]int, error) {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return nil, ignoreMissing(err)
+	}
+	var all []int
+	for _, e := range entries {
+		if n, err := strconv.Atoi(e.Name()); err == nil && n > 0 {
+			all = append(all, n)
+		}
+	}
+	slices.Sort(all)
+	return all, nil
+}
+
+func (s *Store) generation(number int) generation {
+	return generation{store: s, dir: filepath.Join(s.dir, strconv.Itoa(number))}
+}
+
+// removeExcept removes everything but some generations.
+func (s *Store) removeExcept(numbers ...int) error {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	for _, e := range entries {
+		if n, err := strconv.Atoi(e.Name()); err == nil && slices.Contains(numbers, n) {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(s.dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeUnused deletes the store if it was last used before the given time, and
+// otherwise the generations that were.
 func (s *Store) removeUnused(since time.Time) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	info, err := os.Stat(s.dir)
-	if err != nil || !info.ModTime().Before(since) {
+	if err != nil {
 		return false, ignoreMissing(err)
 	}
-	return true, os.RemoveAll(s.dir)
+	if info.ModTime().Before(since) {
+		return true, os.RemoveAll(s.dir)
+	}
+	all, err := s.generations()
+	if err != nil || len(all) == 0 {
+		return false, err
+	}
+	for _, n := range all[:len(all)-1] {
+		g := s.generation(n)
+		if info, err := os.Stat(g.dir); err != nil || !info.ModTime().Before(since) {
+			continue
+		}
+		if err := os.RemoveAll(g.dir); err != nil {
+			return false, err
+		}
+	}
+	return false, os.Chtimes(s.dir, info.ModTime(), info.ModTime()) // this was no use of it
+}
+
+// touch marks the store as in use.
+func (s *Store) touch() {
+	now := time.Now()
+	_ = os.Chtimes(s.dir, now, now) // there may be no store yet
 }
 
 func ignoreMissing(err error) error {
@@ -207,167 +207,83 @@ func ignoreMissing(err error) error {
 	return err
 }
 
+// generation is the objects and refs of a store from when it was begun anew.
+type generation struct {
+	store *Store
+	dir   string
+}
+
+// worn reports whether the generation is to be replaced.
+func (g generation) worn() bool {
+	packs, _ := filepath.Glob(filepath.Join(g.packDir(), "*"+packExt)) // the pattern is valid
+	return len(packs) >= maxPacks || g.isDamaged()
+}
+
+func (g generation) isDamaged() bool {
+	_, err := os.Stat(filepath.Join(g.dir, damaged))
+	return err == nil
+}
+
+// mark remembers that err is damage, if it is, and returns it. The file outlives this
+// process, which may end before the next fetch.
+func (g generation) mark(err error) error {
+	if !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	f, markErr := os.Create(filepath.Join(g.dir, damaged))
+	switch {
+	case errors.Is(markErr, fs.ErrNotExist):
+		return err // it is gone altogether
+	case markErr != nil:
+		return errors.Join(err, markErr)
+	}
+	return errors.Join(err, f.Close())
+}
+
+// tidy removes what fetches left that failed or were killed: packs that are not whole,
+// and indexes that were written ahead of their pack.
+func (g generation) tidy() error {
+	entries, err := os.ReadDir(g.packDir())
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	packs := make(map[string]bool)
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), packExt); ok {
+			packs[name] = true
+		}
+	}
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), indexExt)
+		if filepath.Ext(e.Name()) == packExt || ok && packs[name] {
+			continue
+		}
+		if err := os.Remove(filepath.Join(g.packDir(), e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g generation) packDir() string { return filepath.Join(g.dir, "objects", "pack") }
+
 // storage opens the object store. It sees what is on disk now.
-func (s *Store) storage() *filesystem.Storage {
-	return filesystem.NewStorageWithOptions(osfs.New(s.dir, osfs.WithBoundOS()), cache.NewObjectLRUDefault(), filesystem.Options{
+func (g generation) storage() *filesystem.Storage {
+	return filesystem.NewStorageWithOptions(osfs.New(g.dir, osfs.WithBoundOS()), cache.NewObjectLRUDefault(), filesystem.Options{
 		KeepDescriptors: false,
 		ExclusiveAccess: true, // the lock of Store sees to that
 	})
 }
 
-// open reads a commit and its root tree.
-func open(st *filesystem.Storage, hash plumbing.Hash) (*Snapshot, error) {
-	commit, err := object.GetCommit(st, hash)
-	if err != nil {
-		return nil, fmt.Errorf("commit %s: %w: %w", hash, ErrDamaged, err)
-	}
-	tree, err := commit.Tree()
-	if err != nil {
-		return nil, fmt.Errorf("tree of commit %s: %w: %w", hash, ErrDamaged, err)
-	}
-	return &Snapshot{Commit: commit, tree: tree, store: st}, nil
-}
-
-// request asks for one target with what the store has. A shallow fetch at every
-// time keeps history out, and lets the server know where ours ends, so that it
-// does not count on objects of commits that we never had.
-func request(st *filesystem.Storage, refs Refs, t Target) (*packp.UploadPackRequest, error) {
-	req := packp.NewUploadPackRequest()
-	set := func(name capability.Capability, values ...string) error { return req.Capabilities.Set(name, values...) }
-	var err error
-	if refs.server.sideband != "" {
-		err = errors.Join(err, set(refs.server.sideband))
-	}
-	if refs.server.ofsDelta {
-		err = errors.Join(err, set(capability.OFSDelta))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("preparing request: %w", err)
-	}
-	if t.Unadvertised && !refs.server.reachable {
-		return withHistory(req, refs, t)
-	}
-	req.Wants = []plumbing.Hash{t.Want}
-	if !refs.server.shallow {
-		// History and all: the server offers nothing else.
-		req.Haves, err = haves(st)
-		return req, err
-	}
-	if err := set(capability.Shallow); err != nil {
-		return nil, fmt.Errorf("preparing request: %w", err)
-	}
-	req.Depth = packp.DepthCommits(1)
-	if req.Shallows, err = st.Shallow(); err != nil {
-		return nil, fmt.Errorf("reading shallow commits: %w: %w", ErrDamaged, err)
-	}
-	req.Haves, err = haves(st)
-	return req, err
-}
-
-// withHistory asks for the history of the branch, or of all branches, in order to
-// get a commit that the server hands out in no other way.
-func withHistory(req *packp.UploadPackRequest, refs Refs, t Target) (*packp.UploadPackRequest, error) {
-	for name, hash := range refs.hashes {
-		if name.IsBranch() && (t.Label == "" || name.Short() == t.Label) && !slices.Contains(req.Wants, hash) {
-			req.Wants = append(req.Wants, hash)
-		}
-	}
-	if len(req.Wants) == 0 {
-		return nil, fmt.Errorf("commit %s: %w: the remote has no branch to look on", t.Commit, ErrNoRef)
-	}
-	return req, nil
-}
-
-func orAllBranches(branch string) string {
-	if branch == "" {
-		return "any branch"
-	}
-	return fmt.Sprintf("branch %q", branch)
-}
-
-// haves returns the newest of the commits that the store has whole.
-func haves(st *filesystem.Storage) ([]plumbing.Hash, error) {
-	refs, err := st.IterReferences()
-	if err != nil {
-		return nil, fmt.Errorf("reading refs: %w: %w", ErrDamaged, err)
-	}
-	var commits []*object.Commit
-	err = refs.ForEach(func(ref *plumbing.Reference) error {
-		if ref.Type() != plumbing.HashReference {
-			return nil
-		}
-		commit, err := object.GetCommit(st, ref.Hash())
-		if err != nil {
-			return fmt.Errorf("fetched commit %s: %w: %w", ref.Hash(), ErrDamaged, err)
-		}
-		commits = append(commits, commit)
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(commits, func(a, b *object.Commit) int { return b.Committer.When.Compare(a.Committer.When) })
-	var out []plumbing.Hash
-	for _, c := range commits[:min(len(commits), maxHaves)] {
-		out = append(out, c.Hash)
-	}
-	return out, nil
-}
-
-// receive sends the request and stores the pack that comes back.
-func (c *Conn) receive(ctx context.Context, st *filesystem.Storage, req *packp.UploadPackRequest) error {
-	body, err := encode(req)
-	if err != nil {
+// write replaces a small file, so that there is always the old one or the new one.
+func (g generation) write(name, content string) error {
+	path := filepath.Join(g.dir, filepath.FromSlash(name))
+	tmp := filepath.Join(g.dir, "tmp_write")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	raw, err := c.request(ctx, body)
-	if err != nil {
-		return timely(ctx, err)
+	if err := os.WriteFile(tmp, []byte(content), 0o600); err != nil {
+		return err
 	}
-	res := packp.NewUploadPackResponse(req)
-	defer raw.Close()
-	if err := res.Decode(buffered(raw)); err != nil {
-		return timely(ctx, fmt.Errorf("%w: %w", ErrProtocol, err))
-	}
-	if err := packfile.UpdateObjectStorage(st, c.pack(res, req)); err != nil {
-		if errors.Is(err, ErrTooLarge) {
-			return err
-		}
-		return timely(ctx, fmt.Errorf("%w: reading pack: %w", ErrProtocol, err))
-	}
-	if len(res.Shallows)+len(res.Unshallows) == 0 {
-		return nil
-	}
-	shallows := slices.DeleteFunc(append(req.Shallows, res.Shallows...), func(h plumbing.Hash) bool {
-		return slices.Contains(res.Unshallows, h)
-	})
-	slices.SortFunc(shallows, func(a, b plumbing.Hash) int { return slices.Compare(a[:], b[:]) })
-	if err := st.SetShallow(slices.Compact(shallows)); err != nil {
-		return fmt.Errorf("recording shallow commits: %w", err)
-	}
-	return nil
-}
-
-// pack is the stream of pack bytes in a response.
-func (c *Conn) pack(res *packp.UploadPackResponse, req *packp.UploadPackRequest) io.Reader {
-	var r io.Reader = res
-	switch {
-	case req.Capabilities.Supports(capability.Sideband64k):
-		r = sideband.NewDemuxer(sideband.Sideband64k, res)
-	case req.Capabilities.Supports(capability.Sideband):
-		r = sideband.NewDemuxer(sideband.Sideband, res)
-	}
-	return &limitReader{r: r, left: c.limits.pack(), limit: c.limits.pack(), what: "pack"}
-}
-
-// timely says that the time was up rather than what broke because of it.
-func timely(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil {
-		return fmt.Errorf("the remote did not finish in time: %w", cause)
-	}
-	return err
-}
-
-func fetchedRef(commit plumbing.Hash) plumbing.ReferenceName {
-	return plumbing.ReferenceName(fetched + commit.String())
+	return os.Rename(tmp, path)
 }

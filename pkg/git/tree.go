@@ -10,10 +10,17 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/storage/filesystem"
 )
 
-// maxDepth bounds how deep the folders of a tree may be nested.
-const maxDepth = 256
+const (
+	// maxDepth bounds how deep the folders of a tree may be nested.
+	maxDepth = 256
+	// maxEntries bounds how many files and folders a tree may have. One that has
+	// the same folder many times over takes no room in a repository, and all the
+	// memory that there is once it is listed.
+	maxEntries = 1 << 20
+)
 
 var (
 	// ErrTooDeep: a tree is nested deeper than any that a person made.
@@ -21,6 +28,36 @@ var (
 	// ErrBadName: a tree has an entry that git itself would not check out.
 	ErrBadName = errors.New("not a file name")
 )
+
+// Snapshot is one commit with its whole tree, and no history. It is for one
+// goroutine at a time.
+type Snapshot struct {
+	Commit *object.Commit
+
+	tree    *object.Tree
+	objects *filesystem.Storage
+	from    generation
+}
+
+// open reads a commit and its root tree.
+func (g generation) open(st *filesystem.Storage, hash plumbing.Hash) (*Snapshot, error) {
+	obj, err := st.EncodedObject(plumbing.AnyObject, hash)
+	if err != nil {
+		return nil, fmt.Errorf("commit %s: %w: %w", hash, ErrDamaged, err)
+	}
+	if obj.Type() != plumbing.CommitObject {
+		return nil, fmt.Errorf("%s is a %s and no commit: %w", hash, obj.Type(), ErrNoRef)
+	}
+	commit, err := object.DecodeCommit(st, obj)
+	if err != nil {
+		return nil, fmt.Errorf("commit %s: %w: %w", hash, ErrDamaged, err)
+	}
+	tree, err := commit.Tree()
+	if err != nil {
+		return nil, fmt.Errorf("tree of commit %s: %w: %w", hash, ErrDamaged, err)
+	}
+	return &Snapshot{Commit: commit, tree: tree, objects: st, from: g}, nil
+}
 
 // Entry is a file or folder of a snapshot.
 type Entry struct {
@@ -36,54 +73,78 @@ type Entry struct {
 // Entries returns the files and folders of the snapshot, in no certain order.
 // Symbolic links are left out, and a submodule is an empty folder.
 func (s *Snapshot) Entries() ([]Entry, error) {
-	return s.list(nil, s.tree, "", 0)
+	l := lister{objects: s.objects, limit: maxEntries}
+	if err := l.list(s.tree, "", 0); err != nil {
+		return nil, s.from.mark(err)
+	}
+	return l.entries, nil
 }
 
-func (s *Snapshot) list(out []Entry, tree *object.Tree, dir string, depth int) ([]Entry, error) {
+// lister collects the entries of a tree.
+type lister struct {
+	objects *filesystem.Storage
+	limit   int
+	entries []Entry
+}
+
+func (l *lister) list(tree *object.Tree, dir string, depth int) error {
 	if depth > maxDepth {
-		return nil, fmt.Errorf("folder %q: %w", dir, ErrTooDeep)
+		return fmt.Errorf("folder %q: %w", dir, ErrTooDeep)
 	}
 	for _, e := range tree.Entries {
 		if !nameable(e.Name) {
-			return nil, fmt.Errorf("folder %q has an entry named %q: %w", dir, e.Name, ErrBadName)
+			return fmt.Errorf("folder %q has an entry named %q: %w", dir, e.Name, ErrBadName)
+		}
+		if e.Mode == filemode.Symlink {
+			continue
+		}
+		if len(l.entries) == l.limit {
+			return fmt.Errorf("%w: the commit has more than %d files and folders", ErrTooLarge, l.limit)
 		}
 		entry := Entry{Path: path.Join(dir, e.Name), hash: e.Hash, Executable: e.Mode == filemode.Executable}
-		switch e.Mode {
-		case filemode.Symlink:
+		entry.Dir = e.Mode == filemode.Dir || e.Mode == filemode.Submodule
+		l.entries = append(l.entries, entry)
+		if e.Mode != filemode.Dir {
 			continue
-		case filemode.Dir:
-			sub, err := object.GetTree(s.store, e.Hash)
-			if err != nil {
-				return nil, fmt.Errorf("folder %q: %w: %w", entry.Path, ErrDamaged, err)
-			}
-			entry.Dir = true
-			out = append(out, entry)
-			if out, err = s.list(out, sub, entry.Path, depth+1); err != nil {
-				return nil, err
-			}
-			continue
-		case filemode.Submodule:
-			entry.Dir = true
 		}
-		out = append(out, entry)
+		sub, err := object.GetTree(l.objects, e.Hash)
+		if err != nil {
+			return fmt.Errorf("folder %q: %w: %w", entry.Path, ErrDamaged, err)
+		}
+		if err := l.list(sub, entry.Path, depth+1); err != nil {
+			return err
+		}
 	}
-	return out, nil
+	return nil
 }
 
-// nameable reports whether a name is one of a file in its folder, and no path.
+// nameable reports whether a name is one of a file in its folder, and no path, and
+// not the folder in which git keeps a repository, in one of the forms that some file
+// system takes for it.
 func nameable(name string) bool {
-	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, "/\x00")
+	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
+		return false
+	}
+	// NTFS ends a name before a backslash or colon.
+	if end := strings.IndexAny(name, `\:`); end >= 0 {
+		name = name[:end]
+	}
+	switch strings.ToLower(strings.TrimRight(name, " .")) {
+	case ".git", "git~1":
+		return false
+	}
+	return true
 }
 
 // Open returns the content of a file and its size.
 func (s *Snapshot) Open(e Entry) (io.ReadCloser, int64, error) {
-	blob, err := object.GetBlob(s.store, e.hash)
+	blob, err := object.GetBlob(s.objects, e.hash)
 	if err != nil {
-		return nil, 0, fmt.Errorf("file %q: %w: %w", e.Path, ErrDamaged, err)
+		return nil, 0, s.from.mark(fmt.Errorf("file %q: %w: %w", e.Path, ErrDamaged, err))
 	}
 	r, err := blob.Reader()
 	if err != nil {
-		return nil, 0, fmt.Errorf("file %q: %w: %w", e.Path, ErrDamaged, err)
+		return nil, 0, s.from.mark(fmt.Errorf("file %q: %w: %w", e.Path, ErrDamaged, err))
 	}
 	return r, blob.Size, nil
 }

@@ -1,0 +1,152 @@
+package git
+
+import (
+	"bytes"
+	"compress/zlib"
+	"crypto/sha1"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/go-git/go-git/v5/storage/filesystem"
+)
+
+const (
+	packHeader  = 12 // bytes: "PACK", version, number of objects
+	packTrailer = sha1.Size
+)
+
+// storePack stores the pack that r holds, and its index. Then st has its objects.
+//
+// A thin pack has deltas of objects that are here and not in it. It is completed by
+// them before it is stored, for which it is read once more.
+func (g generation) storePack(st *filesystem.Storage, r io.Reader, thin bool) error {
+	if !thin {
+		return packfile.WritePackfileToObjectStorage(st, r)
+	}
+	if err := os.MkdirAll(g.packDir(), 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(g.packDir(), "tmp_thin_")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	size, err := io.Copy(f, r)
+	if err != nil {
+		return err
+	}
+	count, bases, err := scan(st, io.NewSectionReader(f, 0, size))
+	if err != nil {
+		return err
+	}
+	if count == 0 {
+		return nil // what is here already is all that is wanted
+	}
+	whole := io.Reader(io.NewSectionReader(f, 0, size))
+	if len(bases) > 0 {
+		objects := io.NewSectionReader(f, packHeader, size-packHeader-packTrailer)
+		if whole, err = complete(st, objects, count, bases); err != nil {
+			return err
+		}
+	}
+	return packfile.WritePackfileToObjectStorage(st, whole)
+}
+
+// scan returns how many objects a pack has, and which objects that are here it has
+// deltas of.
+func scan(st *filesystem.Storage, pack io.Reader) (count uint32, bases []plumbing.Hash, err error) {
+	s := packfile.NewScanner(pack)
+	seen := make(map[plumbing.Hash]bool)
+	if _, count, err = s.Header(); err != nil {
+		return 0, nil, err
+	}
+	for range count {
+		header, err := s.NextObjectHeader()
+		if err != nil {
+			return 0, nil, err
+		}
+		if base := header.Reference; header.Type == plumbing.REFDeltaObject && !seen[base] {
+			seen[base] = true
+			if has(st, base) {
+				bases = append(bases, base)
+			}
+		}
+		if _, _, err := s.NextObject(io.Discard); err != nil {
+			return 0, nil, err
+		}
+	}
+	if _, err := s.Checksum(); err != nil {
+		return 0, nil, err
+	}
+	return count, bases, nil
+}
+
+// has reports whether an object is here. HasEncodedObject does not know of packs if the
+// access is exclusive.
+func has(st *filesystem.Storage, hash plumbing.Hash) bool {
+	_, err := st.EncodedObjectSize(hash)
+	return err == nil
+}
+
+// complete returns a pack with the objects of another and the bases before them, so
+// that deltas, which say how far back their base is, stay right.
+func complete(st *filesystem.Storage, objects io.Reader, count uint32, bases []plumbing.Hash) (io.Reader, error) {
+	var front bytes.Buffer
+	front.WriteString("PACK")
+	for _, n := range []uint32{packfile.VersionSupported, count + uint32(len(bases))} {
+		front.Write(binary.BigEndian.AppendUint32(nil, n))
+	}
+	for _, base := range bases {
+		if err := writeObject(&front, st, base); err != nil {
+			return nil, fmt.Errorf("object %s: %w: %w", base, ErrDamaged, err)
+		}
+	}
+	sum := sha1.New()
+	body := io.TeeReader(io.MultiReader(&front, objects), sum)
+	return io.MultiReader(body, &trailer{sum: func() []byte { return sum.Sum(nil) }}), nil
+}
+
+// writeObject writes an object as it is in a pack.
+func writeObject(w *bytes.Buffer, st *filesystem.Storage, hash plumbing.Hash) error {
+	obj, err := st.EncodedObject(plumbing.AnyObject, hash)
+	if err != nil {
+		return err
+	}
+	content, err := obj.Reader()
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	// The type and the lowest four bits of the size, and then seven bits at a time; the
+	// highest bit says that there are more.
+	size := uint64(obj.Size())
+	head, size := byte(obj.Type())<<4|byte(size&0x0f), size>>4
+	for ; size > 0; size >>= 7 {
+		w.WriteByte(head | 0x80)
+		head = byte(size & 0x7f)
+	}
+	w.WriteByte(head)
+	z := zlib.NewWriter(w)
+	_, err = io.Copy(z, content)
+	return errors.Join(err, z.Close())
+}
+
+// trailer is the end of a pack, whose content is known when everything before was
+// read.
+type trailer struct {
+	sum  func() []byte
+	rest *bytes.Reader
+}
+
+func (t *trailer) Read(p []byte) (int, error) {
+	if t.rest == nil {
+		t.rest = bytes.NewReader(t.sum())
+	}
+	return t.rest.Read(p)
+}
