@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fluxcd/pkg/apis/meta"
+	"github.com/fluxcd/pkg/runtime/conditions"
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	kustomizev1 "weir.dev/api/kustomize/v1"
+)
+
+// longest is how long anything is waited for.
+const longest = 5 * time.Minute
+
+// goal is what a watch has to show.
+type goal interface {
+	// reached takes in an event and reports whether that is all.
+	reached(watch.Event) bool
+	// open says what is missing, for people.
+	open() string
+}
+
+// view shows what becomes of objects. It does not poll, so that looking on costs the
+// API server as little as can be.
+type view struct{ events watch.Interface }
+
+// follow watches the objects of a list: those there are, then every change.
+func (w *world) follow(ctx context.Context, list client.ObjectList, opts ...client.ListOption) (*view, error) {
+	events, err := w.Client.Watch(ctx, list, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return &view{events: events}, nil
+}
+
+func (v *view) stop() { v.events.Stop() }
+
+// until takes in events until the goal is reached, and returns when that was.
+func (v *view) until(ctx context.Context, g goal) (time.Time, error) {
+	timeout := time.NewTimer(longest)
+	defer timeout.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return time.Time{}, context.Cause(ctx)
+		case <-timeout.C:
+			return time.Time{}, fmt.Errorf("it did not happen within %s: %s", longest, g.open())
+		case e, ok := <-v.events.ResultChan():
+			switch {
+			case !ok:
+				return time.Time{}, errors.New("the API server ended a watch")
+			case e.Type == watch.Error:
+				return time.Time{}, apierrors.FromObject(e.Object)
+			case g.reached(e):
+				return time.Now(), nil
+			}
+		}
+	}
+}
+
+// once is the goal that an event is such that a function says so.
+type once struct {
+	what string
+	is   func(watch.Event) bool
+}
+
+func (o once) reached(e watch.Event) bool { return o.is(e) }
+func (o once) open() string               { return o.what }
+
+// everyone is the goal that n objects are all such that a function says so, at the
+// same time.
+type everyone struct {
+	n    int
+	is   func(client.Object) bool
+	met  map[string]bool
+	says func(client.Object) string
+	last map[string]string
+}
+
+func newEveryone(n int, is func(client.Object) bool, says func(client.Object) string) *everyone {
+	return &everyone{n: n, is: is, says: says, met: map[string]bool{}, last: map[string]string{}}
+}
+
+func (g *everyone) reached(e watch.Event) bool {
+	obj, ok := e.Object.(client.Object)
+	if !ok {
+		return false
+	}
+	name := obj.GetName()
+	if e.Type != watch.Deleted && g.is(obj) {
+		g.met[name] = true
+		delete(g.last, name)
+	} else {
+		delete(g.met, name)
+		g.last[name] = g.says(obj)
+	}
+	return len(g.met) == g.n
+}
+
+func (g *everyone) open() string {
+	const most = 3
+	var lines []string
+	for name, text := range g.last {
+		lines = append(lines, name+": "+text)
+	}
+	slices.Sort(lines)
+	return fmt.Sprintf("%d of %d are as they should be; %s", len(g.met), g.n, strings.Join(lines[:min(most, len(lines))], "; "))
+}
+
+// applied is the goal that n Kustomizations have applied a revision and are ready.
+func applied(n int, revision string) *everyone {
+	is := func(obj client.Object) bool {
+		ks, ok := obj.(*kustomizev1.Kustomization)
+		return ok && strings.HasSuffix(ks.Status.LastAppliedRevision, revision) &&
+			ks.Status.ObservedGeneration == ks.Generation && conditions.IsTrue(ks, meta.ReadyCondition)
+	}
+	says := func(obj client.Object) string {
+		ks, ok := obj.(*kustomizev1.Kustomization)
+		if !ok {
+			return ""
+		}
+		return fmt.Sprintf("at %q, %s", ks.Status.LastAppliedRevision, conditions.GetMessage(ks, meta.ReadyCondition))
+	}
+	return newEveryone(n, is, says)
+}
+
+// observed is the goal that the cluster's own controllers have seen n Deployments as
+// they are, by which those that have no replicas are healthy.
+func observed(n int, version string) *everyone {
+	is := func(obj client.Object) bool {
+		d, ok := obj.(*appsv1.Deployment)
+		return ok && d.Labels["version"] == version && d.Status.ObservedGeneration == d.Generation
+	}
+	return newEveryone(n, is, func(client.Object) string { return "not observed" })
+}
+
+// image returns that of a Deployment.
+func image(obj any) string {
+	d, ok := obj.(*appsv1.Deployment)
+	if !ok || len(d.Spec.Template.Spec.Containers) == 0 {
+		return ""
+	}
+	return d.Spec.Template.Spec.Containers[0].Image
+}
+
+// named selects one object.
+func named(namespace, name string) []client.ListOption {
+	return []client.ListOption{client.InNamespace(namespace), client.MatchingFields{"metadata.name": name}}
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	kustomizev1 "weir.dev/api/kustomize/v1"
+	"weir.dev/pkg/gitserver"
+)
+
+// installAll creates a GitRepository and all Kustomizations at once, and waits until
+// each is ready, which takes healthy objects.
+func installAll(ctx context.Context, w *world) (result, error) {
+	low, healthy, err := w.floorAll(ctx, firstVersion)
+	if err != nil {
+		return result{}, err
+	}
+	revision, err := w.repo.Commit(branch, "Add all applications", gitserver.Files(allFiles(appSpace, w.opts.apps, firstVersion))...)
+	if err != nil {
+		return result{}, err
+	}
+	var took time.Duration
+	used, err := w.measured(ctx, func(ctx context.Context) error {
+		took, err = w.untilApplied(ctx, revision, func(ctx context.Context) error {
+			if err := w.createSource(ctx, fleet, w.repoURL); err != nil {
+				return err
+			}
+			return inParallel(ctx, w.opts.apps, w.createKustomization)
+		})
+		return err
+	})
+	return result{
+		goal: "1.5 x floor, 12 requests each", took: took, floor: low, rounds: 1, programs: used,
+		notes: []string{
+			fmt.Sprintf("the floor's objects are healthy after %s s", seconds(healthy)),
+			fmt.Sprintf("%.1f requests a Kustomization", requestsEach(used, w.opts.apps)),
+		},
+	}, err
+}
+
+// upgradeAll makes a commit that touches every application, asks for a look at it, and
+// waits until each Kustomization is ready at that revision.
+func upgradeAll(ctx context.Context, w *world) (result, error) {
+	low, healthy, err := w.floorAll(ctx, secondVersion)
+	if err != nil {
+		return result{}, err
+	}
+	revision, err := w.repo.Commit(branch, "Upgrade all applications", gitserver.Files(allFiles(appSpace, w.opts.apps, secondVersion))...)
+	if err != nil {
+		return result{}, err
+	}
+	var took time.Duration
+	used, err := w.measured(ctx, func(ctx context.Context) error {
+		took, err = w.untilApplied(ctx, revision, func(ctx context.Context) error { return w.ask(ctx, fleet) })
+		return err
+	})
+	return result{
+		goal: "1.5 x floor, 12 requests each", took: took, floor: low, rounds: 1, programs: used,
+		notes: []string{
+			fmt.Sprintf("the floor's objects are healthy after %s s", seconds(healthy)),
+			fmt.Sprintf("%.1f requests a Kustomization", requestsEach(used, w.opts.apps)),
+		},
+	}, err
+}
+
+// untilApplied does something and returns how long it takes from its beginning until
+// all Kustomizations are ready at a revision.
+func (w *world) untilApplied(ctx context.Context, revision string, do func(context.Context) error) (time.Duration, error) {
+	v, err := w.follow(ctx, &kustomizev1.KustomizationList{}, client.InNamespace(namespace))
+	if err != nil {
+		return 0, err
+	}
+	defer v.stop()
+	began := time.Now()
+	if err := do(ctx); err != nil {
+		return 0, err
+	}
+	end, err := v.until(ctx, applied(w.opts.apps, revision))
+	return end.Sub(began), err
+}
+
+// floorAll lets the floor apply all objects. The second time is that until they are
+// healthy too.
+func (w *world) floorAll(ctx context.Context, version string) (*bound, time.Duration, error) {
+	objects, err := allObjects(floorSpace, w.opts.apps, version)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := w.settle(ctx); err != nil {
+		return nil, 0, err
+	}
+	v, err := w.follow(ctx, &appsv1.DeploymentList{}, client.InNamespace(floorSpace))
+	if err != nil {
+		return nil, 0, err
+	}
+	defer v.stop()
+	began := time.Now()
+	low, err := w.floor.apply(ctx, objects)
+	if err != nil {
+		return nil, 0, err
+	}
+	end, err := v.until(ctx, observed(w.opts.apps, version))
+	return &low, end.Sub(began), err
+}
+
+// requestsEach is the mean number of requests of all programs together.
+func requestsEach(used []spent, n int) float64 {
+	sum := 0
+	for _, s := range used {
+		sum += s.total()
+	}
+	return float64(sum) / float64(n)
+}

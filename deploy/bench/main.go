@@ -1,0 +1,173 @@
+// Bench measures weir as a whole: it starts a Kubernetes control plane, a git server
+// and the controllers on this machine, goes through the scenarios, and prints what
+// each took beside its floor. The floor is the least that the same work can take: one
+// client without any logic that applies the same objects.
+//
+// Ratios to the floor are what carries over to other machines; times are not.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// run measures everything and writes the report to stdout. It tells on stderr how far
+// it is, and fails if any scenario does not happen.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	opts, err := parse(args, stderr)
+	if err != nil {
+		return err
+	}
+	about, err := describe(opts.bin)
+	if err != nil {
+		return err
+	}
+	w, err := start(ctx, opts, stderr)
+	if w != nil {
+		defer func() { err = w.end(err) }()
+	}
+	if err != nil {
+		return err
+	}
+	if about.kubernetes, err = w.version(ctx); err != nil {
+		return err
+	}
+	results, err := measure(ctx, w, scenarios())
+	if err != nil {
+		return err
+	}
+	report := render(about, opts, results)
+	if _, err := io.WriteString(stdout, report); err != nil {
+		return err
+	}
+	return save(opts.out, about, report)
+}
+
+// scenario is one thing that is measured. It leaves the cluster as the next one needs
+// it: every application applied and live.
+type scenario struct {
+	name string
+	run  func(context.Context, *world) (result, error)
+}
+
+// scenarios returns all there are, in the order in which they build on each other.
+func scenarios() []scenario {
+	return []scenario{
+		{"install all", installAll},
+		{"upgrade one", upgradeOne},
+		{"upgrade all", upgradeAll},
+		{"idle", idle},
+		{"field changed by hand", changeFields},
+		{"same field changed again and again", changeAgain},
+		{"object deleted by hand", deleteObjects},
+		{"one-file commit, large repository", fetchLarge},
+	}
+}
+
+// measure goes through the scenarios.
+func measure(ctx context.Context, w *world, list []scenario) ([]result, error) {
+	results := make([]result, 0, len(list))
+	for _, s := range list {
+		r, err := s.run(ctx, w)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", s.name, err)
+		}
+		r.name = s.name
+		results = append(results, r)
+		fmt.Fprintf(w.progress, "measured %s\n", s.name)
+	}
+	return results, nil
+}
+
+// options are the flags.
+type options struct {
+	apps          int
+	interval      time.Duration
+	idle          time.Duration
+	rounds        int
+	pause         time.Duration
+	files         int
+	commits       int
+	dir, bin, out string
+}
+
+// quick are the values under -quick, of flags that are not given: just enough to see
+// that everything happens. What is measured then means little.
+func quick() map[string]string {
+	return map[string]string{"n": "10", "interval": "2s", "idle": "5s", "rounds": "2", "pause": "500ms", "files": "100", "commits": "10"}
+}
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	var o options
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.IntVar(&o.apps, "n", 100, "number of Kustomizations, of four objects each")
+	fs.DurationVar(&o.interval, "interval", time.Minute, "interval of the Kustomizations and of the GitRepository")
+	fs.DurationVar(&o.idle, "idle", time.Minute, "how long to look on while nothing happens")
+	fs.IntVar(&o.rounds, "rounds", 6, "how often what is short is measured, for its median")
+	fs.DurationVar(&o.pause, "pause", 3*time.Second, "time between changes by hand of the same field")
+	fs.IntVar(&o.files, "files", 1000, "files of the large repository")
+	fs.IntVar(&o.commits, "commits", 200, "commits of the large repository")
+	fs.StringVar(&o.dir, "dir", filepath.Join(".cache", "bench"), "folder for everything that runs; emptied at the start, gone at the end")
+	fs.StringVar(&o.bin, "bin", "bin", "folder of the programs")
+	fs.StringVar(&o.out, "out", "", "also write the report to this file, or into this folder under the date and the kind of machine")
+	brief := fs.Bool("quick", false, "measure little, to see that everything works")
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	if *brief {
+		given := map[string]bool{}
+		fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+		for name, value := range quick() {
+			if given[name] {
+				continue
+			}
+			if err := fs.Set(name, value); err != nil {
+				return o, err
+			}
+		}
+	}
+	return o, o.validate(fs.NArg())
+}
+
+func (o options) validate(rest int) error {
+	switch {
+	case rest > 0:
+		return errors.New("only flags are understood: see -help")
+	case o.apps < 1 || o.rounds < 1 || o.files < 1 || o.commits < 1:
+		return errors.New("-n, -rounds, -files and -commits must be 1 or more")
+	case o.interval <= 0 || o.idle <= 0 || o.pause <= 0:
+		return errors.New("-interval, -idle and -pause must be more than nothing")
+	}
+	return nil
+}
+
+// save writes the report where -out says.
+func save(out string, about machine, report string) error {
+	if out == "" {
+		return nil
+	}
+	if info, err := os.Stat(out); err == nil && info.IsDir() {
+		out = filepath.Join(out, about.date+"-"+strconv.Itoa(about.cores)+"core.txt")
+	}
+	return os.WriteFile(out, []byte(report), 0o644)
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"io"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+)
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		why  string
+		args []string
+		want options
+	}{
+		"measures what the recorded results measure": {
+			why: "they are compared",
+			want: options{
+				apps: 100, interval: time.Minute, idle: time.Minute, rounds: 6, pause: 3 * time.Second,
+				files: 1000, commits: 200, dir: ".cache/bench", bin: "bin",
+			},
+		},
+		"quick measures little, but for what is asked for": {
+			why: "the flag before or behind -quick counts", args: []string{"-n", "7", "-quick", "-idle", "1s"},
+			want: options{
+				apps: 7, interval: 2 * time.Second, idle: time.Second, rounds: 2, pause: 500 * time.Millisecond,
+				files: 100, commits: 10, dir: ".cache/bench", bin: "bin",
+			},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := parse(tc.args, io.Discard)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(options{})); diff != "" {
+				t.Errorf("parse, -want +got (%s):\n%s", tc.why, diff)
+			}
+		})
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		why  string
+		args []string
+	}{
+		"no applications":    {why: "there is nothing to measure", args: []string{"-n=0"}},
+		"no rounds":          {why: "there is no median of nothing", args: []string{"-rounds=0"}},
+		"no interval":        {why: "the API refuses it later, less clearly", args: []string{"-interval=0s"}},
+		"anything but flags": {why: "it would be ignored", args: []string{"install"}},
+		"an unknown flag":    {why: "it would be ignored", args: []string{"-fast"}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got, err := parse(tc.args, io.Discard); err == nil {
+				t.Errorf("parse(%q) = %+v, want an error (%s)", tc.args, got, tc.why)
+			}
+		})
+	}
+}
+
+// The floor is one only if it applies the very same objects.
+func TestFloorAppliesWhatTheRepositoryHas(t *testing.T) {
+	t.Parallel()
+	const version = "3.2.1"
+	files := appFiles("space", 42, version)
+	objects, err := appObjects("space", 42, version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inRepository := map[string]bool{}
+	for path, text := range files {
+		if strings.HasSuffix(path, "/kustomization.yaml") {
+			continue
+		}
+		data, err := yaml.YAMLToJSON([]byte(text))
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		inRepository[string(data)] = true
+	}
+	applied := map[string]bool{}
+	for _, o := range objects {
+		applied[string(o.data)] = true
+		if !strings.Contains(o.path, "/namespaces/space/") || !strings.HasSuffix(o.path, "/app-0042") {
+			t.Errorf("path %q is not that of app-0042 in space", o.path)
+		}
+		if !strings.Contains(string(o.data), version) {
+			t.Errorf("%s does not depend on the version, so that an upgrade would leave it alone", o.path)
+		}
+	}
+	if !maps.Equal(inRepository, applied) || len(applied) != 4 {
+		t.Errorf("in the repository: %v\napplied by the floor: %v", inRepository, applied)
+	}
+	if got := ofResource(objects, "services"); len(got) != 1 || !strings.HasSuffix(got[0].path, "/services/app-0042") {
+		t.Errorf("ofResource(services) = %v", got)
+	}
+}
+
+func TestLargeFilesDiffer(t *testing.T) {
+	t.Parallel()
+	if largeFile(1, 0) == largeFile(1, 1) || largeFile(1, 0) == largeFile(2, 0) {
+		t.Error("two files, or two versions of one, are the same")
+	}
+	if largeFile(1, 1) != largeFile(1, 1) { //nolint:staticcheck // it is called twice
+		t.Error("a file is not the same each time")
+	}
+	paths := map[string]bool{}
+	for i := range 1000 {
+		paths[largePath(i)] = true
+	}
+	if len(paths) != 1000 {
+		t.Errorf("1000 files have %d paths", len(paths))
+	}
+}
+
+func TestEveryone(t *testing.T) {
+	t.Parallel()
+	ready := func(obj client.Object) bool { return obj.GetLabels()["ready"] == "yes" }
+	says := func(client.Object) string { return "not ready" }
+	event := func(kind watch.EventType, name, ready string) watch.Event {
+		return watch.Event{Type: kind, Object: &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"ready": ready}}}}
+	}
+	steps := []struct {
+		why   string
+		event watch.Event
+		want  bool
+	}{
+		{"one of two is not all", event(watch.Added, "a", "yes"), false},
+		{"the same one again is still one", event(watch.Modified, "a", "yes"), false},
+		{"the other is not ready", event(watch.Added, "b", "no"), false},
+		{"the first has left", event(watch.Modified, "a", "no"), false},
+		{"only the second is ready", event(watch.Modified, "b", "yes"), false},
+		{"both are", event(watch.Modified, "a", "yes"), true},
+		{"what is deleted does not count", event(watch.Deleted, "b", "yes"), false},
+	}
+	g := newEveryone(2, ready, says)
+	for _, s := range steps {
+		if got := g.reached(s.event); got != s.want {
+			t.Errorf("reached = %t, want %t: %s", got, s.want, s.why)
+		}
+	}
+	if got, want := g.open(), "1 of 2 are as they should be; b: not ready"; got != want {
+		t.Errorf("open = %q, want %q", got, want)
+	}
+}
