@@ -17,7 +17,7 @@ import (
 const wrongImage = "registry.example.com/patched:by-hand"
 
 // changeFields changes a field by hand, each time of another application. Measured is
-// the time from when the API server has accepted that until the field is as it was.
+// the time from when others see that until they see the field as it was.
 func changeFields(ctx context.Context, w *world) (result, error) {
 	low, err := w.floorFields(ctx)
 	if err != nil {
@@ -58,7 +58,7 @@ func changeAgain(ctx context.Context, w *world) (result, error) {
 }
 
 // deleteObjects deletes a Service, each time of another application. Measured is the
-// time from when the API server has accepted that until there is a new one.
+// time from when others see that until they see a new one.
 func deleteObjects(ctx context.Context, w *world) (result, error) {
 	low, err := w.floorDeleted(ctx)
 	if err != nil {
@@ -98,17 +98,11 @@ func (w *world) changeField(ctx context.Context, app int) (time.Duration, error)
 		return 0, err
 	}
 	defer v.stop()
-	if err := w.setImage(ctx, appSpace, app); err != nil {
-		return 0, err
+	is := func(wanted string) func(watch.Event) bool {
+		return func(e watch.Event) bool { return image(e.Object) == wanted }
 	}
-	began := time.Now()
-	wrong := false
-	end, err := v.until(ctx, once{"the field as it was", func(e watch.Event) bool {
-		now := image(e.Object)
-		wrong = wrong || now == wrongImage
-		return wrong && now == appImage(app, secondVersion)
-	}})
-	return end.Sub(began), err
+	return v.between(ctx, func(ctx context.Context) error { return w.setImage(ctx, appSpace, app) },
+		once{"the change by hand", is(wrongImage)}, once{"the field as it was", is(appImage(app, secondVersion))})
 }
 
 func (w *world) setImage(ctx context.Context, space string, app int) error {
@@ -124,16 +118,11 @@ func (w *world) deleteService(ctx context.Context, app int) (time.Duration, erro
 		return 0, err
 	}
 	defer v.stop()
-	if err := w.Client.Delete(ctx, service(appSpace, app)); err != nil {
-		return 0, err
+	is := func(kind watch.EventType) func(watch.Event) bool {
+		return func(e watch.Event) bool { return e.Type == kind }
 	}
-	began := time.Now()
-	gone := false
-	end, err := v.until(ctx, once{"another Service", func(e watch.Event) bool {
-		gone = gone || e.Type == watch.Deleted
-		return gone && e.Type == watch.Added
-	}})
-	return end.Sub(began), err
+	return v.between(ctx, func(ctx context.Context) error { return w.Client.Delete(ctx, service(appSpace, app)) },
+		once{"the end of the Service", is(watch.Deleted)}, once{"another Service", is(watch.Added)})
 }
 
 func service(space string, app int) *corev1.Service {

@@ -31,7 +31,20 @@ type goal interface {
 
 // view shows what becomes of objects. It does not poll, so that looking on costs the
 // API server as little as can be.
-type view struct{ events watch.Interface }
+type view struct {
+	watch  watch.Interface
+	events chan seen
+	done   chan struct{}
+}
+
+// seen is an event, and when it came.
+type seen struct {
+	watch.Event
+	at time.Time
+}
+
+// ahead is how many events are taken in, with their times, before anybody asks.
+const ahead = 100
 
 // follow watches the objects of a list: those there are, then every change.
 func (w *world) follow(ctx context.Context, list client.ObjectList, opts ...client.ListOption) (*view, error) {
@@ -39,12 +52,30 @@ func (w *world) follow(ctx context.Context, list client.ObjectList, opts ...clie
 	if err != nil {
 		return nil, err
 	}
-	return &view{events: events}, nil
+	v := &view{watch: events, events: make(chan seen, ahead), done: make(chan struct{})}
+	go v.take()
+	return v, nil
 }
 
-func (v *view) stop() { v.events.Stop() }
+// take notes when each event comes, until the view is stopped.
+func (v *view) take() {
+	defer close(v.events)
+	for e := range v.watch.ResultChan() {
+		select {
+		case v.events <- seen{Event: e, at: time.Now()}:
+		case <-v.done:
+			return
+		}
+	}
+}
 
-// until takes in events until the goal is reached, and returns when that was.
+func (v *view) stop() {
+	v.watch.Stop()
+	close(v.done)
+}
+
+// until takes in events until the goal is reached, and returns when the event came by
+// which it was.
 func (v *view) until(ctx context.Context, g goal) (time.Time, error) {
 	timeout := time.NewTimer(longest)
 	defer timeout.Stop()
@@ -54,17 +85,31 @@ func (v *view) until(ctx context.Context, g goal) (time.Time, error) {
 			return time.Time{}, context.Cause(ctx)
 		case <-timeout.C:
 			return time.Time{}, fmt.Errorf("it did not happen within %s: %s", longest, g.open())
-		case e, ok := <-v.events.ResultChan():
+		case e, ok := <-v.events:
 			switch {
 			case !ok:
 				return time.Time{}, errors.New("the API server ended a watch")
 			case e.Type == watch.Error:
 				return time.Time{}, apierrors.FromObject(e.Object)
-			case g.reached(e):
-				return time.Now(), nil
+			case g.reached(e.Event):
+				return e.at, nil
 			}
 		}
 	}
+}
+
+// between does something and returns how long it takes from the event by which one
+// goal is reached to that by which another is.
+func (v *view) between(ctx context.Context, do func(context.Context) error, from, to goal) (time.Duration, error) {
+	if err := do(ctx); err != nil {
+		return 0, err
+	}
+	began, err := v.until(ctx, from)
+	if err != nil {
+		return 0, err
+	}
+	end, err := v.until(ctx, to)
+	return end.Sub(began), err
 }
 
 // once is the goal that an event is such that a function says so.
