@@ -8,7 +8,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/clock"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"weir.dev/pkg/apply"
@@ -37,7 +36,7 @@ type contest struct {
 	ceded      bool           // the object is, as a whole
 	owed       bool           // a pause is over, and the field not ours yet
 	left, seen stand          // what the prints of the object are of
-	timer      clock.Timer    // the end of the next pause
+	timer      *time.Timer    // the end of the next pause
 }
 
 // newContest returns the contest for an object that was left as s.

@@ -26,7 +26,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
-	"k8s.io/utils/clock"
 
 	"weir.dev/pkg/apply"
 	"weir.dev/pkg/manifest"
@@ -41,8 +40,6 @@ type Options struct {
 	OwnerName, OwnerNamespace string
 	// Wake is called, without blocking, when an object of the owner has drifted.
 	Wake func(owner types.NamespacedName)
-	// Clock tells the time; nil means the system's.
-	Clock clock.WithDelayedExecution
 }
 
 // Watcher remembers how applied objects should look and watches whether they do.
@@ -67,9 +64,6 @@ type resource struct {
 // New returns a Watcher of the resources that open opens, which must deliver
 // managedFields; metadata is enough. It watches while Start runs.
 func New(open func(schema.GroupVersionResource) watch.Source, opts Options) *Watcher {
-	if opts.Clock == nil {
-		opts.Clock = clock.RealClock{}
-	}
 	w := &Watcher{
 		opts:      opts,
 		objects:   make(map[manifest.ID]*object),
@@ -125,7 +119,7 @@ func (w *Watcher) noteDrift(o *object) bool {
 		return false
 	}
 	if o.since.IsZero() {
-		o.since = w.opts.Clock.Now()
+		o.since = time.Now()
 	}
 	return true
 }
@@ -182,7 +176,7 @@ func (w *Watcher) Restored(id manifest.ID, live metav1.Object, taken []Change) [
 	if !newer(o.version, live.GetResourceVersion()) {
 		o.contest.seen = o.contest.left
 	}
-	now := w.opts.Clock.Now()
+	now := time.Now()
 	pauses := o.contest.fight.record(taken, w.opts.Manager, o.answered, now)
 	o.settle(now)
 	w.schedule(id, o, now)
@@ -197,7 +191,7 @@ func (w *Watcher) schedule(id manifest.ID, o *object, now time.Time) {
 		c.timer = nil
 	}
 	if next := c.fight.next(now); !next.IsZero() {
-		c.timer = w.opts.Clock.AfterFunc(next.Sub(now), func() { w.resume(id, c) })
+		c.timer = time.AfterFunc(next.Sub(now), func() { w.resume(id, c) })
 	}
 }
 
@@ -209,7 +203,7 @@ func (w *Watcher) resume(id manifest.ID, c *contest) {
 		w.mu.Unlock()
 		return
 	}
-	now := w.opts.Clock.Now()
+	now := time.Now()
 	o.settle(now)
 	w.schedule(id, o, now)
 	wake, owner := w.noteDrift(o), o.last.Owner

@@ -1,0 +1,108 @@
+package drift
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 25, 2, 13, 7, 0, time.UTC)
+	const all = "f:spec: {f:replicas: {}, f:paused: {}}"
+	tests := map[string]struct {
+		why             string
+		found, restored string
+		before          []entry
+		after           string // what we own after the restoration
+		want            []string
+	}{
+		"a field changed": {
+			why:   "its new owner and the time are told",
+			found: content(5), restored: content(2), after: all,
+			before: []entry{{manager: us, fields: "f:spec: {f:paused: {}}"}, {manager: "kubectl-scale", fields: "f:spec: {f:replicas: {}}", update: true, at: at}},
+			want:   []string{"spec.replicas 2 -> 5 by kubectl-scale at 02:13:07Z"},
+		},
+		"a field removed": {
+			why:   "nobody owns what is not there",
+			found: "spec: {replicas: 2}", restored: content(2), after: all,
+			before: []entry{{manager: us, fields: "f:spec: {f:replicas: {}}"}, {manager: "kubectl-edit", fields: "f:metadata: {f:annotations: {}}", update: true, at: at}},
+			want:   []string{"spec.paused false -> nothing by somebody unknown"},
+		},
+		"several fields by several managers": {
+			why:   "each is told with its own, in the order of paths",
+			found: "spec: {replicas: 5, paused: true}", restored: content(2), after: all,
+			before: []entry{
+				{manager: us, fields: "f:metadata: {}"},
+				{manager: "b", fields: "f:spec: {f:paused: {}}", update: true, at: at},
+				{manager: "a", fields: "f:spec: {f:replicas: {}}", update: true, at: at.Add(time.Hour)},
+			},
+			want: []string{"spec.paused false -> true by b at 02:13:07Z", "spec.replicas 2 -> 5 by a at 03:13:07Z"},
+		},
+		"a field that two took, one after the other": {
+			why:   "the last one is to be asked",
+			found: content(5), restored: content(2), after: all,
+			before: []entry{
+				{manager: us, fields: "f:spec: {f:paused: {}}"},
+				{manager: "early", fields: "f:spec: {f:replicas: {}}", update: true, at: at},
+				{manager: "late", fields: "f:spec: {f:replicas: {}}", update: true, at: at.Add(time.Second)},
+			},
+			want: []string{"spec.replicas 2 -> 5 by late at 02:13:08Z"},
+		},
+		"a part of a list": {
+			why:   "items are found by their keys",
+			found: "spec: {template: {spec: {containers: [{name: x, image: 'x:2'}, {name: z, image: 'y:9'}]}}}", restored: "spec: {template: {spec: {containers: [{name: x, image: 'x:1'}, {name: z, image: 'y:1'}]}}}",
+			after: `f:spec: {f:template: {f:spec: {f:containers: {'k:{"name":"x"}': {.: {}, f:name: {}}, 'k:{"name":"z"}': {.: {}, f:name: {}, f:image: {}}}}}}`,
+			before: []entry{
+				{manager: us, fields: `f:spec: {f:template: {f:spec: {f:containers: {'k:{"name":"x"}': {.: {}, f:name: {}}, 'k:{"name":"z"}': {.: {}, f:name: {}}}}}}`},
+				{manager: "kubectl-set", fields: `f:spec: {f:template: {f:spec: {f:containers: {'k:{"name":"z"}': {f:image: {}}}}}}`, update: true, at: at},
+			},
+			want: []string{`spec.template.spec.containers[name="z"].image "y:1" -> "y:9" by kubectl-set at 02:13:07Z`},
+		},
+		"a change under our own name": {
+			why:   "another instance of us, or somebody who borrows the name",
+			found: content(7), restored: content(2), after: all,
+			before: []entry{{manager: us, fields: all, at: at}},
+			want:   []string{"spec.replicas 2 -> 7 by kustomize-controller at 02:13:07Z"},
+		},
+		"a Secret": {
+			why:   "its values are nobody's business",
+			found: "{kind: Secret, apiVersion: v1, data: {password: aHVudGVyMg==}}", restored: "{kind: Secret, apiVersion: v1, data: {password: c2VjcmV0}}",
+			after:  "f:data: {f:password: {}}",
+			before: []entry{{manager: us, fields: "f:metadata: {}"}, {manager: "kubectl-edit", fields: "f:data: {f:password: {}}", update: true, at: at}},
+			want:   []string{"data.password *** -> *** by kubectl-edit at 02:13:07Z"},
+		},
+		"nothing": {why: "the watch was wrong, or too late", found: content(2), restored: content(2), before: []entry{{manager: us, fields: all}}, after: all},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			found, restored := deployment(t, 10, tc.found, tc.before...), deployment(t, 11, tc.restored, entry{manager: us, fields: tc.after})
+			if found.GetKind() == "Secret" {
+				found.SetAPIVersion("v1")
+			}
+			changes, err := Explain(found, restored, us)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, c := range changes {
+				got = append(got, c.String())
+			}
+			if diff := cmp.Diff(tc.want, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("Explain differs (%s) (-want +got):\n%s", tc.why, diff)
+			}
+		})
+	}
+}
+
+func TestExplainRefusesWhatIsNoManagedFields(t *testing.T) {
+	t.Parallel()
+	good := deployment(t, 10, content(2), entry{manager: us, fields: oursFields})
+	bad := deployment(t, 10, content(2), entry{manager: us, fields: "[]"})
+	if _, err := Explain(bad, good, us); err == nil {
+		t.Error("managedFields that cannot be read are no error")
+	}
+}
