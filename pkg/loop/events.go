@@ -1,8 +1,6 @@
 package loop
 
 import (
-	"maps"
-
 	"github.com/fluxcd/pkg/runtime/events"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -54,7 +52,7 @@ func (p publisher) Record(obj runtime.Object, e Event) {
 		kind = corev1.EventTypeWarning
 	}
 	metadata := make(map[string]string, len(e.Metadata))
-	for k, v := range maps.All(e.Metadata) {
+	for k, v := range e.Metadata {
 		metadata[p.group+"/"+k] = v
 	}
 	p.recorder.AnnotatedEventf(obj, nil, metadata, kind, e.Reason, e.Reason, "%s", e.Message)

@@ -8,7 +8,8 @@
 // observedGeneration and lastHandledReconcileAt follow from the error that
 // Reconcile returned; that events come from the difference of the status before
 // and after; and that the next run is timed. A run that changes nothing makes no
-// request to the API server.
+// request to the API server. A deletion that has to wait or fails says so in the
+// same way.
 //
 // It leaves to the kind its own conditions and status fields, set through
 // Report and the steps, and the words of its events.
@@ -56,19 +57,21 @@ type Reconciler[T Object] interface {
 	Reconcile(ctx context.Context, obj T) error
 
 	// Finalize undoes what Reconcile did, before obj is gone for good. It is
-	// repeated until it returns nil.
+	// repeated until it returns nil; Stall is no way out and counts as Fail.
 	Finalize(ctx context.Context, obj T) error
 
 	// Report sets the conditions that only this kind has, after a run that ended
 	// with out, and returns the reason and the message of Ready for a success.
 	Report(obj T, out Outcome) (reason, message string)
 
-	// Events tells what a run did, as the difference of two states of an object.
+	// Events tells what a run did, or a call of Finalize, as the difference of two
+	// states of an object.
 	Events(before, after T, out Outcome) []Event
 }
 
-// Suspender is a Reconciler that keeps its status current while suspended.
-// Without it, a suspended object is left as it is.
+// Suspender is a Reconciler that keeps its status current while suspended. That
+// a request for a run was seen is recorded for every kind: it does not fire when
+// the object is resumed.
 type Suspender[T Object] interface {
 	Suspend(obj T)
 }
@@ -110,10 +113,14 @@ func New[T Object](c client.Client, live client.Reader, recorder Recorder, kind 
 // Reconcile implements reconcile.Reconciler.
 func (l *Loop[T]) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	obj := newObject[T]()
-	if err := l.client.Get(ctx, req.NamespacedName, obj); err != nil {
+	switch err := l.client.Get(ctx, req.NamespacedName, obj); {
+	case apierrors.IsNotFound(err):
 		l.status.forget(req.NamespacedName)
-		return reconcile.Result{}, client.IgnoreNotFound(err)
+		return reconcile.Result{}, nil
+	case err != nil:
+		return reconcile.Result{}, err
 	}
+	defer l.status.settle(req.NamespacedName, obj.GetResourceVersion())
 	obj = l.status.newest(obj)
 	defer l.observe(obj, time.Now())
 
@@ -143,19 +150,13 @@ func (l *Loop[T]) run(ctx context.Context, obj T) (reconcile.Result, error) {
 	before := obj.DeepCopyObject().(T)
 	l.status.begin(obj)
 	out := outcomeOf(l.kind.Reconcile(ctx, obj))
-	if ctx.Err() != nil && out.Err != nil {
-		// The process is stopping: what the interrupted run would say about the
-		// object is about us, not about it.
-		return reconcile.Result{}, fmt.Errorf("run interrupted: %w", context.Cause(ctx))
+	if err := interrupted(ctx, out); err != nil {
+		return reconcile.Result{}, err
 	}
-
 	reason, message := l.kind.Report(obj, out)
 	summarise(obj, out, reason, message)
-	if err := l.status.save(ctx, obj); err != nil {
-		return reconcile.Result{}, fmt.Errorf("saving status: %w", err)
-	}
-	for _, e := range l.kind.Events(before, obj, out) {
-		l.recorder.Record(obj, e)
+	if err := l.conclude(ctx, before, obj, out); err != nil {
+		return reconcile.Result{}, err
 	}
 	return l.next(ctx, obj, out)
 }
@@ -168,36 +169,67 @@ func (l *Loop[T]) finalize(ctx context.Context, obj T) (reconcile.Result, error)
 	before := obj.DeepCopyObject().(T)
 	l.status.begin(obj)
 	out := outcomeOf(l.kind.Finalize(ctx, obj))
-	for _, e := range l.kind.Events(before, obj, out) {
-		l.recorder.Record(obj, e)
+	if err := interrupted(ctx, out); err != nil {
+		return reconcile.Result{}, err
 	}
 	switch out.Verdict {
 	case Succeeded:
-	case Waiting, Progressing:
-		return reconcile.Result{RequeueAfter: out.After}, nil
-	default:
-		return reconcile.Result{}, fmt.Errorf("finalizing: %w", out.Err)
+		l.tell(before, obj, out)
+		return reconcile.Result{}, l.status.dropFinalizer(ctx, obj)
+	case Stalled:
+		out.Verdict = Failed // a new spec would not help an object that is going
 	}
-	if err := l.status.dropFinalizer(ctx, obj); err != nil {
+	summarise(obj, out, "", "")
+	if err := l.conclude(ctx, before, obj, out); err != nil {
 		return reconcile.Result{}, err
 	}
-	l.status.forget(client.ObjectKeyFromObject(obj))
-	return reconcile.Result{}, nil
+	if out.Verdict == Failed {
+		return reconcile.Result{}, fmt.Errorf("finalizing: %w", out.Err)
+	}
+	return l.next(ctx, obj, out)
 }
 
-// suspend lets a kind that wants to keep its status current.
-func (l *Loop[T]) suspend(ctx context.Context, obj T) error {
-	log.FromContext(ctx).V(1).Info("suspended")
-	s, ok := l.kind.(Suspender[T])
-	if !ok {
+// interrupted returns an error if a run ended because the process is stopping:
+// what such a run would say about the object is about us, not about it.
+func interrupted(ctx context.Context, out Outcome) error {
+	if ctx.Err() == nil || out.Err == nil {
 		return nil
 	}
-	l.status.begin(obj)
-	s.Suspend(obj)
-	if token, ok := RequestedAt(obj); ok {
-		obj.SetLastHandledReconcileAt(token)
+	return fmt.Errorf("run interrupted: %w", context.Cause(ctx))
+}
+
+// conclude writes the status that a run has left in obj and tells what it did.
+func (l *Loop[T]) conclude(ctx context.Context, before, obj T, out Outcome) error {
+	if err := l.status.save(ctx, obj); err != nil {
+		return fmt.Errorf("saving status: %w", err)
 	}
-	return l.status.save(ctx, obj)
+	l.tell(before, obj, out)
+	return nil
+}
+
+// tell publishes the events of a run.
+func (l *Loop[T]) tell(before, after T, out Outcome) {
+	for _, e := range l.kind.Events(before, after, out) {
+		l.recorder.Record(after, e)
+	}
+}
+
+// suspend says that a request was seen, and lets a kind that wants to keep its
+// status current. What was in order stays so: a parent that waits for obj must
+// not wait for a generation that will never be carried out.
+func (l *Loop[T]) suspend(ctx context.Context, obj T) error {
+	log.FromContext(ctx).V(1).Info("suspended")
+	l.status.begin(obj)
+	if s, ok := l.kind.(Suspender[T]); ok {
+		s.Suspend(obj)
+	} else if conditions.IsReady(obj) {
+		obj.SetObservedGeneration(obj.GetGeneration())
+	}
+	recordRequest(obj)
+	if err := l.status.save(ctx, obj); err != nil {
+		return fmt.Errorf("saving status: %w", err)
+	}
+	return nil
 }
 
 // next decides when the object is looked at again.
@@ -235,12 +267,4 @@ func (l *Loop[T]) observe(obj T, start time.Time) {
 		return
 	}
 	l.opts.Metrics.RecordDuration(ref, start)
-}
-
-// ignoreGone treats an object that was deleted meanwhile as done.
-func ignoreGone(err error) error {
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
 }

@@ -113,7 +113,9 @@ func outcomeOf(err error) Outcome {
 	case err == nil, errors.Is(err, errDone):
 		return Outcome{Verdict: Succeeded}
 	case errors.As(err, &known):
-		return known.Outcome
+		out := known.Outcome
+		out.Err = err // with what was wrapped around it on its way
+		return out
 	default:
 		return Outcome{Verdict: Failed, Reason: meta.FailedReason, Err: err}
 	}

@@ -5,12 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"slices"
 	"sync"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -28,14 +26,23 @@ type writer[T Object] struct {
 	live   client.Reader
 	owner  string
 
-	mu sync.Mutex
-	// server holds the last state of each object that the API server answered
-	// with, or that the running reconciliation began with.
-	server map[types.NamespacedName]T
+	mu      sync.Mutex
+	objects map[types.NamespacedName]known[T]
+}
+
+// known is what a writer remembers of an object. Both are never changed.
+type known[T Object] struct {
+	// server is the last state that the API server answered with, until the cache
+	// has it, or that the running reconciliation began with.
+	server T
+	// run is how the running reconciliation began, or had its object at its last
+	// save: all that differs from it is yet to be written. It is not what server
+	// is where somebody else has written too.
+	run T
 }
 
 func newWriter[T Object](c client.Client, live client.Reader, owner string) *writer[T] {
-	return &writer[T]{client: c, live: live, owner: owner, server: make(map[types.NamespacedName]T)}
+	return &writer[T]{client: c, live: live, owner: owner, objects: make(map[types.NamespacedName]known[T])}
 }
 
 // newest returns obj, or a copy of the later state that this process wrote and
@@ -44,25 +51,38 @@ func (w *writer[T]) newest(obj T) T {
 	key := client.ObjectKeyFromObject(obj)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	own, ok := w.server[key]
+	k, ok := w.objects[key]
 	if !ok {
 		return obj
 	}
-	if own.GetUID() == obj.GetUID() && newer(own.GetResourceVersion(), obj.GetResourceVersion()) {
-		return own.DeepCopyObject().(T)
+	if k.server.GetUID() == obj.GetUID() && newer(k.server.GetResourceVersion(), obj.GetResourceVersion()) {
+		return k.server.DeepCopyObject().(T)
 	}
-	delete(w.server, key)
+	delete(w.objects, key)
 	return obj
 }
 
 // begin makes the present state of obj what the next save is compared with.
-func (w *writer[T]) begin(obj T) { w.keep(obj.DeepCopyObject().(T)) }
+func (w *writer[T]) begin(obj T) {
+	now := obj.DeepCopyObject().(T)
+	w.keep(now, now)
+}
+
+// settle drops what is remembered of an object if it is no more than the cache
+// holds, at resource version cached.
+func (w *writer[T]) settle(key types.NamespacedName, cached string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if k, ok := w.objects[key]; ok && k.server.GetResourceVersion() == cached {
+		delete(w.objects, key)
+	}
+}
 
 // forget drops what is remembered of an object.
 func (w *writer[T]) forget(key types.NamespacedName) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.server, key)
+	delete(w.objects, key)
 }
 
 // addFinalizer puts the finalizer on obj and takes over the answer.
@@ -78,11 +98,14 @@ func (w *writer[T]) addFinalizer(ctx context.Context, obj T) error {
 
 // dropFinalizer takes the finalizer off obj.
 func (w *writer[T]) dropFinalizer(ctx context.Context, obj T) error {
-	base := obj.DeepCopyObject().(T)
-	controllerutil.RemoveFinalizer(obj, Finalizer)
-	if err := ignoreGone(w.patchMetadata(ctx, base, obj)); err != nil {
+	base := w.known(obj).server // not obj, which does not know of a save
+	target := base.DeepCopyObject().(T)
+	controllerutil.RemoveFinalizer(target, Finalizer)
+	if err := client.IgnoreNotFound(w.patchMetadata(ctx, base, target)); err != nil {
 		return fmt.Errorf("removing finalizer: %w", err)
 	}
+	controllerutil.RemoveFinalizer(obj, Finalizer)
+	w.keep(target, target)
 	return nil
 }
 
@@ -93,62 +116,68 @@ func (w *writer[T]) patchMetadata(ctx context.Context, base, obj T) error {
 	return w.client.Patch(ctx, obj, patch, client.FieldOwner(w.owner))
 }
 
-// save writes the status of obj if it differs from the last known state. A
-// concurrent change by somebody else is kept; conditions of types that are not
-// on obj survive.
+// save writes the status of obj if it differs from the last known state. What
+// somebody else writes meanwhile is kept, unless the run has changed it as well.
 func (w *writer[T]) save(ctx context.Context, obj T) error {
-	base := w.base(obj)
-	change, err := statusChange(base, obj)
+	k := w.known(obj)
+	change, err := statusChange(k.run, obj)
 	if err != nil || change == nil {
 		return err
 	}
-	target := base.DeepCopyObject().(T)
-	for range saveAttempts {
-		err = w.patchStatus(ctx, target, change)
-		if !apierrors.IsConflict(err) {
-			break
+	answer, err := w.patchStatus(ctx, k, obj, change)
+	for attempt := 1; apierrors.IsConflict(err) && attempt < saveAttempts; attempt++ {
+		k.server = newObject[T]()
+		if err := w.live.Get(ctx, client.ObjectKeyFromObject(obj), k.server); err != nil {
+			return client.IgnoreNotFound(err)
 		}
-		fresh := newObject[T]()
-		if err := w.live.Get(ctx, client.ObjectKeyFromObject(obj), fresh); err != nil {
-			return ignoreGone(err)
-		}
-		if fresh.GetUID() != obj.GetUID() {
+		if k.server.GetUID() != obj.GetUID() {
 			return nil // deleted and created anew: its own run will speak for it
 		}
-		rebaseConditions(change, base, fresh, obj)
-		target = fresh
+		answer, err = w.patchStatus(ctx, k, obj, change)
 	}
 	if err != nil {
-		return ignoreGone(err)
+		return client.IgnoreNotFound(err)
 	}
-	w.keep(target)
+	w.keep(answer, obj.DeepCopyObject().(T))
 	return nil
 }
 
-// patchStatus sends change against the resource version of target, and reads
-// the answer into target.
-func (w *writer[T]) patchStatus(ctx context.Context, target T, change map[string]any) error {
+// patchStatus sends change, which leads from the beginning of a run to obj,
+// against the state of the server, and returns the answer.
+func (w *writer[T]) patchStatus(ctx context.Context, k known[T], obj T, change map[string]any) (T, error) {
+	if _, ok := change["conditions"]; ok {
+		change["conditions"] = mergeConditions(k.run.GetConditions(), obj.GetConditions(), k.server.GetConditions())
+	}
+	// The answer must be read into an empty object: a client decodes it on top of
+	// what is there, so that a field which the patch removed would stay.
+	answer := newObject[T]()
+	answer.SetNamespace(obj.GetNamespace())
+	answer.SetName(obj.GetName())
 	data, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"resourceVersion": target.GetResourceVersion()},
+		"metadata": map[string]any{"resourceVersion": k.server.GetResourceVersion()},
 		"status":   change,
 	})
 	if err != nil {
-		return err
+		return answer, err
 	}
-	return w.client.Status().Patch(ctx, target, client.RawPatch(types.MergePatchType, data), client.FieldOwner(w.owner))
+	err = w.client.Status().Patch(ctx, answer, client.RawPatch(types.MergePatchType, data), client.FieldOwner(w.owner))
+	return answer, err
 }
 
-// base returns the state that a save of obj is compared with.
-func (w *writer[T]) base(obj T) T {
+// known returns what is remembered of obj since its run began.
+func (w *writer[T]) known(obj T) known[T] {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.server[client.ObjectKeyFromObject(obj)]
+	return w.objects[client.ObjectKeyFromObject(obj)]
 }
 
-func (w *writer[T]) keep(obj T) {
+// keep remembers the state of the server and of the run, which the caller must
+// not change from now on.
+func (w *writer[T]) keep(server, run T) {
+	server.SetManagedFields(nil) // of no use here, and often larger than the rest
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.server[client.ObjectKeyFromObject(obj)] = obj
+	w.objects[client.ObjectKeyFromObject(server)] = known[T]{server: server, run: run}
 }
 
 // statusChange returns the merge patch from the status of base to that of obj,
@@ -192,26 +221,6 @@ func statusJSON(obj any) ([]byte, error) {
 		return []byte("{}"), nil
 	}
 	return parts.Status, nil
-}
-
-// rebaseConditions keeps in change the conditions of fresh that are neither in
-// base, which the run began with, nor in obj, which it ended with: somebody else
-// added them meanwhile. Lists are replaced whole by a merge patch.
-func rebaseConditions[T Object](change map[string]any, base, fresh, obj T) {
-	if _, ok := change["conditions"]; !ok {
-		return
-	}
-	merged := slices.Clone(obj.GetConditions())
-	for _, c := range fresh.GetConditions() {
-		if !hasCondition(base.GetConditions(), c.Type) && !hasCondition(merged, c.Type) {
-			merged = append(merged, c)
-		}
-	}
-	change["conditions"] = merged
-}
-
-func hasCondition(list []metav1.Condition, conditionType string) bool {
-	return slices.ContainsFunc(list, func(c metav1.Condition) bool { return c.Type == conditionType })
 }
 
 // newer reports whether resource version a is later than b. Versions that cannot

@@ -25,9 +25,7 @@ func MarkProgressing(obj conditions.Setter, format string, args ...any) {
 // summarise sets what every kind has in common from the outcome of a run.
 // reason and message are those of Ready after a success.
 func summarise(obj Object, out Outcome, reason, message string) {
-	if token, ok := RequestedAt(obj); ok {
-		obj.SetLastHandledReconcileAt(token)
-	}
+	recordRequest(obj)
 	switch out.Verdict {
 	case Succeeded:
 		conditions.Delete(obj, meta.ReconcilingCondition)
@@ -43,5 +41,12 @@ func summarise(obj Object, out Outcome, reason, message string) {
 		conditions.MarkStalled(obj, out.Reason, "%s", out.Message())
 		conditions.MarkFalse(obj, meta.ReadyCondition, out.Reason, "%s", out.Message())
 		obj.SetObservedGeneration(obj.GetGeneration())
+	}
+}
+
+// recordRequest says on obj that the last request for a run was seen.
+func recordRequest(obj Object) {
+	if token, ok := RequestedAt(obj); ok {
+		obj.SetLastHandledReconcileAt(token)
 	}
 }
