@@ -37,7 +37,9 @@ type Handler interface {
 	// Listed tells all objects there are at a resource version; what is not among
 	// them was gone by then. Until then, nothing is known of the resource.
 	Listed(resource schema.GroupVersionResource, objs []metav1.Object, version string)
-	// Refused tells that the resource may not be watched, or is not served.
+	// Refused tells that the resource may not be watched, or is not served: what
+	// was known of it is no longer kept current. It may be told again and again;
+	// Listed ends it.
 	Refused(resource schema.GroupVersionResource, err error)
 }
 
@@ -50,6 +52,7 @@ type Set struct {
 	mu      sync.Mutex
 	ctx     context.Context // of Run; nil before
 	streams map[schema.GroupVersionResource]*stream
+	ended   map[schema.GroupVersionResource]<-chan struct{} // by the latest stream
 	running sync.WaitGroup
 }
 
@@ -66,7 +69,11 @@ type stream struct {
 
 // NewSet returns a Set that opens each resource by open.
 func NewSet(open func(schema.GroupVersionResource) Source, handler Handler, opts Options) *Set {
-	return &Set{open: open, handler: handler, opts: opts, streams: make(map[schema.GroupVersionResource]*stream)}
+	return &Set{
+		open: open, handler: handler, opts: opts,
+		streams: make(map[schema.GroupVersionResource]*stream),
+		ended:   make(map[schema.GroupVersionResource]<-chan struct{}),
+	}
 }
 
 // Start runs the streams until ctx ends. Resources that were acquired before are
@@ -79,6 +86,8 @@ func (s *Set) Start(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	<-ctx.Done()
+	s.mu.Lock() // whoever is launching a stream does not know yet that this is the end
+	s.mu.Unlock()
 	s.running.Wait()
 	return nil
 }
@@ -114,14 +123,23 @@ func (s *Set) Release(resource schema.GroupVersionResource) (last bool) {
 	return true
 }
 
-// launch starts the stream of a resource, if the set runs. The lock is held.
+// launch starts the stream of a resource, if the set runs. It begins when an earlier
+// one of the same resource has ended: late news must not overtake. The lock is held.
 func (s *Set) launch(resource schema.GroupVersionResource, st *stream) {
 	if s.ctx == nil || s.ctx.Err() != nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	st.stop = cancel
-	s.running.Go(func() { s.follow(ctx, resource) })
+	before, ended := s.ended[resource], make(chan struct{})
+	s.ended[resource] = ended
+	s.running.Go(func() {
+		defer close(ended)
+		if before != nil {
+			<-before
+		}
+		s.follow(ctx, resource)
+	})
 }
 
 // follow watches a resource, and tries again later if that is refused.
@@ -141,10 +159,15 @@ func (s *Set) reflect(ctx context.Context, resource schema.GroupVersionResource)
 	ctx, refuse := context.WithCancel(ctx)
 	defer refuse()
 	source := s.open(resource)
+	ended := func() bool { return ctx.Err() != nil }
 	check := func(err error) {
-		if refused(err) {
+		switch {
+		case ended(): // nobody asks any more
+		case refused(err):
 			s.handler.Refused(resource, err)
 			refuse()
+		case apierrors.IsNotFound(err): // its definition may come back: the reflector asks again soon
+			s.handler.Refused(resource, err)
 		}
 	}
 	lw := &cache.ListWatch{
@@ -161,7 +184,7 @@ func (s *Set) reflect(ctx context.Context, resource schema.GroupVersionResource)
 			return w, err
 		},
 	}
-	cache.NewReflectorWithOptions(lw, nil, &sink{resource: resource, handler: s.handler}, cache.ReflectorOptions{
+	cache.NewReflectorWithOptions(lw, nil, &sink{resource: resource, handler: s.handler, ended: ended}, cache.ReflectorOptions{
 		Name: "weir", TypeDescription: resource.String(),
 	}).RunWithContext(ctx)
 }
@@ -175,27 +198,25 @@ func refused(err error) bool {
 type sink struct {
 	resource schema.GroupVersionResource
 	handler  Handler
+	ended    func() bool // by refusal, too: a list that was under way must not undo that
 }
 
 var errNoObject = errors.New("watch delivered something that is no object")
 
-func (s *sink) Add(obj any) error {
+func (s *sink) Add(obj any) error { return s.tell(obj, s.handler.Saw) }
+
+func (s *sink) Update(obj any) error { return s.tell(obj, s.handler.Saw) }
+
+func (s *sink) Delete(obj any) error { return s.tell(obj, s.handler.Lost) }
+
+func (s *sink) tell(obj any, handle func(schema.GroupVersionResource, metav1.Object)) error {
 	o, ok := obj.(metav1.Object)
 	if !ok {
 		return errNoObject
 	}
-	s.handler.Saw(s.resource, o)
-	return nil
-}
-
-func (s *sink) Update(obj any) error { return s.Add(obj) }
-
-func (s *sink) Delete(obj any) error {
-	o, ok := obj.(metav1.Object)
-	if !ok {
-		return errNoObject
+	if !s.ended() {
+		handle(s.resource, o)
 	}
-	s.handler.Lost(s.resource, o)
 	return nil
 }
 
@@ -208,7 +229,9 @@ func (s *sink) Replace(list []any, version string) error {
 		}
 		objs = append(objs, o)
 	}
-	s.handler.Listed(s.resource, objs, version)
+	if !s.ended() {
+		s.handler.Listed(s.resource, objs, version)
+	}
 	return nil
 }
 
