@@ -48,6 +48,10 @@ type Daemon struct {
 	// Flags holds the flags that all controllers share; a program adds its own
 	// before Parse.
 	Flags *pflag.FlagSet
+	// Kinds are those that the program reconciles, to be named before Parse.
+	// --watch-label-selector selects among their objects; what these refer to is
+	// found whatever its labels are.
+	Kinds []client.Object
 	// Config is the connection to the API server. Parse fills it in from
 	// KUBECONFIG or the Pod's service account unless it is set.
 	Config *rest.Config
@@ -76,6 +80,7 @@ func New(name string, args []string) *Daemon {
 // Main runs a controller until it is interrupted or fails, then exits.
 func Main(name string, run func(context.Context, *Daemon) error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err := run(ctx, New(name, os.Args[1:]))
 	stop()
 	switch {
@@ -88,7 +93,8 @@ func Main(name string, run func(context.Context, *Daemon) error) {
 }
 
 // Parse reads the flags and connects the manager, without starting anything. The
-// schemes make known the API types that the program works with.
+// schemes make known the API types that the program works with. An API server that
+// cannot be reached, or does not know us, is an error.
 func (d *Daemon) Parse(schemes ...func(*runtime.Scheme) error) error {
 	if err := d.Flags.Parse(d.args); err != nil {
 		return err

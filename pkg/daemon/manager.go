@@ -3,12 +3,14 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/fluxcd/pkg/runtime/leaderelection"
 	"github.com/fluxcd/pkg/runtime/pprof"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/labels"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/discovery"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -20,7 +22,11 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 )
 
-// connect finds the API server, unless the caller has brought a connection.
+// reachTimeout bounds the first request to the API server.
+const reachTimeout = 30 * time.Second
+
+// connect finds the API server, unless the caller has brought a connection, and
+// makes sure that it answers.
 func (d *Daemon) connect() error {
 	if d.Config == nil {
 		cfg, err := restConfig(d.Getenv("KUBECONFIG"))
@@ -34,7 +40,25 @@ func (d *Daemon) connect() error {
 	if d.opts.throttle {
 		d.Config.QPS, d.Config.Burst = d.opts.qps, d.opts.burst
 	}
+	if err := reach(d.Config); err != nil {
+		return fmt.Errorf("connecting to the API server: %w", err)
+	}
 	return nil
+}
+
+// reach asks the API server for its version. The caches would try for minutes
+// before they gave up.
+func reach(cfg *rest.Config) error {
+	cfg = rest.CopyConfig(cfg)
+	cfg.Timeout = reachTimeout
+	c, err := discovery.NewDiscoveryClientForConfig(cfg)
+	if err != nil {
+		return err
+	}
+	if _, err = c.ServerVersion(); apierrors.IsForbidden(err) {
+		return nil // it answers, and knows us
+	}
+	return err
 }
 
 // restConfig reads a kubeconfig file, or what a Pod has.
@@ -93,11 +117,13 @@ func (d *Daemon) newManager(schemes []func(*runtime.Scheme) error) (ctrl.Manager
 func (d *Daemon) cacheOptions() (cache.Options, error) {
 	opts := cache.Options{DefaultTransform: cache.TransformStripManagedFields()}
 	if d.opts.selector != "" {
-		selector, err := labels.Parse(d.opts.selector)
-		if err != nil {
-			return opts, fmt.Errorf("--watch-label-selector is %q: %w", d.opts.selector, err)
+		if len(d.Kinds) == 0 {
+			return opts, fmt.Errorf("--watch-label-selector is %q, but %s does not say which kinds it reconciles", d.opts.selector, d.Name)
 		}
-		opts.DefaultLabelSelector = selector
+		opts.ByObject = make(map[client.Object]cache.ByObject, len(d.Kinds))
+		for _, kind := range d.Kinds {
+			opts.ByObject[kind] = cache.ByObject{Label: d.opts.selected}
+		}
 	}
 	if !d.opts.allNamespaces {
 		if d.Namespace() == "" {

@@ -25,6 +25,7 @@ type options struct {
 	jitterPercent uint8
 	allNamespaces bool
 	selector      string
+	selected      labels.Selector // what selector means, by validate
 	log           logger.Options
 	election      leaderelection.Options
 }
@@ -58,7 +59,8 @@ func (o *options) validate(fs *pflag.FlagSet) error {
 	if o.minRetryDelay <= 0 || o.maxRetryDelay < o.minRetryDelay {
 		return fmt.Errorf("--min-retry-delay is %s and --max-retry-delay %s: the first must be positive and no more than the second", o.minRetryDelay, o.maxRetryDelay)
 	}
-	if _, err := labels.Parse(o.selector); err != nil {
+	var err error
+	if o.selected, err = labels.Parse(o.selector); err != nil {
 		return fmt.Errorf("--watch-label-selector is %q: %w", o.selector, err)
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
 	sourcev1 "weir.dev/api/source/v1"
@@ -23,6 +24,7 @@ import (
 func Run(ctx context.Context, d *daemon.Daemon) error {
 	var opts options
 	opts.bind(d.Flags)
+	d.Kinds = []client.Object{&kustomizev1.Kustomization{}}
 	if err := d.Parse(kustomizev1.AddToScheme, sourcev1.AddToScheme); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/artifact"
@@ -26,6 +27,7 @@ import (
 func Run(ctx context.Context, d *daemon.Daemon) error {
 	var opts options
 	opts.bind(d.Flags, d.Getenv)
+	d.Kinds = []client.Object{&sourcev1.GitRepository{}}
 	if err := d.Parse(sourcev1.AddToScheme); err != nil {
 		return err
 	}
