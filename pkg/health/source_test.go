@@ -40,11 +40,13 @@ func (s *sources) source(r schema.GroupVersionResource) watch.Source { return s.
 // start returns a Watcher that runs until the test ends.
 func (s *sources) start(t *testing.T) *health.Watcher {
 	w := health.NewWatcher(s.source, "owner", func(types.NamespacedName) {})
-	s.run(t, w)
+	run(t, w)
 	return w
 }
 
-func (s *sources) run(t *testing.T, w *health.Watcher) {
+// run runs a Watcher until the test ends.
+func run(t *testing.T, w *health.Watcher) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Start(ctx) }()

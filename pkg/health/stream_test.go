@@ -75,7 +75,7 @@ func TestAwaitBeforeStart(t *testing.T) {
 	woken := make(chan types.NamespacedName, 1)
 	w := health.NewWatcher(sources.source, "owner", func(o types.NamespacedName) { woken <- o })
 	w.Await(owner("o"), []health.Awaited{awaited("a", "")})
-	sources.run(t, w)
+	run(t, w)
 	select {
 	case got := <-woken:
 		if got != owner("o") || len(w.Check(owner("o"))) != 0 {
