@@ -110,18 +110,30 @@ func readRefs(r io.Reader, limit int64) (Refs, error) {
 	case err != nil:
 		return Refs{}, fmt.Errorf("%w: reading refs: %w", ErrProtocol, err)
 	}
-	refs := Refs{hashes: make(map[plumbing.ReferenceName]plumbing.Hash, len(adv.References)), peeled: make(map[plumbing.ReferenceName]plumbing.Hash, len(adv.Peeled))}
-	for name, hash := range adv.References {
-		refs.hashes[plumbing.ReferenceName(name)] = hash
+	refs := Refs{}
+	if refs.hashes, err = byName(adv.References); err != nil {
+		return Refs{}, err
 	}
-	for name, hash := range adv.Peeled {
-		refs.peeled[plumbing.ReferenceName(name)] = hash
+	if refs.peeled, err = byName(adv.Peeled); err != nil {
+		return Refs{}, err
 	}
 	if len(refs.hashes) == 0 {
 		return Refs{}, ErrEmpty
 	}
 	refs.server = readCapabilities(adv.Capabilities)
 	return refs, nil
+}
+
+// byName checks that all refs lead somewhere: what is no hash is read as zero.
+func byName(advertised map[string]plumbing.Hash) (map[plumbing.ReferenceName]plumbing.Hash, error) {
+	all := make(map[plumbing.ReferenceName]plumbing.Hash, len(advertised))
+	for name, hash := range advertised {
+		if hash.IsZero() {
+			return nil, fmt.Errorf("%w: reading refs: %q has no hash", ErrProtocol, shortened(name))
+		}
+		all[plumbing.ReferenceName(name)] = hash
+	}
+	return all, nil
 }
 
 func readCapabilities(list *capability.List) capabilities {

@@ -53,16 +53,16 @@ func TestOneFile(t *testing.T) {
 	eachBackend(t, func(t *testing.T, opts gitserver.Options) {
 		s, r, f := serve(t, opts)
 		files := make(map[string]string)
-		for i := range 300 {
+		for i := range 100 {
 			files[fmt.Sprintf("apps/%03d/app.yaml", i)] = noise(i+1, 2000)
 		}
 		r.Commit("main", "all", gitserver.Files(files)...)
 		if diff := cmp.Diff(len(files), count(content(t, f.fetch(branch("main"))))); diff != "" {
 			t.Fatalf("files (-want +got):\n%s", diff)
 		}
-		const most = 20_000 // bytes; the folder apps alone has 300 entries
+		const most = 10_000 // bytes; the folder apps alone has 100 entries
 		for i := range 3 {
-			path := fmt.Sprintf("apps/%03d/app.yaml", i*100)
+			path := fmt.Sprintf("apps/%03d/app.yaml", i*30)
 			files[path] += "one: line\n"
 			s.Counter.Reset()
 			r.Commit("main", "one", gitserver.File(path, files[path]))

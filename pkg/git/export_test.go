@@ -1,0 +1,13 @@
+package git
+
+import "io"
+
+// ReadRefs reads an advertisement of refs.
+func ReadRefs(r io.Reader, limit int64) (Refs, error) { return readRefs(r, limit) }
+
+// EntriesUpTo is Entries with another limit.
+func (s *Snapshot) EntriesUpTo(limit int) ([]Entry, error) {
+	l := lister{objects: s.objects, limit: limit}
+	err := l.list(s.tree, "", 0)
+	return l.entries, err
+}
