@@ -234,6 +234,21 @@ func TestDocumentErrors(t *testing.T) {
 			tree: "-- app/s.yaml --\n" + configMap + "---\nkind: Secret\nstringData:\n  password: hunter2\n   x: y: z\n",
 			want: "app/s.yaml:8: invalid YAML: mapping values are not allowed in this context",
 		},
+		"a tab": {
+			why:  "the parser names the line at which the block begins",
+			tree: "-- app/t.yaml --\n" + configMap + "---\nkind: ConfigMap\n\tmetadata: x\n",
+			want: "app/t.yaml:6: invalid YAML: found a tab character that violates indentation",
+		},
+		"a list in a mapping": {
+			why:  "the parser names the line before",
+			tree: "-- app/l.yaml --\nkind: ConfigMap\n- x\n",
+			want: "app/l.yaml:2: invalid YAML: did not find expected key",
+		},
+		"an unknown anchor": {
+			why:  "the parser names no line",
+			tree: "-- app/a.yaml --\nkind: ConfigMap\nmetadata: {name: a}\ndata: *gone\n",
+			want: "app/a.yaml:3: invalid YAML: unknown anchor 'gone' referenced",
+		},
 		"no object":   {why: "Helm values, for instance", tree: "-- app/values.yaml --\n\nimage: x\n", want: "app/values.yaml:2: not a Kubernetes object: it has no kind" + hint},
 		"a list":      {why: "a patch, for instance", tree: "-- app/p.yaml --\n- a\n", want: "app/p.yaml:1: not a Kubernetes object: it is a list" + hint},
 		"text":        {why: "a template, for instance", tree: "-- app/t.yaml --\nhunter2\n", want: "app/t.yaml:1: not a Kubernetes object: it is a single value" + hint},

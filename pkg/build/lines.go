@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -67,7 +69,9 @@ func yamlError(name string, doc document, err error) error {
 	text, _, _ := strings.Cut(err.Error(), "\n\n")
 	parts := yamlPrefix.FindStringSubmatch(text)
 	line := doc.line
-	if n, err := strconv.Atoi(parts[4]); err == nil {
+	if parts[2] == "" {
+		line += brokenLine(doc.text, text[len(parts[0]):]) - 1
+	} else if n, err := strconv.Atoi(parts[4]); err == nil {
 		line += n - 1
 	}
 	text = yamlValue.ReplaceAllString(text[len(parts[0]):], "$1")
@@ -77,6 +81,18 @@ func yamlError(name string, doc document, err error) error {
 		return "line " + strconv.Itoa(n+doc.line-1)
 	})
 	return fmt.Errorf("%s: invalid YAML: %s", place(name, line), strings.Join(strings.Fields(text), " "))
+}
+
+// brokenLine returns the line of a document at which it cannot be read, for the reason
+// that the parser gives: the last one of the shortest beginning with that error. The
+// parser itself often names the line at which the block around it begins, or none.
+func brokenLine(text, reason string) int {
+	lines := slices.Collect(strings.Lines(text))
+	n := sort.Search(len(lines), func(i int) bool {
+		err := yaml.Unmarshal([]byte(strings.Join(lines[:i+1], "")), &yaml.Node{})
+		return err != nil && strings.HasSuffix(err.Error(), reason)
+	})
+	return min(n+1, len(lines))
 }
 
 // errorAt is an error about a field of a kustomization file.
