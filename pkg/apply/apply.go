@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
 	"weir.dev/pkg/manifest"
@@ -150,11 +151,22 @@ func (e *Engine) stage(ctx context.Context, p Plan, s Stage, req Request) ([]Cha
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
+	defer e.expect(ctx, writes)()
 	if err := e.validate(ctx, writes, req); err != nil {
 		return nil, err
 	}
 	err := e.writeAll(ctx, p, writes, req)
 	return changes, err
+}
+
+// expect has the tracker look at what there is of the kinds that are written, so that a
+// write that changes nothing can be told from one that does.
+func (e *Engine) expect(ctx context.Context, writes []*write) (done func()) {
+	kinds := make(map[schema.GroupVersionResource]schema.GroupKind)
+	for _, w := range writes {
+		kinds[w.target.resource] = w.ID.GroupKind()
+	}
+	return e.tracker.Expect(ctx, kinds)
 }
 
 // locate finds where the object of w lives and checks that it says so itself.

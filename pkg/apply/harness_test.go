@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -36,6 +37,11 @@ type recorder struct {
 }
 
 func newRecorder() *recorder { return &recorder{known: make(map[manifest.ID]apply.Known)} }
+
+// Expect implements apply.Tracker: nothing is watched.
+func (r *recorder) Expect(context.Context, map[schema.GroupVersionResource]schema.GroupKind) (done func()) {
+	return func() {}
+}
 
 // Recall implements apply.Tracker.
 func (r *recorder) Recall(id manifest.ID) apply.Known {

@@ -59,7 +59,12 @@ type resource struct {
 	// listed says that all objects there are have been seen once. Before, and
 	// where watching is refused, nothing is known to be intact.
 	listed bool
+	// told is closed when the objects have been seen, or watching was refused.
+	told chan struct{}
 }
+
+// seenTimeout bounds how long an apply waits to learn what there is.
+const seenTimeout = 5 * time.Second
 
 // New returns a Watcher of the resources that open opens, which must deliver
 // managedFields; metadata is enough. It watches while Start runs.
@@ -93,6 +98,51 @@ func (w *Watcher) Recall(id manifest.ID) apply.Known {
 		k.Live = apply.Live{UID: o.uid, ResourceVersion: o.version}
 	}
 	return k
+}
+
+// Expect implements apply.Tracker.
+func (w *Watcher) Expect(ctx context.Context, kinds map[schema.GroupVersionResource]schema.GroupKind) (done func()) {
+	told := make([]<-chan struct{}, 0, len(kinds))
+	w.mu.Lock()
+	for r, kind := range kinds {
+		told = append(told, w.acquire(r, kind).told)
+	}
+	w.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, seenTimeout)
+	defer cancel()
+	for _, c := range told {
+		select {
+		case <-c:
+		case <-ctx.Done():
+		}
+	}
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for r := range kinds {
+			w.release(r)
+		}
+	}
+}
+
+// acquire begins one use of a resource. The lock is held.
+func (w *Watcher) acquire(r schema.GroupVersionResource, kind schema.GroupKind) *resource {
+	res, ok := w.resources[r]
+	if !ok {
+		res = &resource{group: kind.Group, kind: kind.Kind, told: make(chan struct{})}
+		w.resources[r] = res
+	}
+	w.set.Acquire(r)
+	return res
+}
+
+// tell ends the waiting for what there is. The lock of the Watcher is held.
+func (r *resource) tell() {
+	select {
+	case <-r.told:
+	default:
+		close(r.told)
+	}
 }
 
 // Applied implements apply.Tracker: it remembers how an object was left, and
@@ -130,11 +180,8 @@ func (w *Watcher) use(o *object, a apply.Applied) {
 		if o.last != nil {
 			w.release(o.resource)
 		}
-		if _, ok := w.resources[a.Resource]; !ok {
-			w.resources[a.Resource] = &resource{group: a.ID.Group, kind: a.ID.Kind}
-		}
 		o.resource = a.Resource
-		w.set.Acquire(a.Resource)
+		w.acquire(a.Resource, a.ID.GroupKind())
 	}
 	kept := a
 	kept.UID, kept.Version = a.Object.GetUID(), a.Object.GetResourceVersion()
@@ -293,6 +340,7 @@ func (w *Watcher) Listed(r schema.GroupVersionResource, objs []metav1.Object, ve
 		return
 	}
 	res.listed = true
+	res.tell()
 	present := make(map[manifest.ID]bool, len(objs))
 	for _, obj := range objs {
 		id, _ := w.id(r, obj)
@@ -330,6 +378,7 @@ func (w *Watcher) Refused(r schema.GroupVersionResource, _ error) {
 	defer w.mu.Unlock()
 	if res, ok := w.resources[r]; ok {
 		res.listed = false
+		res.tell()
 	}
 }
 
