@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -126,7 +127,10 @@ func (s *story) driftDelete(ctx context.Context) (string, error) {
 	if err := s.Client.Delete(ctx, svc); err != nil {
 		return "", err
 	}
-	return "", s.Until(ctx, svc, func() bool { return stack.Exists(svc) && svc.UID != old })
+	if err := s.Until(ctx, svc, func() bool { return stack.Exists(svc) && svc.UID != old }); err != nil {
+		return "", err
+	}
+	return s.event(ctx, "deleted, restored")
 }
 
 // prune removes a file.
@@ -135,7 +139,10 @@ func (s *story) prune(ctx context.Context) (string, error) {
 		return "", err
 	}
 	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: appSpace, Name: "settings"}}
-	return "", s.Until(ctx, cm, func() bool { return cm.UID == "" })
+	if err := s.Until(ctx, cm, func() bool { return cm.UID == "" }); err != nil {
+		return "", err
+	}
+	return s.event(ctx, "settings deleted")
 }
 
 // breakYAML commits a file that is no YAML.
@@ -201,25 +208,22 @@ func (s *story) push(ctx context.Context, message string, changes ...gitserver.C
 }
 
 // event returns the message of the event that has a word.
-func (s *story) event(ctx context.Context, word string) (string, error) {
-	deadline := time.Now().Add(stepTimeout)
-	for time.Now().Before(deadline) {
+func (s *story) event(ctx context.Context, word string) (message string, err error) {
+	err = stack.Eventually(ctx, func(ctx context.Context) (bool, error) {
 		var list corev1.EventList
 		if err := s.Client.List(ctx, &list, client.InNamespace(namespace)); err != nil {
-			return "", err
+			return false, err
 		}
-		for _, e := range list.Items {
-			if strings.Contains(e.Message, word) {
-				return e.Message, nil
-			}
+		i := slices.IndexFunc(list.Items, func(e corev1.Event) bool { return strings.Contains(e.Message, word) })
+		if i >= 0 {
+			message = list.Items[i].Message
 		}
-		select {
-		case <-ctx.Done():
-			return "", ctx.Err()
-		case <-time.After(lookEvery):
-		}
+		return i >= 0, nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("an event that tells about %q: %w", word, err)
 	}
-	return "", fmt.Errorf("no event tells about %q", word)
+	return message, nil
 }
 
 // invite says how to look around.

@@ -2,7 +2,6 @@ package stack
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -18,10 +17,8 @@ const (
 // Until looks at obj again and again until ok holds of it, for a minute at most. An
 // object that does not exist has neither UID nor resource version.
 func (s *Stack) Until(ctx context.Context, obj client.Object, ok func() bool) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, waitTimeout, fmt.Errorf("it did not happen within %s", waitTimeout))
-	defer cancel()
 	key := client.ObjectKeyFromObject(obj)
-	err := wait.PollUntilContextCancel(ctx, lookEvery, true, func(ctx context.Context) (bool, error) {
+	err := Eventually(ctx, func(ctx context.Context) (bool, error) {
 		if err := s.Client.Get(ctx, key, obj); err != nil {
 			if client.IgnoreNotFound(err) != nil {
 				return false, err
@@ -31,10 +28,23 @@ func (s *Stack) Until(ctx context.Context, obj client.Object, ok func() bool) er
 		}
 		return ok(), nil
 	})
-	if err != nil && ctx.Err() != nil {
-		return errors.Join(context.Cause(ctx), fmt.Errorf("last seen of %T %s", obj, key))
+	if err != nil {
+		return fmt.Errorf("%T %s: %w", obj, key, err)
 	}
-	return err
+	return nil
+}
+
+// Eventually calls ok again and again until it holds or fails, for a minute at most.
+func Eventually(ctx context.Context, ok func(context.Context) (bool, error)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, waitTimeout, fmt.Errorf("it did not happen within %s", waitTimeout))
+	defer cancel()
+	if err := wait.PollUntilContextCancel(ctx, lookEvery, true, ok); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+	return nil
 }
 
 // Exists reports whether the object of the last look was there.
