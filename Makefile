@@ -18,17 +18,17 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: build
-build: $(addprefix bin/,$(PROGRAMS)) bin/localplane bin/demo ## build every program into bin/
+build: $(addprefix bin/,$(PROGRAMS) demo bench localplane) ## build every program into bin/
 
 .PHONY: $(addprefix bin/,$(PROGRAMS))
 $(addprefix bin/,$(PROGRAMS)): bin/%:
 	@mkdir -p bin
 	go build -o $@ ./$*
 
-.PHONY: bin/demo
-bin/demo:
+.PHONY: bin/demo bin/bench
+bin/demo bin/bench: bin/%:
 	@mkdir -p bin
-	go build -o $@ ./deploy/demo
+	go build -o $@ ./deploy/$*
 
 .PHONY: bin/localplane
 bin/localplane:
@@ -37,13 +37,17 @@ bin/localplane:
 	@cd deploy/localplane && $(PLANE_BUILD) 2>&1 | awk '{n++; if (n % 100 == 0) printf "  %d packages of about 2000\n", n; fflush()} !/^[a-z0-9.]+(\/|$$)/ {print} END {if (n) printf "  %d packages, linked\n", n}'
 
 .PHONY: test
-test: bin/localplane ## run all tests, on a real API server of this machine
+test: build ## run all tests, with the real programs on a real API server of this machine
 	@for m in $(MODULES); do echo "== $$m"; (cd $$m && go test -count=1 -timeout 20m ./...) || exit 1; done
 	@echo "== deploy/localplane"; cd deploy/localplane && GOWORK=off go test -count=1 ./...
 
 .PHONY: demo
 demo: build ## show the main job on an empty cluster of this machine; EXIT=1 ends after the last step
 	@./bin/demo $(if $(EXIT),--exit)
+
+.PHONY: bench
+bench: build ## measure the system on this machine, beside the floor; OUT=file keeps the result
+	@./bin/bench $(if $(OUT),-out $(OUT))
 
 .PHONY: generate
 generate: $(TOOLS)/controller-gen ## write deepcopy functions and CRDs
