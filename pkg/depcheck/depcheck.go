@@ -32,7 +32,7 @@ type Rule struct {
 
 // Graph is what the code of a module imports, and what that imports, and so on.
 type Graph struct {
-	own     []string // the packages of the module
+	own     []string // the packages of the module that are more than tests
 	imports map[string][]string
 }
 
@@ -40,7 +40,7 @@ type Graph struct {
 // workspace: that is how a container of it is built.
 func Module(t testing.TB, dir string) *Graph {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Imports,DepOnly", "./...")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,GoFiles,CgoFiles,Imports,DepOnly", "./...")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOWORK=off")
 	var stderr strings.Builder
@@ -61,9 +61,9 @@ func read(list string) (*Graph, error) {
 	g := &Graph{imports: make(map[string][]string)}
 	for decoder := json.NewDecoder(strings.NewReader(list)); ; {
 		var p struct {
-			ImportPath string
-			Imports    []string
-			DepOnly    bool
+			ImportPath                 string
+			GoFiles, CgoFiles, Imports []string
+			DepOnly                    bool
 		}
 		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
 			return g, nil
@@ -71,13 +71,13 @@ func read(list string) (*Graph, error) {
 			return nil, err
 		}
 		g.imports[p.ImportPath] = p.Imports
-		if !p.DepOnly {
+		if tests := len(p.GoFiles)+len(p.CgoFiles) == 0; !p.DepOnly && !tests {
 			g.own = append(g.own, p.ImportPath)
 		}
 	}
 }
 
-// Packages returns the packages of the module.
+// Packages returns the packages of the module that are more than tests.
 func (g *Graph) Packages() []string { return slices.Clone(g.own) }
 
 // Check fails the test for each rule that is broken.

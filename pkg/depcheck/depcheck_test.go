@@ -23,6 +23,7 @@ func module(t *testing.T) *depcheck.Graph {
 		"a/a_test.go":     "package a\n\nimport _ \"net/http\"\n",
 		"a/b/b.go":        "package b\n\nimport _ \"strings\"\n",
 		"ab/ab.go":        "package ab\n",
+		"tests/a_test.go": "package tests\n\nimport _ \"net/http\"\n",
 		"a/testdata/t.go": "package t\n\nimport _ \"net/http\"\n",
 	} {
 		path := filepath.Join(dir, name)

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"weir.dev/pkg/depcheck"
+)
+
+const module = "weir.dev/source-controller"
+
+// TestLinks keeps this program to what it is for: it fetches, and leaves to others
+// what is made of it.
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	depcheck.Module(t, ".").Check(t, map[string]depcheck.Rule{
+		"no kustomize": {
+			Why: "sources are published as they are",
+			Not: []string{"sigs.k8s.io/kustomize/...", "weir.dev/pkg/build"},
+		},
+		"no Helm": {
+			Why: "charts are fetched as files",
+			Not: []string{"helm.sh/..."},
+		},
+		"no engine": {
+			Why: "this program applies nothing",
+			Not: []string{"weir.dev/pkg/apply", "weir.dev/pkg/drift"},
+		},
+		"no other program": {
+			Why: "controllers meet through API objects and artifact URLs only",
+			Not: []string{"weir.dev/kustomize-controller/...", "weir.dev/helm-controller/...", "weir.dev/image-controller/...", "weir.dev/deploy/..."},
+		},
+		"no test support": {
+			Why: "a test plane is no part of a program",
+			Not: []string{"testing", "weir.dev/pkg/testplane", "weir.dev/pkg/depcheck", "weir.dev/pkg/gitserver/..."},
+		},
+	})
+}
+
+// TestCodeIsInternal: nobody may begin to use a part of a program as a library.
+func TestCodeIsInternal(t *testing.T) {
+	t.Parallel()
+	for _, p := range depcheck.Module(t, ".").Packages() {
+		if p != module && !strings.HasPrefix(p, module+"/internal/") {
+			t.Errorf("%s is not under internal/", p)
+		}
+	}
+}
