@@ -11,3 +11,10 @@ func (s *Snapshot) EntriesUpTo(limit int) ([]Entry, error) {
 	err := l.list(s.tree, "", 0)
 	return l.entries, err
 }
+
+// Open returns how many stores are held in memory.
+func (s *Stores) Open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.open)
+}

@@ -176,6 +176,9 @@ func (g generation) receive(ctx context.Context, c *Conn, st *filesystem.Storage
 	if err := g.storePack(st, pack(res, req), thin); err != nil {
 		return broken(ctx, fmt.Errorf("reading pack: %w", err))
 	}
+	if !c.once {
+		drain(raw)
+	}
 	return g.recordShallow(req, res)
 }
 

@@ -38,8 +38,8 @@ var (
 	ErrInvalidReference = errors.New("invalid reference")
 	// ErrProtocol: the remote answers with something that is not Git's protocol.
 	ErrProtocol = errors.New("unexpected answer of the remote")
-	// ErrDamaged: objects of the store on disk are missing or unreadable. A store
-	// that was discarded is fetched anew.
+	// ErrDamaged: objects of the store on disk are missing or unreadable. The next
+	// fetch begins the store anew.
 	ErrDamaged = errors.New("object store is damaged")
 	// ErrTooLarge: the remote sends more than the limit.
 	ErrTooLarge = errors.New("too large")

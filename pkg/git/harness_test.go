@@ -21,6 +21,9 @@ import (
 	"weir.dev/pkg/gitserver/gitservertest"
 )
 
+// patience is for what cannot fail to happen, on a machine that has much else to do.
+const patience = 5 * time.Minute
+
 // eachBackend runs a test against every way to serve a repository.
 func eachBackend(t *testing.T, test func(t *testing.T, opts gitserver.Options)) {
 	t.Helper()
@@ -73,7 +76,7 @@ func remoteAt(t testing.TB, url string, c creds.Git) *git.Remote {
 // soon is a context that ends before the test runner loses its patience.
 func soon(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -82,7 +85,7 @@ func (f *follower) dial() (*git.Conn, error) {
 	f.t.Helper()
 	// What is dialled outlives the context, as it does for a caller that has a
 	// deadline for each step.
-	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
 	defer cancel()
 	conn, err := f.client.Dial(ctx, f.remote)
 	if err == nil {

@@ -44,12 +44,20 @@ func (c *Client) dialHTTP(ctx context.Context, r *Remote) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	drain(res.Body)
 	h.base = *res.Request.URL
 	h.base.RawQuery = ""
 	trimPath(&h.base, refsPath)
 	// Later requests must go where the refs came from.
 	h.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Conn{Refs: refs, request: h.fetch, close: func() error { return nil }}, nil
+}
+
+// drain reads the end of a body of which everything that counts was read. Otherwise
+// the connection could not be used for the next request.
+func drain(body io.Reader) {
+	const most = 1 << 10
+	_, _ = io.CopyN(io.Discard, body, most) // whatever it is, nobody needs it
 }
 
 // below returns the URL with more of a path. A slash that the path has in an escaped

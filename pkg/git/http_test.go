@@ -376,3 +376,31 @@ func TestHTTPNobodyThere(t *testing.T) {
 	}
 	silent(t, err, err)
 }
+
+// TestHTTPConnectionsAreReused: a new one costs several round trips, at each interval.
+func TestHTTPConnectionsAreReused(t *testing.T) {
+	t.Parallel()
+	eachBackend(t, func(t *testing.T, opts gitserver.Options) {
+		var mu sync.Mutex
+		from := make(map[string]int)
+		opts.Middleware = append(opts.Middleware, func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				mu.Lock()
+				from[r.RemoteAddr]++
+				mu.Unlock()
+				next.ServeHTTP(w, r)
+			})
+		})
+		_, r, f := serve(t, opts)
+		for i := range 4 {
+			r.Commit("main", "next", gitserver.File("a", noise(i+1, 50_000)))
+			f.fetch(branch("main"))
+			f.fetch(branch("main"))
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if len(from) != 1 {
+			t.Errorf("requests by connection: %v, want one connection", from)
+		}
+	})
+}

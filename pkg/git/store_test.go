@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -260,6 +261,35 @@ func TestManyAtOnce(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestStoresAreLetGo: some credentials live for an hour, and so does what is kept of
+// their stores.
+func TestStoresAreLetGo(t *testing.T) {
+	t.Parallel()
+	stores, err := git.OpenStores(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := func(i int) *git.Remote {
+		return remoteAt(t, "https://example.com/fleet", creds.Git{BearerToken: creds.Hide(fmt.Sprint("token-", i))})
+	}
+	held := stores.For(token(0))
+	for i := range 100 {
+		stores.For(token(i))
+	}
+	for range 2 {
+		runtime.GC()
+		if _, err := stores.Sweep(time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := stores.Open(); n > 10 {
+		t.Errorf("%d stores are held, want that which is used and a few", n)
+	}
+	if stores.For(token(0)) != held {
+		t.Error("a store that is used is there twice, with two locks")
+	}
 }
 
 func TestOpenStores(t *testing.T) {
