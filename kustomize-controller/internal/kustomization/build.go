@@ -48,7 +48,7 @@ func (r *Reconciler) build(ctx context.Context, s *scope) error {
 			return r.fetchFailed(err)
 		}
 		if m.spec != digest || !m.result.Reads.Unchanged(s.tree) {
-			m.built(build.Run(s.tree, spec))
+			m.built(r.run(s.tree, spec))
 		}
 		m.spec, m.artifact = digest, artifact.Digest
 	}

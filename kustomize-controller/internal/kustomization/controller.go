@@ -25,6 +25,7 @@ import (
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/apply"
 	"weir.dev/pkg/artifact/fetch"
+	"weir.dev/pkg/build"
 	"weir.dev/pkg/daemon"
 	"weir.dev/pkg/drift"
 	"weir.dev/pkg/health"
@@ -55,6 +56,7 @@ type Options struct {
 // Reconciler applies Kustomization objects.
 type Reconciler struct {
 	artifacts *fetch.Cache
+	run       func(build.Source, build.Spec) (build.Result, error)
 	opts      Options
 	manager   string // field manager of applied objects
 
@@ -69,7 +71,7 @@ type Reconciler struct {
 
 // New returns a Reconciler that takes artifacts from a cache.
 func New(artifacts *fetch.Cache, opts Options) *Reconciler {
-	return &Reconciler{artifacts: artifacts, opts: opts, known: memories{byUID: make(map[types.UID]*memory)}}
+	return &Reconciler{artifacts: artifacts, run: build.Run, opts: opts, known: memories{byUID: make(map[types.UID]*memory)}}
 }
 
 // Register implements daemon.Reconciler.
