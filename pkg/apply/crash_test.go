@@ -118,6 +118,14 @@ func TestApplyWithoutConnection(t *testing.T) {
 	}
 }
 
+// Objects that others depend on are there before those.
+func TestApplyInOrder(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.inOrder("serviceaccounts", "configmaps", "services", "ingresses")
+	c.apply(apply.Request{}, c.several("")...)
+}
+
 // checkCut checks what was left when Apply was cut off, and carries the plan out.
 func checkCut(t *testing.T, c *cluster, p apply.Plan, objs []*unstructured.Unstructured, changes []apply.Change, err error) {
 	t.Helper()
