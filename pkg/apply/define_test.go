@@ -1,14 +1,17 @@
 package apply_test
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"weir.dev/pkg/apply"
 	"weir.dev/pkg/health"
+	"weir.dev/pkg/manifest"
 	"weir.dev/pkg/testplane"
 )
 
@@ -138,5 +141,48 @@ func TestSettledDefinitionIsNotAskedAbout(t *testing.T) {
 	}
 	if got := c.Traffic.Count(testplane.Writes("customresourcedefinitions")); got != 0 {
 		t.Errorf("the definition was written %d times", got)
+	}
+}
+
+// What there is of the kinds that are written is looked at before, so that a write that
+// changes nothing can be told from one that does, also after a restart.
+func TestExpect(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	objs := append(c.configMaps("a", "b"), c.read("{apiVersion: v1, kind: Namespace, metadata: {name: NS-more}}")...)
+	want := map[string]map[schema.GroupVersionResource]schema.GroupKind{
+		"namespaces": {{Version: "v1", Resource: "namespaces"}: {Kind: "Namespace"}},
+		"configmaps": {{Version: "v1", Resource: "configmaps"}: {Kind: "ConfigMap"}},
+	}
+	c.apply(apply.Request{}, objs...)
+	for _, proven := range []bool{false, true} {
+		there := make(map[manifest.ID]apply.Live)
+		for id, k := range c.tracker.known {
+			there[id] = k.Live
+		}
+		c.restart()
+		c.tracker.there = there
+		c.before = func(req *http.Request) error {
+			c.tracker.mu.Lock()
+			defer c.tracker.mu.Unlock()
+			for resource, kinds := range want {
+				if strings.Contains(req.URL.Path, "/"+resource+"/"+c.Namespace+"-") || strings.Contains(req.URL.Path, "/"+c.Namespace+"/"+resource+"/") {
+					if diff := cmp.Diff(kinds, c.tracker.expecting); diff != "" {
+						t.Errorf("at %s, what is expected differs (-want +got):\n%s", req.URL.Path, diff)
+					}
+				}
+			}
+			return nil
+		}
+		changes, err := c.engine.Apply(t.Context(), c.planWith(apply.Options{Proven: proven}, objs...), apply.Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := effects(changes); !slices.Equal(got, []string{c.Namespace + "-more unchanged", "a unchanged", "b unchanged"}) {
+			t.Errorf("proven=%t: after a restart, effects are %q", proven, got)
+		}
+		if c.tracker.expecting != nil {
+			t.Errorf("nobody was told that %v are done", c.tracker.expecting)
+		}
 	}
 }

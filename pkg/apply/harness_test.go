@@ -34,13 +34,28 @@ type recorder struct {
 	known   map[manifest.ID]apply.Known
 	applied []manifest.ID
 	forgot  []manifest.ID
+
+	there     map[manifest.ID]apply.Live // what Expect finds
+	expecting map[schema.GroupVersionResource]schema.GroupKind
 }
 
 func newRecorder() *recorder { return &recorder{known: make(map[manifest.ID]apply.Known)} }
 
-// Expect implements apply.Tracker: nothing is watched.
-func (r *recorder) Expect(context.Context, map[schema.GroupVersionResource]schema.GroupKind) (done func()) {
-	return func() {}
+// Expect implements apply.Tracker: what is there is seen by then.
+func (r *recorder) Expect(_ context.Context, kinds map[schema.GroupVersionResource]schema.GroupKind) (done func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, live := range r.there {
+		k := r.known[id]
+		k.Live = live
+		r.known[id] = k
+	}
+	r.expecting = kinds
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.expecting = nil
+	}
 }
 
 // Recall implements apply.Tracker.
