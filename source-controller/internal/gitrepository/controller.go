@@ -50,9 +50,9 @@ type Reconciler struct {
 	secrets client.Reader
 	save    func(context.Context, *sourcev1.GitRepository) error
 
-	// subjects holds the first line of the commit that a run has published, by
-	// the UID of its object, until its event is made.
-	subjects sync.Map
+	// deeds holds what a run did, by the UID of its object, until its events are
+	// made.
+	deeds sync.Map
 }
 
 // New returns a Reconciler that keeps artifacts in files and objects in stores.
@@ -85,9 +85,10 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 func (r *Reconciler) Reconcile(ctx context.Context, repo *sourcev1.GitRepository) error {
 	s := &scope{repo: repo}
 	defer s.close()
+	defer r.remember(s)
 	return loop.Run(ctx, s,
-		r.refuseUnsupported,
 		r.forgetLostArtifact, // the status never advertises a file that is gone
+		r.refuseUnsupported,
 		r.collectGarbage,
 		r.authenticate,
 		r.resolveRevision, // asks the remote; fetches nothing
@@ -138,6 +139,8 @@ type scope struct {
 	targets  []git.Target  // by resolveRevision; usually one
 	target   git.Target    // by resolveRevision, or by fetch where there are several
 	snapshot *git.Snapshot // by fetch
+
+	deed deed // by the steps that do what an event tells
 }
 
 func (s *scope) close() {

@@ -33,11 +33,11 @@ func (r *Reconciler) authenticate(ctx context.Context, s *scope) error {
 		}
 		if u.Scheme == "ssh" {
 			c, err = creds.GitSSH(secret.Data, key.String())
-		} else {
-			c, err = creds.GitHTTP(secret.Data)
+		} else if c, err = creds.GitHTTP(secret.Data); err != nil {
+			err = fmt.Errorf("secret '%s': %w", key, err)
 		}
 		if err != nil {
-			return loop.Fail(sourcev1.ReasonAuthenticationFailed, fmt.Errorf("secret '%s': %w", key, err))
+			return loop.Fail(sourcev1.ReasonAuthenticationFailed, err)
 		}
 	}
 	s.remote, err = git.NewRemote(spec.URL, c)
@@ -90,8 +90,9 @@ func (r *Reconciler) stopIfPublished(_ context.Context, s *scope) error {
 // fetch brings the commit into the object store of the remote. Of several that
 // have the same precedence, the newest is taken.
 func (r *Reconciler) fetch(ctx context.Context, s *scope) error {
-	if s.repo.Status.Artifact == nil {
-		// The first fetch of a repository may take long.
+	if s.repo.Status.Artifact == nil && !failing(s.repo) {
+		// The first fetch of a repository may take long. While it fails, that is
+		// what users have to see.
 		markBuilding(s.repo, s.target.Revision())
 		if err := r.save(ctx, s.repo); err != nil {
 			return fmt.Errorf("saving progress: %w", err)

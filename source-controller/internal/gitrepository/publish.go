@@ -1,17 +1,12 @@
 package gitrepository
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 
 	"github.com/fluxcd/pkg/apis/meta"
-	"github.com/fluxcd/pkg/sourceignore"
-	"github.com/fluxcd/pkg/sourceignore/gitignore"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	sourcev1 "weir.dev/api/source/v1"
@@ -20,9 +15,6 @@ import (
 	"weir.dev/pkg/git"
 	"weir.dev/pkg/loop"
 )
-
-// maxIgnoreFile bounds one .sourceignore file.
-const maxIgnoreFile = 1 << 20
 
 // publish writes the archive of the snapshot, straight from its tree, and
 // advertises it.
@@ -37,7 +29,7 @@ func (r *Reconciler) publish(_ context.Context, s *scope) error {
 	}
 	entries, err := kept(s.snapshot, s.repo.Spec.Ignore)
 	if err != nil {
-		return loop.Fail(sourcev1.ReasonGitOperationFailed, err)
+		return err
 	}
 	stored, err := r.files.Put(path, func(w io.Writer) error { return pack(w, s.snapshot, entries) })
 	if errors.Is(err, git.ErrDamaged) {
@@ -56,7 +48,7 @@ func (r *Reconciler) publish(_ context.Context, s *scope) error {
 		LastUpdateTime: metav1.Now(),
 	}
 	s.repo.Status.ObservedIgnore = s.repo.Spec.Ignore
-	r.subjects.Store(s.repo.UID, subject(s.snapshot.Commit.Message))
+	s.deed.published, s.deed.subject = true, subject(s.snapshot.Commit.Message)
 	return nil
 }
 
@@ -80,58 +72,4 @@ func packEntry(a *archive.Writer, snapshot *git.Snapshot, e git.Entry) error {
 		return err
 	}
 	return errors.Join(a.File(e.Path, e.Executable, size, content), content.Close())
-}
-
-// kept returns what of a snapshot goes into the archive, in the order of the
-// archive.
-func kept(snapshot *git.Snapshot, ignore *string) ([]git.Entry, error) {
-	entries, err := snapshot.Entries()
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(entries, func(a, b git.Entry) int { return archive.Compare(a.Path, b.Path) })
-	rules, err := ignoreRules(snapshot, entries)
-	if err != nil {
-		return nil, err
-	}
-	if ignore != nil {
-		rules = append(rules, sourceignore.ReadPatterns(strings.NewReader(*ignore), nil)...)
-	}
-	matcher := sourceignore.NewDefaultMatcher(rules, nil)
-	return slices.DeleteFunc(entries, func(e git.Entry) bool { return ignored(matcher, e) }), nil
-}
-
-func ignored(matcher gitignore.Matcher, e git.Entry) bool {
-	return matcher.Match(strings.Split(e.Path, "/"), e.Dir)
-}
-
-// ignoreRules reads the .sourceignore files of a snapshot. The rules of each count
-// below its own folder.
-func ignoreRules(snapshot *git.Snapshot, entries []git.Entry) ([]gitignore.Pattern, error) {
-	var rules []gitignore.Pattern
-	for _, e := range entries {
-		parts := strings.Split(e.Path, "/")
-		if e.Dir || parts[len(parts)-1] != sourceignore.IgnoreFile {
-			continue
-		}
-		data, err := readSmall(snapshot, e, maxIgnoreFile)
-		if err != nil {
-			return nil, err
-		}
-		rules = append(rules, sourceignore.ReadPatterns(bytes.NewReader(data), parts[:len(parts)-1])...)
-	}
-	return rules, nil
-}
-
-// readSmall reads a file that must not exceed a limit.
-func readSmall(snapshot *git.Snapshot, e git.Entry, limit int64) ([]byte, error) {
-	content, size, err := snapshot.Open(e)
-	if err != nil {
-		return nil, err
-	}
-	defer content.Close()
-	if size > limit {
-		return nil, fmt.Errorf("file %q has %d bytes: %w: the limit is %d", e.Path, size, git.ErrTooLarge, limit)
-	}
-	return io.ReadAll(io.LimitReader(content, limit))
 }

@@ -23,7 +23,7 @@ func (r *Reconciler) forgetLostArtifact(ctx context.Context, s *scope) error {
 	if a == nil {
 		return nil
 	}
-	path, err := artifact.ParsePath(a.Path)
+	path, err := ownPath(s.repo)
 	if err == nil {
 		err = r.verify(path, a.Digest, a.Size)
 	}
@@ -36,6 +36,7 @@ func (r *Reconciler) forgetLostArtifact(ctx context.Context, s *scope) error {
 		if err := r.files.Remove(path); err != nil {
 			return loop.Fail(sourcev1.ReasonStatOperationFailed, fmt.Errorf("removing altered artifact: %w", err))
 		}
+		s.deed.altered = err
 	case errors.Is(err, store.ErrNotFound), path.IsZero():
 	default:
 		return loop.Fail(sourcev1.ReasonStatOperationFailed, fmt.Errorf("verifying artifact: %w", err))
@@ -43,6 +44,23 @@ func (r *Reconciler) forgetLostArtifact(ctx context.Context, s *scope) error {
 	s.repo.Status.Artifact = nil
 	conditions.Delete(s.repo, sourcev1.ConditionArtifactInStorage)
 	return nil
+}
+
+// ownPath returns the path of the artifact in the status. It must be one of the
+// object itself, because files beside it are removed.
+func ownPath(repo *sourcev1.GitRepository) (artifact.Path, error) {
+	path, err := artifact.ParsePath(repo.Status.Artifact.Path)
+	if err != nil {
+		return artifact.Path{}, err
+	}
+	dir, err := artifact.NewDir(sourcev1.GitRepositoryKind, repo.Namespace, repo.Name)
+	if err != nil {
+		return artifact.Path{}, err
+	}
+	if path.Dir() != dir {
+		return artifact.Path{}, fmt.Errorf("artifact %q is not in %q", path, dir)
+	}
+	return path, nil
 }
 
 // verify checks the file of an artifact against its digest.
@@ -65,7 +83,7 @@ func (r *Reconciler) collectGarbage(ctx context.Context, s *scope) error {
 	if a == nil {
 		return nil
 	}
-	current, err := artifact.ParsePath(a.Path)
+	current, err := ownPath(s.repo)
 	if err != nil {
 		return loop.Fail(sourcev1.ReasonInvalidPath, err)
 	}

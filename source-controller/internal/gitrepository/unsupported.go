@@ -30,10 +30,10 @@ func unsupported(spec sourcev1.GitRepositorySpec) string {
 		return "sparseCheckout"
 	case spec.ProxySecretRef != nil:
 		return "proxySecretRef"
+	case spec.ServiceAccountName != "": // which goes with a provider only
+		return "serviceAccountName"
 	case spec.Provider != "" && spec.Provider != sourcev1.GitProviderGeneric:
 		return "provider"
-	case spec.ServiceAccountName != "":
-		return "serviceAccountName"
 	default:
 		return ""
 	}
