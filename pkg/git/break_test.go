@@ -266,71 +266,78 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
-// TestDamage: whatever happens to the files of a store, it is noticed when they are
-// needed, and made good by the fetch that notices or the next.
-func TestDamage(t *testing.T) {
-	t.Parallel()
-	first := func(paths []string) []string { return paths[:1] }
-	all := func(paths []string) []string { return paths }
+// damage is what happens to files of a store.
+type damage struct {
+	suffix string // of the names of the files; "" is refs
+	all    bool   // or only the first of them
+	happen func(*testing.T, string)
+}
+
+func damages() map[string]damage {
 	cut := func(t *testing.T, path string) { resize(t, path, 2) }
 	empty := func(t *testing.T, path string) { resize(t, path, 0) }
+	replace := func(t *testing.T, path string) { overwrite(t, path) }
 	remove := func(t *testing.T, path string) {
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
 	}
-	replace := func(t *testing.T, path string) { overwrite(t, path) }
-	tests := map[string]struct {
-		suffix string // of the files that are damaged
-		which  func([]string) []string
-		damage func(*testing.T, string)
-	}{
-		"packs gone":        {suffix: ".pack", which: all, damage: remove},
-		"packs overwritten": {suffix: ".pack", which: all, damage: replace},
-		"packs cut":         {suffix: ".pack", which: all, damage: cut},
-		"packs empty":       {suffix: ".pack", which: all, damage: empty},
-		"a pack gone":       {suffix: ".pack", which: first, damage: remove},
-		"a pack replaced":   {suffix: ".pack", which: first, damage: replace},
-		"an index gone":     {suffix: ".idx", which: first, damage: remove},
-		"an index replaced": {suffix: ".idx", which: first, damage: replace},
-		"an index cut":      {suffix: ".idx", which: first, damage: cut},
-		"a ref gone":        {suffix: "", which: first, damage: remove},
-		"refs empty":        {suffix: "", which: all, damage: empty},
-		"refs replaced":     {suffix: "", which: all, damage: replace},
-		"shallow gone":      {suffix: "shallow", which: all, damage: remove},
-		"shallow replaced":  {suffix: "shallow", which: all, damage: replace},
+	return map[string]damage{
+		"packs gone":        {suffix: ".pack", all: true, happen: remove},
+		"packs overwritten": {suffix: ".pack", all: true, happen: replace},
+		"packs cut":         {suffix: ".pack", all: true, happen: cut},
+		"packs empty":       {suffix: ".pack", all: true, happen: empty},
+		"a pack gone":       {suffix: ".pack", happen: remove},
+		"a pack replaced":   {suffix: ".pack", happen: replace},
+		"an index gone":     {suffix: ".idx", happen: remove},
+		"an index replaced": {suffix: ".idx", happen: replace},
+		"an index cut":      {suffix: ".idx", happen: cut},
+		"a ref gone":        {happen: remove},
+		"refs empty":        {all: true, happen: empty},
+		"refs replaced":     {all: true, happen: replace},
+		"shallow gone":      {suffix: "shallow", all: true, happen: remove},
+		"shallow replaced":  {suffix: "shallow", all: true, happen: replace},
 	}
+}
+
+// to damages what is on disk, and returns how many files of that kind there were.
+func (d damage) to(t *testing.T, f *follower) int {
+	t.Helper()
+	found := f.onDisk(func(name string) bool {
+		return d.suffix != "" && strings.HasSuffix(name, d.suffix) || d.suffix == "" && len(name) == len(zero)
+	})
+	slices.Sort(found)
+	for i, path := range found {
+		if i == 0 || d.all {
+			d.happen(t, path)
+		}
+	}
+	return len(found)
+}
+
+// TestDamage: whatever happens to the files of a store, it is noticed when they are
+// needed, and made good by the fetch that notices or the next.
+func TestDamage(t *testing.T) {
+	t.Parallel()
 	eachBackend(t, func(t *testing.T, opts gitserver.Options) {
-		for name, tc := range tests {
-			if (tc.suffix == "shallow") != (opts.Backend == gitserver.GitCommand) {
+		for name, damage := range damages() {
+			if (damage.suffix == "shallow") != (opts.Backend == gitserver.GitCommand) {
 				continue // what is no fault of the server takes the faster one
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				s, r, f := serve(t, opts)
-				damage := func() (files int) {
-					found := f.onDisk(func(name string) bool {
-						return tc.suffix != "" && strings.HasSuffix(name, tc.suffix) || tc.suffix == "" && len(name) == len(zero)
-					})
-					slices.Sort(found)
-					if len(found) > 0 {
-						for _, path := range tc.which(found) {
-							tc.damage(t, path)
-						}
-					}
-					return len(found)
-				}
 				want := map[string]string{"a": noise(3, 900), "b/c": noise(4, 900), "b": "/"}
 				r.Commit("main", "zero", gitserver.File("a", noise(1, 900)), gitserver.File("b/c", noise(2, 900)))
 				r.Commit("main", "one", gitserver.File("a", noise(3, 900)))
 				f.fetch(branch("main"))
 				r.Commit("main", "two", gitserver.File("b/c", noise(4, 900)))
 				f.fetch(branch("main"))
-				if damage() == 0 {
+				if damage.to(t, f) == 0 {
 					t.Fatal("there is nothing to damage")
 				}
 				f.recovers(want) // what it had
-				damage()         // what may be gone already
+				damage.to(t, f)  // what may be gone already
 				want["a"] = noise(5, 900)
 				r.Commit("main", "three", gitserver.File("a", want["a"]))
 				f.recovers(want) // what it never had

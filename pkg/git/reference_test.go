@@ -51,14 +51,39 @@ func newWorld(t *testing.T, opts gitserver.Options) world {
 	return w
 }
 
+// want is a target.
+type want struct {
+	revision     string // with the name of a commit for its hash
+	object       string // what is asked for, if it is a tag
+	unadvertised bool
+}
+
+// named puts the hash for the name of a commit at the end of s.
+func (w world) named(s string) string {
+	if i := strings.LastIndexAny(s, ":") + 1; w.revs[s[i:]] != "" {
+		return s[:i] + w.revs[s[i:]]
+	}
+	return s
+}
+
+// resolve returns what a reference means.
+func (w world) resolve(ref git.Reference) ([]want, error) {
+	ref.Commit = w.named(ref.Commit)
+	targets, err := ref.Resolve(w.refs)
+	var got []want
+	for _, target := range targets {
+		g := want{revision: target.Revision(), unadvertised: target.Unadvertised}
+		if target.Want != target.Commit {
+			g.object = target.Want.String()
+		}
+		got = append(got, g)
+	}
+	return got, err
+}
+
 func TestResolve(t *testing.T) {
 	t.Parallel()
 	const gone = "00000000000000000000000000000000000000ff"
-	type want struct {
-		revision     string // with the name of a commit for its hash
-		object       string // what is asked for, if it is a tag
-		unadvertised bool
-	}
 	tests := map[string]struct {
 		why  string
 		ref  git.Reference
@@ -97,29 +122,15 @@ func TestResolve(t *testing.T) {
 	}
 	eachBackend(t, func(t *testing.T, opts gitserver.Options) {
 		w := newWorld(t, opts)
-		named := func(s string) string { // puts hashes for the names of commits
-			if i := strings.LastIndexAny(s, ":") + 1; w.revs[s[i:]] != "" {
-				return s[:i] + w.revs[s[i:]]
-			}
-			return s
-		}
 		for name, tc := range tests {
-			tc.ref.Commit = named(tc.ref.Commit)
-			targets, err := tc.ref.Resolve(w.refs)
+			got, err := w.resolve(tc.ref)
 			if err != nil {
 				t.Errorf("%s: %v (%s)", name, err, tc.why)
 				continue
 			}
-			var got, wanted []want
-			for _, target := range targets {
-				g := want{revision: target.Revision(), unadvertised: target.Unadvertised}
-				if target.Want != target.Commit {
-					g.object = target.Want.String()
-				}
-				got = append(got, g)
-			}
+			var wanted []want
 			for _, want := range tc.want {
-				want.revision, want.object = named(want.revision), w.label[want.object]
+				want.revision, want.object = w.named(want.revision), w.label[want.object]
 				wanted = append(wanted, want)
 			}
 			if diff := cmp.Diff(wanted, got, cmp.AllowUnexported(want{})); diff != "" {
