@@ -152,10 +152,14 @@ func (e *Engine) stage(ctx context.Context, p Plan, s Stage, req Request) ([]Cha
 		return nil, errors.Join(errs...)
 	}
 	defer e.expect(ctx, writes)()
+	writes, err := e.spare(ctx, writes)
+	if err != nil {
+		return nil, err
+	}
 	if err := e.validate(ctx, writes, req); err != nil {
 		return nil, err
 	}
-	err := e.writeAll(ctx, p, writes, req)
+	err = e.writeAll(ctx, p, writes, req)
 	return changes, err
 }
 
@@ -167,6 +171,30 @@ func (e *Engine) expect(ctx context.Context, writes []*write) (done func()) {
 		kinds[w.target.resource] = w.ID.GroupKind()
 	}
 	return e.tracker.Expect(ctx, kinds)
+}
+
+// spare returns the writes without those of objects that ask to be left as they are,
+// which was not known when the plan was made.
+func (e *Engine) spare(ctx context.Context, writes []*write) ([]*write, error) {
+	out := make([]*write, 0, len(writes))
+	for _, w := range writes {
+		desired, live := WishesOf(w.Object), e.tracker.Recall(w.ID).Live
+		if desired.CreateOnly && !live.Exists() {
+			found, err := e.client.getMetadata(ctx, w.target, w.Object.GetNamespace(), w.Object.GetName())
+			switch {
+			case err == nil:
+				live.ResourceVersion = found.GetResourceVersion()
+			case !apierrors.IsNotFound(err):
+				return nil, failure(w.ID, "could not be looked for", err)
+			}
+		}
+		if leaves(desired, live) {
+			w.change.Effect = Skipped
+			continue
+		}
+		out = append(out, w)
+	}
+	return out, nil
 }
 
 // locate finds where the object of w lives and checks that it says so itself.
@@ -228,7 +256,7 @@ func (e *Engine) dryRun(ctx context.Context, w *write, req Request) error {
 	case err == nil:
 		w.version = a.object.GetResourceVersion()
 		return nil
-	case immutable(err) && mayRecreate(w.Object, req):
+	case immutable(err) && e.mayRecreate(w, req):
 		w.recreate = true
 		return nil
 	default:
@@ -302,7 +330,7 @@ func (e *Engine) attempt(ctx context.Context, w *write, req Request) (answer, er
 		if err == nil {
 			return a, nil
 		}
-		if !immutable(err) || !mayRecreate(w.Object, req) {
+		if !immutable(err) || !e.mayRecreate(w, req) {
 			return answer{}, failure(w.ID, "apply failed", err)
 		}
 		w.recreate = true

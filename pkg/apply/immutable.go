@@ -21,9 +21,9 @@ func immutable(err error) bool {
 	return (apierrors.IsInvalid(err) || apierrors.IsForbidden(err)) && immutableText.MatchString(err.Error())
 }
 
-// mayRecreate reports whether obj may be deleted in order to be changed.
-func mayRecreate(obj *unstructured.Unstructured, req Request) bool {
-	return req.Force || asks(obj, keyForce, "enabled")
+// mayRecreate reports whether the object of w may be deleted in order to be changed.
+func (e *Engine) mayRecreate(w *write, req Request) bool {
+	return req.Force || WishesOf(w.Object).Recreate || e.tracker.Recall(w.ID).Live.Wishes.Recreate
 }
 
 // clear deletes the object of w and returns when it is gone.

@@ -37,7 +37,12 @@ type Applied struct {
 type Live struct {
 	UID             types.UID
 	ResourceVersion string
+	// Wishes are what the object itself asks for, by its labels and annotations.
+	Wishes Wishes
 }
+
+// Exists reports whether the object was seen, and is not gone.
+func (l Live) Exists() bool { return l.ResourceVersion != "" }
 
 // Known is what a Tracker knows of an object.
 type Known struct {
@@ -155,10 +160,10 @@ func NewPlan(objs []*unstructured.Unstructured, tracker Tracker, opts Options) (
 
 // decide chooses the action for one object.
 func decide(item Item, tracker Tracker, opts Options) Action {
-	if LeftAlone(item.Object) {
+	known := tracker.Recall(item.ID)
+	if leaves(WishesOf(item.Object), known.Live) {
 		return Skip
 	}
-	known := tracker.Recall(item.ID)
 	same := known.Last.Content == item.Content && known.Last.Owner == opts.Owner
 	switch {
 	case same && known.Intact:
@@ -192,28 +197,6 @@ func (p Plan) defines(id manifest.ID) bool {
 		}
 	}
 	return false
-}
-
-// Labels and annotations by which a manifest or a live object asks for an
-// exception; either will do.
-const (
-	keyReconcile = "kustomize.toolkit.fluxcd.io/reconcile"
-	keySSA       = "kustomize.toolkit.fluxcd.io/ssa"
-	keyPrune     = "kustomize.toolkit.fluxcd.io/prune"
-	keyForce     = "kustomize.toolkit.fluxcd.io/force"
-)
-
-// LeftAlone reports whether obj asks to be neither applied nor pruned.
-func LeftAlone(obj metav1.Object) bool {
-	return asks(obj, keyReconcile, "disabled") || asks(obj, keySSA, "Ignore")
-}
-
-// keptForever reports whether obj asks not to be pruned.
-func keptForever(obj metav1.Object) bool { return asks(obj, keyPrune, "disabled") || LeftAlone(obj) }
-
-// asks reports whether obj has the label or annotation with the value, in any case.
-func asks(obj metav1.Object, key, value string) bool {
-	return strings.EqualFold(obj.GetLabels()[key], value) || strings.EqualFold(obj.GetAnnotations()[key], value)
 }
 
 // contentOf digests an object. JSON sorts the keys of maps.

@@ -21,6 +21,7 @@ type object struct {
 	seen     print
 	uid      types.UID
 	version  string // resource version of seen; empty if it was never seen
+	wishes   apply.Wishes
 	gone     bool
 
 	since    time.Time // when it was first seen drifted after the last application
@@ -131,8 +132,9 @@ func (o *object) leave(s stand) {
 }
 
 // see records how the object was seen.
-func (o *object) see(s stand, uid types.UID, version string) {
-	o.seen, o.uid, o.version, o.gone = s.print(o.yielded()), uid, version, false
+func (o *object) see(s stand, obj metav1.Object) {
+	o.seen, o.gone = s.print(o.yielded()), false
+	o.uid, o.version, o.wishes = obj.GetUID(), obj.GetResourceVersion(), apply.WishesOf(obj)
 	if o.contest != nil {
 		o.contest.seen = s
 	}

@@ -40,6 +40,9 @@ type Options struct {
 	OwnerName, OwnerNamespace string
 	// Wake is called, without blocking, when an object of the owner has drifted.
 	Wake func(owner types.NamespacedName)
+	// Refused is called, without blocking, when a resource may not be watched, so
+	// that drift of its objects is noticed only when they are applied; may be nil.
+	Refused func(resource schema.GroupVersionResource, err error)
 }
 
 // Watcher remembers how applied objects should look and watches whether they do.
@@ -95,7 +98,7 @@ func (w *Watcher) Recall(id manifest.ID) apply.Known {
 		k.Intact = w.resources[o.resource].listed && !o.drifted()
 	}
 	if o.version != "" && !o.gone {
-		k.Live = apply.Live{UID: o.uid, ResourceVersion: o.version}
+		k.Live = apply.Live{UID: o.uid, ResourceVersion: o.version, Wishes: o.wishes}
 	}
 	return k
 }
@@ -327,7 +330,7 @@ func (w *Watcher) see(r schema.GroupVersionResource, id manifest.ID, obj metav1.
 		o = &object{resource: r}
 		w.objects[id] = o
 	}
-	o.see(w.standOf(obj), obj.GetUID(), obj.GetResourceVersion())
+	o.see(w.standOf(obj), obj)
 	return o
 }
 
@@ -373,7 +376,10 @@ func (w *Watcher) Listed(r schema.GroupVersionResource, objs []metav1.Object, ve
 
 // Refused implements watch.Handler: until the resource can be listed again, no
 // object of it counts as intact, and each interval applies anew.
-func (w *Watcher) Refused(r schema.GroupVersionResource, _ error) {
+func (w *Watcher) Refused(r schema.GroupVersionResource, err error) {
+	if w.opts.Refused != nil {
+		w.opts.Refused(r, err)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if res, ok := w.resources[r]; ok {

@@ -93,8 +93,11 @@ func (r *Reconciler) explain(ctx context.Context, c apply.Change) restoration {
 		log.FromContext(ctx).Info("restored an object", "object", c.ID.String())
 	}
 	for _, t := range out.taken {
-		log.FromContext(ctx).Info("restored a field", "object", c.ID.String(), "field", t.Path, "from", t.From, "to", t.To,
-			"manager", t.Manager, "operation", t.Operation, "time", t.Time.UTC().Format(time.RFC3339))
+		told := []any{"object", c.ID.String(), "field", t.Path, "from", t.From, "to", t.To, "manager", t.Manager, "operation", t.Operation}
+		if !t.Time.IsZero() {
+			told = append(told, "time", t.Time.UTC().Format(time.RFC3339))
+		}
+		log.FromContext(ctx).Info("restored a field", told...)
 	}
 	for _, p := range out.pauses {
 		log.FromContext(ctx).Info("leaving a field to another for a while", "object", c.ID.String(), "field", p.Change.Path,

@@ -52,11 +52,11 @@ func (r *Reconciler) build(ctx context.Context, s *scope) error {
 		}
 		m.spec, m.artifact = digest, artifact.Digest
 	}
-	s.ks.Status.LastAttemptedRevision = artifact.Revision
-	switch {
-	case errors.Is(m.err, build.ErrPath):
+	if errors.Is(m.err, build.ErrPath) {
 		return loop.Fail(kustomizev1.ReasonArtifactFailed, m.err)
-	case m.err != nil:
+	}
+	s.ks.Status.LastAttemptedRevision = artifact.Revision
+	if m.err != nil {
 		return loop.Fail(kustomizev1.ReasonBuildFailed, m.err)
 	}
 	s.result = m.result

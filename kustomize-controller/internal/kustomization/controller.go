@@ -12,6 +12,7 @@ import (
 	"context"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/metadata"
@@ -118,6 +119,9 @@ func (r *Reconciler) connect(d *daemon.Daemon) error {
 	}
 	r.drift = drift.New(watch.Metadata(meta), drift.Options{
 		Manager: r.manager, OwnerName: kustomizev1.LabelName, OwnerNamespace: kustomizev1.LabelNamespace, Wake: r.queue.wake,
+		Refused: func(resource schema.GroupVersionResource, err error) {
+			d.Log.Error(err, "applied objects cannot be watched, so drift is undone at the interval only", "resource", resource.String())
+		},
 	})
 	r.health = health.NewWatcher(watch.Objects(objects), kustomizev1.LabelName, r.queue.wake)
 	r.engine, err = apply.New(mgr.GetConfig(), mgr.GetHTTPClient(), mgr.GetRESTMapper(), r.drift, apply.Config{Manager: r.manager, Parallel: r.opts.Parallel})

@@ -36,8 +36,10 @@ func (r *Reconciler) awaitHealth(_ context.Context, s *scope) error {
 	if err == nil {
 		return loop.Progress(left, "Running health checks for revision %s with a timeout of %s", s.revision(), timeout)
 	}
-	remember(s, kustomizev1.ReasonHealthCheckFailed)
-	m.waitFor = ""
+	if m.unhealthy != m.waitFor {
+		m.unhealthy = m.waitFor // a retry that sees the same is no news
+		remember(s, kustomizev1.ReasonHealthCheckFailed)
+	}
 	return loop.Fail(kustomizev1.ReasonHealthCheckFailed, err)
 }
 
@@ -64,6 +66,9 @@ func (r *Reconciler) awaited(s *scope) []health.Awaited {
 				continue
 			}
 			last := r.drift.Recall(item.ID).Last
+			if last.Content == "" {
+				continue // it asks not to be applied, as was seen only then
+			}
 			out = append(out, health.Awaited{ID: item.ID, Resource: last.Resource, Version: last.Version})
 		}
 	}

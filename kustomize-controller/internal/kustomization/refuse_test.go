@@ -118,8 +118,12 @@ func TestBadRevisionLeavesTheLastGoodState(t *testing.T) {
 			}
 			w.expectValue("a", "1")
 			w.expectValue("fixed", "1")
-			if ks.Status.LastAppliedRevision != first || ks.Status.LastAttemptedRevision != bad {
-				t.Errorf("applied %s, attempted %s; want %s and %s", ks.Status.LastAppliedRevision, ks.Status.LastAttemptedRevision, first, bad)
+			attempted := bad
+			if tc.reason == kustomizev1.ReasonArtifactFailed {
+				attempted = first // there was nothing to attempt
+			}
+			if ks.Status.LastAppliedRevision != first || ks.Status.LastAttemptedRevision != attempted {
+				t.Errorf("applied %s, attempted %s; want %s and %s", ks.Status.LastAppliedRevision, ks.Status.LastAttemptedRevision, first, attempted)
 			}
 			if n := len(ks.Status.Inventory.Entries); n < 2 {
 				t.Errorf("the inventory has %d entries; want it to keep both objects", n)

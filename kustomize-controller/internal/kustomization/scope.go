@@ -50,6 +50,7 @@ type memory struct {
 
 	waitFor   string    // what is waited for: revision and generation
 	waitSince time.Time // since when
+	unhealthy string    // what was waited for in vain
 
 	pruned inventory.Set // what was deleted with a Kustomization that goes; nil before
 
