@@ -25,7 +25,7 @@ func TestKillAtAnyMoment(t *testing.T) {
 	w := newPublisher(t)
 	w.tellers = append(w.tellers, func() { t.Logf("the random numbers are of seed %d", seed) })
 	made := w.bystanders("app")
-	ks := w.kustomization("app")
+	ks := w.kustomization("app", ids(made)...)
 
 	var wanted revision
 	var commit string

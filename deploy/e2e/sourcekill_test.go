@@ -1,11 +1,11 @@
 package e2e_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -23,7 +23,7 @@ const (
 	sourceKills = 12
 	// bigFiles and bigFile are the number and the size of the files that make
 	// archiving take a while.
-	bigFiles, bigFile = 24, 512 << 10
+	bigFiles, bigFile = 16, 512 << 10
 	// writeDelay and anyDelay bound how long a controller lives after it was seen
 	// writing, and after a commit.
 	writeDelay, anyDelay = 50 * time.Millisecond, 400 * time.Millisecond
@@ -171,7 +171,7 @@ func (s *sourceStory) below(selected func(path string) bool) []string {
 		if err == nil && !d.IsDir() && selected(path) {
 			found = append(found, path)
 		}
-		if os.IsNotExist(err) {
+		if errors.Is(err, fs.ErrNotExist) {
 			return nil // removed meanwhile
 		}
 		return err
