@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"sync"
 
@@ -188,7 +189,7 @@ func (e *Engine) spare(ctx context.Context, writes []*write) ([]*write, error) {
 				return nil, failure(w.ID, "could not be looked for", err)
 			}
 		}
-		if leaves(desired, live) {
+		if exempt(desired, live) {
 			w.change.Effect = Skipped
 			continue
 		}
@@ -317,7 +318,8 @@ func (e *Engine) write(ctx context.Context, p Plan, w *write, req Request) error
 	w.change.Effect = effectOf(a, w)
 	w.change.Restored = w.Action == Restore && w.change.Effect != Unchanged
 	e.tracker.Applied(Applied{
-		ID: w.ID, Resource: w.target.resource, Owner: p.Owner, Content: w.Content, Object: a.object,
+		ID: w.ID, Resource: w.target.resource, Owner: p.Owner, Content: w.Content,
+		Expires: expires(w.Object), Object: a.object,
 	})
 	return nil
 }
@@ -389,8 +391,12 @@ func (l *errorList) add(err error) {
 
 func (l *errorList) empty() bool { return len(l.errs) == 0 }
 
-// failure says what was tried with an object and why it did not work.
+// failure says what was tried with an object and why it did not work. It is the same
+// text for the same reason: which ports a connection had is left out.
 func failure(id manifest.ID, attempt string, err error) error {
+	if broken := (*net.OpError)(nil); errors.As(err, &broken) {
+		return fmt.Errorf("%s %s: the connection to the API server broke: %w", id, attempt, broken.Err)
+	}
 	reason := apierrors.ReasonForError(err)
 	if reason == "" {
 		return fmt.Errorf("%s %s: %w", id, attempt, err)

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"time"
 
@@ -10,21 +11,41 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// immutableText are the ways in which the API server and CRDs say that a field
-// cannot be changed. It has no reason or cause of its own for that.
-var immutableText = regexp.MustCompile(`(?i)immutable|may not change once set|` +
-	`updates to \S+ (spec|parameters|provisioner|reclaimPolicy|volumeBindingMode)?.*(for fields other than|are forbidden)|cannot change roleRef`)
+// immutableText are the ways in which the API server and CRDs say of a field that it
+// cannot be changed. It has no reason or cause of its own for that. What stands before
+// the last colon may be the value that was refused, which says nothing.
+var immutableText = regexp.MustCompile(`(?is)^(?:` +
+	`Invalid value: .*: [^:]*\bimmutable\b[^:]*|Forbidden: [^:]*\bimmutable\b.*|(?:Invalid value: .*|Forbidden): (?:` +
+	`may not change once set|may not be changed in an update\.|cannot change roleRef|` +
+	`can only be modified in tandem with spec\.parallelism|pod updates may not change fields other than .*|` +
+	`updates to \w+ spec for fields other than .*|updates to \w+ are forbidden\.))$`)
 
-// immutable reports whether err says that the object cannot be changed in place.
-// Other invalid input is not a case for deleting anything.
+// immutable reports whether err says that the object cannot be changed in place, and
+// nothing else. Any other mistake would be in the new object as well: to delete the
+// old one would leave nothing. A policy that denies the change gives no reason that is
+// about a field, and would deny the new object.
 func immutable(err error) bool {
-	return (apierrors.IsInvalid(err) || apierrors.IsForbidden(err)) && immutableText.MatchString(err.Error())
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || !apierrors.IsInvalid(err) || status.Status().Details == nil {
+		return false
+	}
+	causes := status.Status().Details.Causes
+	for _, c := range causes {
+		if c.Type != metav1.CauseTypeFieldValueInvalid && c.Type != metav1.CauseType("FieldValueForbidden") || !immutableText.MatchString(c.Message) {
+			return false
+		}
+	}
+	return len(causes) > 0
 }
 
 // mayRecreate reports whether the object of w may be deleted in order to be changed.
 func (e *Engine) mayRecreate(w *write, req Request) bool {
 	return req.Force || WishesOf(w.Object).Recreate || e.tracker.Recall(w.ID).Live.Wishes.Recreate
 }
+
+// errReplaced says that an object is another one than was looked at. The next run looks
+// again.
+var errReplaced = errors.New("it was replaced by another one meanwhile")
 
 // clear deletes the object of w and returns when it is gone.
 func (e *Engine) clear(ctx context.Context, w *write) error {
@@ -37,7 +58,10 @@ func (e *Engine) clear(ctx context.Context, w *write) error {
 		return err
 	}
 	uid := live.GetUID()
-	if err := e.client.delete(ctx, w.target, ns, name, metav1.Preconditions{UID: &uid}); err != nil && !apierrors.IsNotFound(err) {
+	switch err := e.client.delete(ctx, w.target, ns, name, metav1.Preconditions{UID: &uid}); {
+	case apierrors.IsConflict(err):
+		return errReplaced
+	case err != nil && !apierrors.IsNotFound(err):
 		return err
 	}
 	return e.gone(ctx, w.target, live)

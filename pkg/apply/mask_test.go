@@ -2,6 +2,7 @@ package apply
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -65,4 +66,26 @@ func parse(t *testing.T, text string) *unstructured.Unstructured {
 		t.Fatal(err)
 	}
 	return obj
+}
+
+// TestMaskedWhereverItStands: values stand where they do not belong, too.
+func TestMaskedWhereverItStands(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ obj, text string }{
+		"bool, unquoted":               {obj: "stringData: {hunter: true}", text: "got true"},
+		"short bytes":                  {obj: "data: {k: tru+}", text: "got tru+"},
+		"in a list":                    {obj: "stringData: {k: [hunter]}", text: `.stringData.k: expected string, got &value.valueUnstructured{Value:[]interface {}{"hunter"}}`},
+		"in a map":                     {obj: "stringData: {k: {d: hunter}}", text: `.stringData.k: expected string, got &value.valueUnstructured{Value:map[string]interface {}{"d":"hunter"}}`},
+		"in the place of all data":     {obj: "stringData: hunter", text: ".stringData: expected map, got &{hunter}"},
+		"as a list of all data":        {obj: "data: [hunter]", text: ".data: expected map, got &{[hunter]}"},
+		"two lines, as Go quotes them": {obj: `stringData: {k: ["hunter\ntwo"]}`, text: `got []interface {}{"hunter\ntwo"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := masked(apierrors.NewBadRequest(tc.text), parse(t, "{apiVersion: v1, kind: Secret, metadata: {name: a}, "+tc.obj+"}"))
+			if strings.Contains(err.Error(), "hunter") {
+				t.Errorf("masked() is %q", err)
+			}
+		})
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -29,6 +30,9 @@ type Applied struct {
 	Content string
 	UID     types.UID
 	Version string // resource version
+	// Expires says that the object goes away by itself when it is done, so that its
+	// end is nobody's deed.
+	Expires bool
 	// Object is the answer of the API server; it is not kept.
 	Object metav1.Object
 }
@@ -132,12 +136,16 @@ type Options struct {
 }
 
 // NewPlan decides what to do about each object. It asks tracker only, never the
-// API server. Two objects of one identity are an error.
+// API server. Two objects of one identity are an error, and so are names that would
+// lead somewhere else in the API.
 func NewPlan(objs []*unstructured.Unstructured, tracker Tracker, opts Options) (Plan, error) {
 	p := Plan{Owner: opts.Owner, Inventory: make(inventory.Set, len(objs))}
 	stages := make(map[manifest.Stage][]Item)
 	for _, obj := range objs {
 		id := manifest.IDOf(obj)
+		if err := checkName(id); err != nil {
+			return Plan{}, err
+		}
 		if _, twice := p.Inventory[id]; twice {
 			return Plan{}, fmt.Errorf("%s is defined twice", id)
 		}
@@ -158,10 +166,23 @@ func NewPlan(objs []*unstructured.Unstructured, tracker Tracker, opts Options) (
 	return p, nil
 }
 
+// checkName refuses names that cannot be a part of a URL.
+func checkName(id manifest.ID) error {
+	if id.Name == "" {
+		return fmt.Errorf("%s has no name: set metadata.name", id)
+	}
+	for field, value := range map[string]string{"name": id.Name, "namespace": id.Namespace} {
+		if wrong := path.IsValidPathSegmentName(value); len(wrong) > 0 {
+			return fmt.Errorf("%s cannot exist: metadata.%s %s", id, field, strings.Join(wrong, ", "))
+		}
+	}
+	return nil
+}
+
 // decide chooses the action for one object.
 func decide(item Item, tracker Tracker, opts Options) Action {
 	known := tracker.Recall(item.ID)
-	if leaves(WishesOf(item.Object), known.Live) {
+	if exempt(WishesOf(item.Object), known.Live) {
 		return Skip
 	}
 	same := known.Last.Content == item.Content && known.Last.Owner == opts.Owner
@@ -192,11 +213,20 @@ func (p Plan) Idle() bool {
 // defines reports whether the plan has the definition of the kind of id.
 func (p Plan) defines(id manifest.ID) bool {
 	for other := range p.Inventory {
-		if other.Kind == "CustomResourceDefinition" && strings.HasSuffix(other.Name, "."+id.Group) {
+		if _, group, _ := strings.Cut(other.Name, "."); other.Kind == "CustomResourceDefinition" && group == id.Group {
 			return true
 		}
 	}
 	return false
+}
+
+// expires reports whether obj is a Job that is removed some time after its end.
+func expires(obj *unstructured.Unstructured) bool {
+	if gvk := obj.GroupVersionKind(); gvk.Group != "batch" || gvk.Kind != "Job" {
+		return false
+	}
+	_, ok, _ := unstructured.NestedFieldNoCopy(obj.Object, "spec", "ttlSecondsAfterFinished")
+	return ok
 }
 
 // contentOf digests an object. JSON sorts the keys of maps.

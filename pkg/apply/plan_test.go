@@ -167,6 +167,23 @@ func TestWishesOf(t *testing.T) {
 	}
 }
 
+// TestPlanRefusesNamesThatLeadElsewhere: they would be recorded, and pruning would
+// follow them.
+func TestPlanRefusesNamesThatLeadElsewhere(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"", ".", "..", "../secrets/x", "a/status", "a%2fb"} {
+		for _, obj := range []*unstructured.Unstructured{configMap("ns", name, "value"), configMap(name, "a", "value")} {
+			if obj.GetNamespace() == "" {
+				continue // a cluster scoped kind, or an error that the API server tells
+			}
+			_, err := apply.NewPlan([]*unstructured.Unstructured{obj}, newRecorder(), apply.Options{})
+			if err == nil || !strings.Contains(err.Error(), "name") {
+				t.Errorf("NewPlan() of %q in %q fails by %v; want it to name the field", obj.GetName(), obj.GetNamespace(), err)
+			}
+		}
+	}
+}
+
 func TestWishesOfTheLiveObject(t *testing.T) {
 	t.Parallel()
 	live := func(w apply.Wishes) apply.Live { return apply.Live{UID: "uid", ResourceVersion: "1", Wishes: w} }

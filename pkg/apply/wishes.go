@@ -41,8 +41,8 @@ func WishesOf(obj metav1.Object) Wishes {
 	return w
 }
 
-// leaves reports whether an object that is wanted as desired and seen as live must not
+// exempt reports whether an object that is wanted as desired and seen as live must not
 // be written.
-func leaves(desired Wishes, live Live) bool {
+func exempt(desired Wishes, live Live) bool {
 	return desired.LeaveAlone || live.Wishes.LeaveAlone || desired.CreateOnly && live.Exists()
 }

@@ -110,8 +110,10 @@ func (o *object) drifted() bool {
 		return true
 	case !newer(o.version, o.last.Version):
 		return false
+	case o.gone:
+		return !o.last.Expires
 	default:
-		return o.gone || o.uid != o.last.UID || o.seen != o.left
+		return o.uid != o.last.UID || o.seen != o.left
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"weir.dev/pkg/apply"
 )
 
 func TestDriftIsSeenInOurEntryOnly(t *testing.T) {
@@ -132,6 +134,14 @@ func TestDeletionIsDrift(t *testing.T) {
 		w.apply("content", obj(t, 10))
 		w.Listed(deployments, nil, "9")
 		w.expect("the list is of before the apply", 0, true)
+	})
+	t.Run("of what expires", func(t *testing.T) {
+		t.Parallel()
+		w := newWatched(t)
+		w.Applied(apply.Applied{ID: webID, Resource: deployments, Owner: w.owner, Content: "content", Expires: true, Object: obj(t, 10)})
+		w.Listed(deployments, []metav1.Object{obj(t, 10)}, "10")
+		w.Lost(deployments, obj(t, 12))
+		w.expect("a Job that is done would run again and again", 0, true)
 	})
 	t.Run("wanted", func(t *testing.T) {
 		t.Parallel()

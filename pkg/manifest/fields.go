@@ -27,9 +27,11 @@ func Without(obj *unstructured.Unstructured, fields *fieldpath.Set) *unstructure
 		return obj
 	}
 	out := obj.DeepCopy()
-	fields.Leaves().Iterate(func(p fieldpath.Path) {
+	var paths []fieldpath.Path
+	fields.Leaves().Iterate(func(p fieldpath.Path) { paths = append(paths, p.Copy()) })
+	for _, p := range slices.Backward(paths) { // or the indexes of later items would shift
 		out.Object, _ = remove(out.Object, p).(map[string]any)
-	})
+	}
 	return out
 }
 

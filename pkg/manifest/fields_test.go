@@ -75,8 +75,9 @@ func TestWithout(t *testing.T) {
 			paths: [][]any{{"spec", "replicas"}, {"spec", "containers", fieldpath.KeyByFields("name", "x"), "image"}, {"spec", "tags", value.NewValueInterface("a")}},
 			want:  "spec: {empty: {}, tags: [b], containers: [{name: x}, {name: z, image: y1}]}",
 		},
-		"what is not there": {why: "it is gone already", paths: [][]any{{"spec", "other", "x"}, {"spec", "containers", fieldpath.KeyByFields("name", "gone"), "image"}}, want: shelf},
-		"a whole item":      {why: "its key goes with it", paths: [][]any{{"spec", "containers", fieldpath.KeyByFields("name", "x")}}, want: "spec: {replicas: 2, empty: {}, tags: [a, b], containers: [{name: z, image: y1}]}"},
+		"what is not there":          {why: "it is gone already", paths: [][]any{{"spec", "other", "x"}, {"spec", "containers", fieldpath.KeyByFields("name", "gone"), "image"}}, want: shelf},
+		"two items by their indexes": {why: "the second is what it was before the first is gone", paths: [][]any{{"spec", "tags", 0}, {"spec", "tags", 1}}, want: "spec: {replicas: 2, empty: {}, tags: [], containers: [{name: x, image: x1}, {name: z, image: y1}]}"},
+		"a whole item":               {why: "its key goes with it", paths: [][]any{{"spec", "containers", fieldpath.KeyByFields("name", "x")}}, want: "spec: {replicas: 2, empty: {}, tags: [a, b], containers: [{name: z, image: y1}]}"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
