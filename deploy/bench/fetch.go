@@ -91,7 +91,7 @@ func (w *world) floorFetch(ctx context.Context, repo *gitserver.Repo, url string
 	clone := filepath.Join(w.Dir(), "clone")
 	_, err := git(ctx, "clone", "--quiet", "--bare", "--depth=1", "--branch="+branch, url, clone)
 	if errors.Is(err, exec.ErrNotFound) {
-		return nil, nil //nolint:nilnil // no bound is a bound that nobody knows
+		return nil, nil // no floor that anybody knows
 	}
 	if err != nil {
 		return nil, err

@@ -124,7 +124,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.DurationVar(&o.interval, "interval", time.Minute, "interval of the Kustomizations and of the GitRepository")
 	fs.DurationVar(&o.idle, "idle", time.Minute, "how long to look on while nothing happens")
 	fs.IntVar(&o.rounds, "rounds", 6, "how often what is short is measured, for its median")
-	fs.DurationVar(&o.pause, "pause", 3*time.Second, "time between changes by hand of the same field")
+	fs.DurationVar(&o.pause, "pause", 3*time.Second, "time between changes by hand of the same field; a few in a row, less than a second apart, are taken for a fight")
 	fs.IntVar(&o.files, "files", 1000, "files of the large repository")
 	fs.IntVar(&o.commits, "commits", 200, "commits of the large repository")
 	fs.StringVar(&o.dir, "dir", filepath.Join(".cache", "bench"), "folder for everything that runs; emptied at the start, gone at the end")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -202,7 +203,7 @@ func TestPauseEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(os.ErrClosed)
-	if err := pause(ctx, time.Hour); err != os.ErrClosed { //nolint:errorlint // the very cause is to come out
+	if err := pause(ctx, time.Hour); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("pause = %v, want the cause", err)
 	}
 }

@@ -61,9 +61,9 @@ func timeRows(results []result) [][]string {
 		}
 		row := []string{r.name, strconv.Itoa(r.rounds), orNothing(r.took), nothing, nothing, number(requests), nothing, nothing, r.goal}
 		if r.floor != nil {
-			row[3], row[4] = seconds(r.floor.took), times(ratio(r.took, r.floor.took))
+			row[3], row[4] = seconds(r.floor.took), multiple(ratio(r.took, r.floor.took))
 			if n := r.floor.total(); n > 0 {
-				row[6], row[7] = number(each(n, r.rounds)), times(ratio(requests, each(n, r.rounds)))
+				row[6], row[7] = number(each(n, r.rounds)), multiple(ratio(requests, each(n, r.rounds)))
 			}
 		}
 		rows = append(rows, row)
@@ -129,8 +129,8 @@ func cpu(d time.Duration, rounds int) string {
 
 func mebibytes(n int64) string { return strconv.FormatFloat(float64(n)/(1<<20), 'f', 1, 64) }
 
-// times prints a ratio.
-func times(r float64, ok bool) string {
+// multiple prints a ratio.
+func multiple(r float64, ok bool) string {
 	if !ok {
 		return nothing
 	}
