@@ -21,6 +21,7 @@ type machine struct {
 	platform   string
 	goVersion  string
 	commit     string
+	load       string // of the last minute, before anything was started
 	kubernetes string // by asking the API server
 }
 
@@ -43,7 +44,7 @@ func describe(bin string) (machine, error) {
 	}
 	m := machine{
 		date: time.Now().UTC().Format(time.DateOnly), cores: runtime.NumCPU(), platform: runtime.GOOS + "/" + runtime.GOARCH,
-		goVersion: info.GoVersion, commit: commit(info), processor: "unknown", memory: "unknown",
+		goVersion: info.GoVersion, commit: commit(info), processor: "unknown", memory: "unknown", load: "unknown",
 	}
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		if name := field(text, "model name"); name != "" {
@@ -52,6 +53,9 @@ func describe(bin string) (machine, error) {
 	}
 	if text, err := os.ReadFile("/proc/meminfo"); err == nil {
 		m.memory = gibibytes(field(text, "MemTotal"))
+	}
+	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
+		m.load, _, _ = strings.Cut(string(text), " ")
 	}
 	return m, nil
 }

@@ -27,6 +27,7 @@ func render(about machine, o options, results []result) string {
 	for _, line := range [][2]string{
 		{"date", about.date},
 		{"machine", fmt.Sprintf("%d cores, %s, %s, %s", about.cores, about.processor, about.memory, about.platform)},
+		{"load before", about.load + "; what else runs makes everything slower, and ratios worse"},
 		{"commit", about.commit},
 		{"Go", about.goVersion},
 		{"Kubernetes", about.kubernetes + ", all of it on this machine"},
