@@ -123,7 +123,7 @@ func ownFields(repo *sourcev1.GitRepository) map[string]string {
 	out := make(map[string]string)
 	for _, e := range repo.ManagedFields {
 		if e.Manager == "source-controller" {
-			out[e.Subresource] = string(e.FieldsV1.Raw)
+			out[e.Subresource] = e.FieldsV1.GetRawString()
 		}
 	}
 	return out
