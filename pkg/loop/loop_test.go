@@ -38,6 +38,18 @@ func TestFinalizerComesFirst(t *testing.T) {
 	}
 }
 
+func TestFinalizerComesBeforeSuspension(t *testing.T) {
+	t.Parallel()
+	repo := repository()
+	repo.Spec.Suspend = true
+	w := newWorld(t, repo)
+	w.mustRun()
+	w.wants(patch)
+	if !controllerutil.ContainsFinalizer(w.get(), Finalizer) {
+		t.Error("an object that is suspended from the start has no finalizer")
+	}
+}
+
 func TestFinalizerCannotBeAdded(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

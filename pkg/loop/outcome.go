@@ -13,15 +13,15 @@ import (
 type Verdict int
 
 const (
-	// Succeeded: the object is as its spec says.
+	// Succeeded means that the object is as its spec says.
 	Succeeded Verdict = iota
-	// Progressing: the run goes on later, without holding a worker.
+	// Progressing means that the run goes on later, without holding a worker.
 	Progressing
-	// Waiting: it is not this object's turn yet.
+	// Waiting means that it is not this object's turn yet.
 	Waiting
-	// Failed: an error that may go away by itself; the run is repeated.
+	// Failed means an error that may go away by itself; the run is repeated.
 	Failed
-	// Stalled: an error that only a new spec can mend; the run is not repeated.
+	// Stalled means an error that only a new spec can mend; the run is not repeated.
 	Stalled
 )
 

@@ -36,82 +36,90 @@ type nobody struct{}
 
 func (nobody) Record(runtime.Object, loop.Event) {}
 
+// life is an object on an API server and the Loop that drives it.
+type life struct {
+	*testplane.Plane
+	t    *testing.T
+	repo *sourcev1.GitRepository
+	kind *author
+	loop *loop.Loop[*sourcev1.GitRepository]
+}
+
+func newLife(t *testing.T) *life {
+	t.Helper()
+	l := &life{Plane: testplane.Start(t), t: t, kind: &author{}, repo: &sourcev1.GitRepository{
+		ObjectMeta: metav1.ObjectMeta{Name: "app"},
+		Spec:       sourcev1.GitRepositorySpec{URL: "https://example.com/app", Interval: metav1.Duration{Duration: time.Minute}},
+	}}
+	c, err := client.New(l.Config(), client.Options{Scheme: l.Client.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Create(l.repo)
+	l.loop = loop.New(c, c, nobody{}, l.kind, loop.Options[*sourcev1.GitRepository]{FieldOwner: "source-controller"})
+	return l
+}
+
+// run reconciles the object as write says, and checks how many requests write.
+func (l *life) run(writes int, write func(context.Context, *sourcev1.GitRepository) error) {
+	l.t.Helper()
+	l.kind.write = write
+	l.Traffic.Reset()
+	if _, err := l.loop.Reconcile(l.t.Context(), reconcile.Request{NamespacedName: client.ObjectKeyFromObject(l.repo)}); err != nil {
+		l.t.Fatalf("Reconcile: %v", err)
+	}
+	if got := l.Traffic.Count(testplane.Writes()); got != writes {
+		l.t.Errorf("%d writes, want %d: %v", got, writes, l.Traffic.Requests())
+	}
+	now := &sourcev1.GitRepository{ObjectMeta: metav1.ObjectMeta{Namespace: l.repo.Namespace, Name: l.repo.Name}}
+	l.Get(now)
+	l.repo = now
+}
+
 // TestOnAnAPIServer drives an object through a life with the writes that only a
 // real server answers in full: it validates, counts generations, refuses what is
 // based on an old version, and says only what is there.
 func TestOnAnAPIServer(t *testing.T) {
 	t.Parallel()
-	p := testplane.Start(t)
-	c, err := client.New(p.Config(), client.Options{Scheme: p.Client.Scheme()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	repo := &sourcev1.GitRepository{
-		ObjectMeta: metav1.ObjectMeta{Name: "app"},
-		Spec:       sourcev1.GitRepositorySpec{URL: "https://example.com/app", Interval: metav1.Duration{Duration: time.Minute}},
-	}
-	p.Create(repo)
-	kind := &author{}
-	l := loop.New(c, c, nobody{}, kind, loop.Options[*sourcev1.GitRepository]{FieldOwner: "source-controller"})
-	run := func() {
-		t.Helper()
-		if _, err := l.Reconcile(t.Context(), reconcile.Request{NamespacedName: client.ObjectKeyFromObject(repo)}); err != nil {
-			t.Fatalf("Reconcile: %v", err)
-		}
-		p.Get(repo)
-	}
-	writes := func(want int) {
-		t.Helper()
-		if got := p.Traffic.Count(testplane.Writes()); got != want {
-			t.Errorf("%d writes, want %d: %v", got, want, p.Traffic.Requests())
-		}
-		p.Traffic.Reset()
-	}
-
-	kind.write = func(_ context.Context, repo *sourcev1.GitRepository) error {
+	l := newLife(t)
+	then := metav1.NewTime(time.Unix(1_700_000_000, 0))
+	publish := func(_ context.Context, repo *sourcev1.GitRepository) error {
 		repo.Status.Artifact = &meta.Artifact{
-			Revision: "main@sha1:1", Path: "p", URL: "http://example.com/p", LastUpdateTime: metav1.NewTime(time.Unix(1_700_000_000, 0)),
+			Revision: "main@sha1:1", Path: "p", URL: "http://example.com/p", LastUpdateTime: then,
 			Digest:   "sha256:0000000000000000000000000000000000000000000000000000000000000000",
 			Metadata: map[string]string{"a": "b"},
 		}
 		return nil
 	}
-	run() // finalizer and status
-	writes(2)
-	if len(repo.Finalizers) != 1 || repo.Status.Artifact == nil || repo.Status.ObservedGeneration != 1 {
-		t.Errorf("the first run left finalizers %v and status %+v", repo.Finalizers, repo.Status)
+	l.run(2, publish) // finalizer and status
+	if len(l.repo.Finalizers) != 1 || l.repo.Status.Artifact == nil || l.repo.Status.ObservedGeneration != 1 {
+		t.Errorf("the first run left finalizers %v and status %+v", l.repo.Finalizers, l.repo.Status)
 	}
-	run()
-	writes(0)
+	l.run(0, publish)
 
-	// Somebody adds a condition while a run takes the artifact away.
-	kind.write = func(ctx context.Context, repo *sourcev1.GitRepository) error {
+	// Somebody adds a condition while a run takes the artifact away: one write is
+	// refused, the next is on top of the new state.
+	l.run(2, func(ctx context.Context, repo *sourcev1.GitRepository) error {
 		repo.Status.Artifact = nil
-		other := &sourcev1.GitRepository{ObjectMeta: metav1.ObjectMeta{Namespace: repo.Namespace, Name: repo.Name}}
-		p.Get(other)
+		other := l.repo.DeepCopy()
 		other.Status.Conditions = append(other.Status.Conditions, metav1.Condition{
-			Type: "Foreign", Status: metav1.ConditionTrue, Reason: "Here", LastTransitionTime: metav1.NewTime(time.Unix(1_700_000_000, 0)),
+			Type: "Foreign", Status: metav1.ConditionTrue, Reason: "Here", LastTransitionTime: then,
 		})
-		if err := p.Client.Status().Update(ctx, other); err != nil {
+		if err := l.Client.Status().Update(ctx, other); err != nil {
 			return err
 		}
-		return l.Save(ctx, repo)
+		return l.loop.Save(ctx, repo)
+	})
+	if types := conditionTypes(l.repo); l.repo.Status.Artifact != nil || !cmp.Equal(types, []string{"Ready", "Foreign"}) {
+		t.Errorf("the run left artifact %+v and conditions %v", l.repo.Status.Artifact, types)
 	}
-	run()
-	writes(2) // the one that is refused, and the one on top of the new state
-	if types := conditionTypes(repo); repo.Status.Artifact != nil || !cmp.Equal(types, []string{"Ready", "Foreign"}) {
-		t.Errorf("the run left artifact %+v and conditions %v", repo.Status.Artifact, types)
-	}
-	kind.write = func(context.Context, *sourcev1.GitRepository) error { return nil }
-	run()
-	writes(0)
+	l.run(0, func(context.Context, *sourcev1.GitRepository) error { return nil })
 
-	if err := p.Client.Delete(t.Context(), repo); err != nil {
+	if err := l.Client.Delete(t.Context(), l.repo); err != nil {
 		t.Fatal(err)
 	}
-	run()
-	writes(1)
-	p.WaitGone(repo)
+	l.run(1, nil)
+	l.WaitGone(l.repo)
 }
 
 func conditionTypes(repo *sourcev1.GitRepository) []string {
