@@ -50,7 +50,7 @@ type Set struct {
 	opts    Options
 
 	mu      sync.Mutex
-	ctx     context.Context // of Run; nil before
+	ctx     context.Context // of Start; nil before and after
 	streams map[schema.GroupVersionResource]*stream
 	ended   map[schema.GroupVersionResource]<-chan struct{} // by the latest stream
 	running sync.WaitGroup
@@ -86,7 +86,8 @@ func (s *Set) Start(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	<-ctx.Done()
-	s.mu.Lock() // whoever is launching a stream does not know yet that this is the end
+	s.mu.Lock()
+	s.ctx = nil // no stream begins any more
 	s.mu.Unlock()
 	s.running.Wait()
 	return nil
@@ -126,7 +127,7 @@ func (s *Set) Release(resource schema.GroupVersionResource) (last bool) {
 // launch starts the stream of a resource, if the set runs. It begins when an earlier
 // one of the same resource has ended: late news must not overtake. The lock is held.
 func (s *Set) launch(resource schema.GroupVersionResource, st *stream) {
-	if s.ctx == nil || s.ctx.Err() != nil {
+	if s.ctx == nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(s.ctx)

@@ -257,6 +257,7 @@ func TestManyUsersAtOnce(t *testing.T) {
 	s := newServer("a")
 	set := watch.NewSet(s.open, newDiary(t), watch.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
