@@ -138,8 +138,11 @@ func TestMainDiesAtTheSecondSignal(t *testing.T) {
 	c.says(t, "ready")
 	c.signal(t, os.Interrupt)
 	c.says(t, "stopping")
-	ended := make(chan error, 1)
-	go func() { ended <- c.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = c.Wait() // how it ended is looked at below
+	}()
 	for {
 		// The first signal may still be on its way when the context has ended.
 		c.signal(t, os.Interrupt)
