@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -28,22 +29,22 @@ func Run(ctx context.Context, d *daemon.Daemon) error {
 	if err := d.Parse(kustomizev1.AddToScheme, sourcev1.AddToScheme); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "kustomize-controller-")
+	scratch, err := fetch.NewScratch(filepath.Join(os.TempDir(), d.Name))
 	if err != nil {
-		return fmt.Errorf("making a folder for artifacts: %w", err)
+		return err
 	}
 	artifacts, err := fetch.New(fetch.Options{
-		Dir: dir, Retries: opts.retries(), Rewrite: rewrite(d.Getenv("SOURCE_CONTROLLER_LOCALHOST")),
+		Dir: scratch.Dir, Retries: opts.retries(), Rewrite: rewrite(d.Getenv("SOURCE_CONTROLLER_LOCALHOST")),
 	})
 	if err != nil {
-		return errors.Join(fmt.Errorf("opening artifact cache: %w", err), os.RemoveAll(dir))
+		return errors.Join(fmt.Errorf("opening artifact cache: %w", err), scratch.Remove())
 	}
 	kustomizations := kustomization.New(artifacts, kustomization.Options{
 		RequeueDependency: opts.requeueDependency,
 		SameNamespaceOnly: opts.noCrossNamespaceRefs,
 		Parallel:          opts.concurrentSSA,
 	})
-	return errors.Join(d.Start(ctx, kustomizations), artifacts.Close(), os.RemoveAll(dir))
+	return errors.Join(d.Start(ctx, kustomizations), artifacts.Close(), scratch.Remove())
 }
 
 // options are the flags of this controller.

@@ -12,6 +12,7 @@ import (
 	"path"
 
 	"weir.dev/pkg/artifact"
+	"weir.dev/pkg/artifact/internal/filelock"
 )
 
 // Stored describes an artifact that Put has stored, as its status will.
@@ -120,8 +121,8 @@ func (s *Store) createTemp(dir string) (string, *os.File, error) {
 		if err != nil {
 			return "", nil, err
 		}
-		err = lock(f)
-		if !errors.Is(err, errLocked) {
+		err = filelock.Take(f)
+		if !errors.Is(err, filelock.ErrHeld) {
 			_, err = s.root.Lstat(name)
 		}
 		if err == nil {
@@ -129,7 +130,7 @@ func (s *Store) createTemp(dir string) (string, *os.File, error) {
 		}
 		f.Close()
 		// A sweep that came in between has the lock, or has removed the file by now.
-		if !errors.Is(err, errLocked) && !errors.Is(err, fs.ErrNotExist) {
+		if !errors.Is(err, filelock.ErrHeld) && !errors.Is(err, fs.ErrNotExist) {
 			return "", nil, err
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"weir.dev/pkg/artifact"
+	"weir.dev/pkg/artifact/internal/filelock"
 )
 
 const (
@@ -173,10 +174,7 @@ func (s *Store) RemoveAll(dir artifact.Dir) (bool, error) {
 	return true, nil
 }
 
-var (
-	errNoPath = errors.New("no artifact path is given")
-	errLocked = errors.New("file is locked")
-)
+var errNoPath = errors.New("no artifact path is given")
 
 // remove removes one artifact by its name in the store. The caller has its turn.
 func (s *Store) remove(name string) error {
@@ -243,7 +241,7 @@ func (s *Store) sweep(name string, d fs.DirEntry) error {
 // inUse reports whether a process writes a temporary file. Where files cannot be locked, its age
 // has to tell.
 func inUse(f *os.File) bool {
-	err := lock(f)
+	err := filelock.Take(f)
 	if errors.Is(err, errors.ErrUnsupported) {
 		info, err := f.Stat()
 		return err == nil && time.Since(info.ModTime()) < staleAfter
