@@ -135,6 +135,7 @@ type scope struct {
 	repo *sourcev1.GitRepository
 
 	remote   *git.Remote   // by authenticate
+	objects  *git.Store    // by authenticate: what was fetched before
 	conn     *git.Conn     // by resolveRevision, unless the revision is known without
 	targets  []git.Target  // by resolveRevision; usually one
 	target   git.Target    // by resolveRevision, or by fetch where there are several

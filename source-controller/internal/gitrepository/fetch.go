@@ -44,6 +44,7 @@ func (r *Reconciler) authenticate(ctx context.Context, s *scope) error {
 	if err != nil {
 		return loop.Fail(sourcev1.ReasonAuthenticationFailed, err)
 	}
+	s.objects = r.stores.For(s.remote) // a use of it, also if there is nothing to fetch
 	return nil
 }
 
@@ -54,7 +55,7 @@ func (r *Reconciler) resolveRevision(ctx context.Context, s *scope) error {
 	if a := s.repo.Status.Artifact; ref.Commit != "" && a != nil {
 		hash := plumbing.NewHash(ref.Commit)
 		known := git.Target{Commit: hash, Want: hash, Label: ref.Branch}
-		if _, ok := r.stores.For(s.remote).Has(hash); ok && known.Revision() == a.Revision {
+		if _, ok := s.objects.Has(hash); ok && known.Revision() == a.Revision {
 			s.targets, s.target = []git.Target{known}, known
 			return nil
 		}
@@ -100,9 +101,8 @@ func (r *Reconciler) fetch(ctx context.Context, s *scope) error {
 	}
 	ctx, cancel := r.timeout(ctx, s)
 	defer cancel()
-	objects := r.stores.For(s.remote)
 	for i, t := range s.targets {
-		snapshot, err := r.snapshot(ctx, s, objects, t, i > 0)
+		snapshot, err := r.snapshot(ctx, s, t, i > 0)
 		if err != nil {
 			return failed(err)
 		}
@@ -118,8 +118,8 @@ func (r *Reconciler) fetch(ctx context.Context, s *scope) error {
 
 // snapshot fetches one target. A connection gives one pack, so further targets
 // need another.
-func (r *Reconciler) snapshot(ctx context.Context, s *scope, objects *git.Store, t git.Target, again bool) (*git.Snapshot, error) {
-	if snapshot, ok := objects.Has(t.Commit); ok {
+func (r *Reconciler) snapshot(ctx context.Context, s *scope, t git.Target, again bool) (*git.Snapshot, error) {
+	if snapshot, ok := s.objects.Has(t.Commit); ok {
 		return snapshot, nil
 	}
 	if s.conn == nil || again {
@@ -130,7 +130,7 @@ func (r *Reconciler) snapshot(ctx context.Context, s *scope, objects *git.Store,
 		s.close()
 		s.conn = conn
 	}
-	return objects.Fetch(ctx, s.conn, t)
+	return s.objects.Fetch(ctx, s.conn, t)
 }
 
 // stopIfChosen is stopIfPublished for what took a look at the commits to decide.

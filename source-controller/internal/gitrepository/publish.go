@@ -32,10 +32,6 @@ func (r *Reconciler) publish(_ context.Context, s *scope) error {
 		return err
 	}
 	stored, err := r.files.Put(path, func(w io.Writer) error { return pack(w, s.snapshot, entries) })
-	if errors.Is(err, git.ErrDamaged) {
-		// The next run fetches anew.
-		err = errors.Join(err, r.stores.For(s.remote).Discard())
-	}
 	if err != nil {
 		return loop.Fail(sourcev1.ReasonArchiveOperationFailed, fmt.Errorf("unable to archive artifact to storage: %w", err))
 	}
