@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -172,7 +172,7 @@ func checkName(id manifest.ID) error {
 		return fmt.Errorf("%s has no name: set metadata.name", id)
 	}
 	for field, value := range map[string]string{"name": id.Name, "namespace": id.Namespace} {
-		if wrong := path.IsValidPathSegmentName(value); len(wrong) > 0 {
+		if wrong := content.IsPathSegmentName(value); len(wrong) > 0 {
 			return fmt.Errorf("%s cannot exist: metadata.%s %s", id, field, strings.Join(wrong, ", "))
 		}
 	}

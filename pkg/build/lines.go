@@ -145,14 +145,13 @@ var unknownField = regexp.MustCompile(`unknown field "([^"]*)"`)
 
 // explainKustomization says what is wrong with a kustomization file that cannot be decoded.
 func explainKustomization(k *kustomization, err error) error {
-	for _, doc := range documents(k.content) {
-		if doc.err != nil {
+	if docs := documents(k.content); len(docs) > 0 {
+		switch doc := docs[0]; {
+		case doc.err != nil:
 			return yamlError(k.file, doc, doc.err)
-		}
-		if doc.node != nil && doc.node.Kind != yaml.MappingNode {
+		case doc.node != nil && doc.node.Kind != yaml.MappingNode:
 			return fmt.Errorf("%s: not a kustomization: it must be a mapping of fields", place(k.file, doc.line+doc.node.Line-1))
 		}
-		break
 	}
 	if found := unknownField.FindStringSubmatch(err.Error()); found != nil {
 		return fmt.Errorf("%s: unknown field %q: kustomize has no such field here, correct or remove it",

@@ -70,7 +70,7 @@ func (t *tree) locate(asked string) (string, error) {
 func (t *tree) kind(name string) kind {
 	k, err := kindOf(t.src, name)
 	if err != nil {
-		t.failRead(err)
+		_ = t.failRead(err) // which remembers it
 	}
 	t.note(name, read{kind: k})
 	return k

@@ -54,7 +54,7 @@ func (m *memory) FileDigest(name string) (string, bool) {
 }
 
 func (m *memory) DirDigest(name string) (string, bool) {
-	entries, err := m.MapFS.ReadDir(name)
+	entries, err := m.ReadDir(name)
 	var list strings.Builder
 	for _, entry := range entries {
 		fmt.Fprintln(&list, fs.FormatDirEntry(entry)[:1], entry.Name())

@@ -57,7 +57,7 @@ func deployment(t *testing.T, version int, content string, entries ...entry) *un
 		}
 		m := metav1.ManagedFieldsEntry{
 			Manager: e.manager, Operation: metav1.ManagedFieldsOperationApply, APIVersion: "apps/v1", Subresource: e.subresource,
-			FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: raw},
+			FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(string(raw)),
 		}
 		if e.update {
 			m.Operation = metav1.ManagedFieldsOperationUpdate

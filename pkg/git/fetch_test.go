@@ -218,10 +218,9 @@ func anyChanges(random *rand.Rand, files map[string]string) (map[string]string, 
 	for range 1 + random.IntN(3) {
 		path := fmt.Sprintf("dir%d/file%d", random.IntN(3), random.IntN(4))
 		content := next[path]
-		switch {
-		case content == "":
+		if content == "" {
 			content = noise(random.IntN(50)+1, 3000)
-		default:
+		} else {
 			i := random.IntN(len(content))
 			content = content[:i] + fmt.Sprint(random.Int()) + content[i:]
 		}

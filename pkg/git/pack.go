@@ -35,7 +35,7 @@ func (g generation) storePack(st *filesystem.Storage, r io.Reader, thin bool) er
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }() // what is left is removed at the next fetch
 	defer f.Close()
 	size, err := io.Copy(f, r)
 	if err != nil {

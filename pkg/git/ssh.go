@@ -28,7 +28,7 @@ func (c *Client) dialSSH(ctx context.Context, r *Remote) (*Conn, error) {
 	}
 	s := &sshExchange{remote: r, client: client}
 	// Nothing in the protocol ends a session whose server has gone silent.
-	release := context.AfterFunc(ctx, func() { client.Close() })
+	release := context.AfterFunc(ctx, func() { _ = client.Close() })
 	defer release()
 	if err := s.start(); err != nil {
 		return nil, errors.Join(err, s.close())
@@ -95,7 +95,7 @@ func parseKnownHosts(lines []byte) (*knownhosts.HostKeyDB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("writing known_hosts: %w", err)
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }() // it holds what is no secret
 	_, err = f.Write(lines)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("writing known_hosts: %w", err)
@@ -144,7 +144,7 @@ func (s *sshExchange) start() error {
 
 // fetch sends a request for a pack. When ctx ends, so does the connection.
 func (s *sshExchange) fetch(ctx context.Context, body []byte) (io.ReadCloser, error) {
-	release := context.AfterFunc(ctx, func() { s.client.Close() })
+	release := context.AfterFunc(ctx, func() { _ = s.client.Close() })
 	if _, err := s.in.Write(body); err != nil {
 		release()
 		return nil, fmt.Errorf("asking %s: %w", s.remote, err)

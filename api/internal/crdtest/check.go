@@ -67,31 +67,34 @@ func (d *Definition) Check(t *testing.T, base map[string]any, rows map[string]Ro
 		t.Fatalf("the object to begin with is refused: %v", errs)
 	}
 	for constraint, row := range rows {
-		t.Run(constraint, func(t *testing.T) {
-			if !slices.Contains(d.Constraints(), constraint) {
-				t.Fatal("the definition has no such constraint")
+		t.Run(constraint, func(t *testing.T) { d.try(t, base, constraint, row) })
+	}
+}
+
+// try tries one row on base.
+func (d *Definition) try(t *testing.T, base map[string]any, constraint string, row Row) {
+	if !slices.Contains(d.Constraints(), constraint) {
+		t.Fatal("the definition has no such constraint")
+	}
+	name, word, _ := strings.Cut(constraint, " ")
+	if len(row.Refuse) == 0 || len(row.Accept) == 0 && word != "required" {
+		t.Fatal("an example is missing")
+	}
+	for _, fragment := range row.Accept {
+		if errs := d.Validate(t.Context(), d.merged(t, base, fragment)); len(errs) > 0 {
+			t.Errorf("%s is refused: %v\n%s", fragment, errs, row.Why)
+		}
+	}
+	for _, fragment := range row.Refuse {
+		errs := d.Validate(t.Context(), d.merged(t, base, fragment))
+		if len(errs) == 0 {
+			t.Errorf("%s is accepted\n%s", fragment, row.Why)
+		}
+		for _, err := range errs {
+			if index.ReplaceAllString(err.Field, "[]") != name || !strings.Contains(err.Error(), row.Message) {
+				t.Errorf("%s is refused as %q, want field %q and message %q", fragment, err, name, row.Message)
 			}
-			name, word, _ := strings.Cut(constraint, " ")
-			if len(row.Refuse) == 0 || len(row.Accept) == 0 && word != "required" {
-				t.Fatal("an example is missing")
-			}
-			for _, fragment := range row.Accept {
-				if errs := d.Validate(t.Context(), d.merged(t, base, fragment)); len(errs) > 0 {
-					t.Errorf("%s is refused: %v\n%s", fragment, errs, row.Why)
-				}
-			}
-			for _, fragment := range row.Refuse {
-				errs := d.Validate(t.Context(), d.merged(t, base, fragment))
-				if len(errs) == 0 {
-					t.Errorf("%s is accepted\n%s", fragment, row.Why)
-				}
-				for _, err := range errs {
-					if index.ReplaceAllString(err.Field, "[]") != name || !strings.Contains(err.Error(), row.Message) {
-						t.Errorf("%s is refused as %q, want field %q and message %q", fragment, err, name, row.Message)
-					}
-				}
-			}
-		})
+		}
 	}
 }
 

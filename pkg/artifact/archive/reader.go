@@ -55,7 +55,7 @@ func Read(r io.Reader, limits Limits, fn func(Entry, io.Reader) error) error {
 		// Position where the next header, or the end of the archive, has to start.
 		start := (d.raw.n + tarBlock - 1) / tarBlock * tarBlock
 		header, err := d.tar.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return d.end(start)
 		}
 		if err != nil {
@@ -121,7 +121,7 @@ func (d *reading) entry(header *tar.Header) error {
 func (d *reading) drain() error {
 	for {
 		_, err := d.tar.Read(d.skip[:])
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -148,7 +148,7 @@ func (d *reading) end(start int64) error {
 		if padding += n; padding > maxPadding {
 			return d.broken(errors.New("too many zeros after the end"))
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
@@ -162,7 +162,7 @@ func (d *reading) broken(err error) error {
 	if d.source.err != nil {
 		return fmt.Errorf("reading archive: %w", d.source.err)
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
 	return fmt.Errorf("%w: %w", ErrCorrupt, err)
@@ -211,7 +211,7 @@ func (c *cappedReader) Read(p []byte) (int, error) {
 	if c.limit >= 0 && c.n > c.limit {
 		n, err = 0, tooLarge("the archive", c.limit, "bytes")
 	}
-	if err != io.EOF {
+	if !errors.Is(err, io.EOF) {
 		c.err = err
 	}
 	return n, err
@@ -237,7 +237,7 @@ type entryReader struct {
 
 func (e *entryReader) Read(p []byte) (int, error) {
 	n, err := e.r.Read(p)
-	if err != io.EOF {
+	if !errors.Is(err, io.EOF) {
 		e.err = err
 	}
 	return n, err

@@ -118,15 +118,15 @@ func (w *Writer) next(path string) bool {
 		return false
 	}
 	if err := checkPath(path); err != nil {
-		w.fail(err)
+		_ = w.fail(err) // which remembers it
 		return false
 	}
 	if Compare(path, w.last) <= 0 {
-		w.fail(fmt.Errorf("path %q does not come after %q", path, w.last))
+		_ = w.fail(fmt.Errorf("path %q does not come after %q", path, w.last)) // which remembers it
 		return false
 	}
 	if w.lastFile && isBelow(path, w.last) {
-		w.fail(fmt.Errorf("path %q is below the file %q", path, w.last))
+		_ = w.fail(fmt.Errorf("path %q is below the file %q", path, w.last)) // which remembers it
 		return false
 	}
 	for i := range len(path) {
@@ -156,11 +156,11 @@ func (w *Writer) directory(path string) bool {
 func (w *Writer) header(h *tar.Header) bool {
 	w.entries++
 	if limit := w.limits.MaxFiles; limit >= 0 && w.entries > limit {
-		w.fail(tooLarge("the number of entries", int64(limit), "files and directories"))
+		_ = w.fail(tooLarge("the number of entries", int64(limit), "files and directories")) // which remembers it
 		return false
 	}
 	if err := w.tar.WriteHeader(h); err != nil {
-		w.fail(fmt.Errorf("archiving %q: %w", h.Name, err))
+		_ = w.fail(fmt.Errorf("archiving %q: %w", h.Name, err)) // which remembers it
 		return false
 	}
 	return true

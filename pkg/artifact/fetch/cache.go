@@ -242,7 +242,7 @@ func (c *Cache) fly(ctx context.Context, e *entry, from *url.URL) {
 	case err == nil && wanted:
 		c.stats.Downloads++
 	case err == nil: // everybody left, or the cache was closed, at the last moment
-		defer tree.drop()
+		defer func() { _ = tree.drop() }() // nothing depends on whether it could be removed
 		tree, err = nil, errClosed
 	}
 	e.tree, e.err = tree, err
@@ -253,7 +253,7 @@ func (c *Cache) fly(ctx context.Context, e *entry, from *url.URL) {
 // leave ends one use of an entry. A download without users ends; a tree without users becomes
 // idle.
 func (c *Cache) leave(e *entry) {
-	dropAll(c.unuse(e)) // nothing depends on whether a cached file could be removed
+	_ = dropAll(c.unuse(e)) // nothing depends on whether a cached file could be removed
 }
 
 // unuse returns the trees that are to be dropped then. That may take a while, so it is not done

@@ -139,7 +139,7 @@ func (c *Cache) attempt(ctx context.Context, from *url.URL, want artifact.Digest
 	}
 	if got := want.Algorithm().Digest(in.hash); got != want {
 		if tree != nil {
-			tree.drop()
+			_ = tree.drop() // what is wrong with it is the error to tell
 		}
 		return nil, fmt.Errorf("%w: it is %s, not %s", ErrDigestMismatch, got, want)
 	}
@@ -203,7 +203,7 @@ func (b *body) Read(p []byte) (int, error) {
 		return 0, b.tooLarge()
 	}
 	b.hash.Write(p[:n])
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = b.fail(fmt.Errorf("the connection broke after %d bytes: %w", b.n, err))
 	}
 	return n, err

@@ -52,7 +52,7 @@ func (c *Cache) unpack(r io.Reader) (*contents, error) {
 		err = u.out.Flush()
 	}
 	if err != nil {
-		u.tree.drop()
+		_ = u.tree.drop() // what is wrong with it is the error to tell
 		return nil, err
 	}
 	u.tree.root.finish(u.sum)
@@ -148,7 +148,7 @@ func (n *node) finish(sum hash.Hash) {
 		if child.dir {
 			kind = "d"
 		}
-		io.WriteString(sum, kind+child.name+"\x00") // a name has no NUL
+		sum.Write([]byte(kind + child.name + "\x00")) // a name has no NUL
 	}
 	sum.Sum(n.digest[:0])
 }

@@ -43,7 +43,7 @@ func (s *Store) Put(path artifact.Path, write func(io.Writer) error) (Stored, er
 	if err != nil {
 		return Stored{}, fmt.Errorf("storing artifact %q: %w", path, err)
 	}
-	defer s.root.Remove(temp) // no longer there if all went well
+	defer func() { _ = s.root.Remove(temp) }() // no longer there if all went well
 	defer f.Close()
 
 	stored, err := s.fill(s.wrap(f), write)
@@ -77,7 +77,7 @@ func (s *Store) Link(path artifact.Path, name string) error {
 		return fmt.Errorf("linking artifact %q: %w", path, err)
 	}
 	if err := s.publish(temp, link.String()); err != nil {
-		s.root.Remove(temp)
+		_ = s.root.Remove(temp) // a sweep would do it too
 		return fmt.Errorf("linking artifact %q: %w", path, err)
 	}
 	return nil

@@ -326,7 +326,7 @@ func TestFSShowsArtifactsOnly(t *testing.T) {
 	var names []string
 	for {
 		entries, err := d.(fs.ReadDirFile).ReadDir(1)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil || len(entries) != 1 {
