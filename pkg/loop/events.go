@@ -1,6 +1,7 @@
 package loop
 
 import (
+	eventv1 "github.com/fluxcd/pkg/apis/event/v1beta1"
 	"github.com/fluxcd/pkg/runtime/events"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -18,6 +19,8 @@ const (
 type Event struct {
 	// Warning says that a user should look.
 	Warning bool
+	// Trace says that nobody needs to be notified: it is a Kubernetes event only.
+	Trace bool
 	// Reason is CamelCase.
 	Reason string
 	// Message is for the user, in the past tense, with the value.
@@ -48,8 +51,11 @@ func NewRecorder(r events.Recorder, group string) Recorder {
 // Record implements Recorder.
 func (p publisher) Record(obj runtime.Object, e Event) {
 	kind := corev1.EventTypeNormal
-	if e.Warning {
+	switch {
+	case e.Warning:
 		kind = corev1.EventTypeWarning
+	case e.Trace:
+		kind = eventv1.EventTypeTrace
 	}
 	metadata := make(map[string]string, len(e.Metadata))
 	for k, v := range e.Metadata {

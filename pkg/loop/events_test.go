@@ -42,6 +42,11 @@ func TestRecorder(t *testing.T) {
 			in:   Event{Warning: true, Reason: "Failed", Message: "no"},
 			want: kubeEvent{Type: "Warning", Reason: "Failed", Action: "Failed", Message: "no", Annotations: map[string]string{}},
 		},
+		"traces": {
+			why:  "the recorder writes it as Normal, and notifies nobody",
+			in:   Event{Trace: true, Reason: "ArtifactUpToDate", Message: "up to date"},
+			want: kubeEvent{Type: "Trace", Reason: "ArtifactUpToDate", Action: "ArtifactUpToDate", Message: "up to date", Annotations: map[string]string{}},
+		},
 		"takes a message as it is": {
 			why:  "a URL may hold a percent sign",
 			in:   Event{Reason: "Failed", Message: "GET /a%20b"},

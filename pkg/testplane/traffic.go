@@ -49,8 +49,8 @@ type Traffic struct {
 
 func newTraffic(t testing.TB) *Traffic { return &Traffic{t: t} }
 
-// Requests returns what was asked since the last Reset, without leases, events
-// of the watch's own renewal and discovery: what reconciling costs.
+// Requests returns what was asked since the last Reset, without leases and
+// discovery: what reconciling costs.
 func (tr *Traffic) Requests() []Request {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
@@ -152,7 +152,7 @@ func parse(req *http.Request) Request {
 	default:
 		return r
 	}
-	if len(parts) > 2 && parts[0] == "namespaces" {
+	if len(parts) > 2 && parts[0] == "namespaces" && parts[2] != "status" && parts[2] != "finalize" {
 		parts = parts[2:]
 	}
 	r.Resource = parts[0]

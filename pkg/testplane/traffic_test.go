@@ -26,6 +26,7 @@ func TestParse(t *testing.T) {
 	}{
 		"a core object":           {why: "no group", url: "/api/v1/namespaces/a/configmaps/b", want: Request{Resource: "configmaps"}},
 		"core objects":            {why: "a list", url: "/api/v1/namespaces/a/configmaps", want: Request{Resource: "configmaps"}},
+		"status of a namespace":   {why: "the namespace itself", method: http.MethodPatch, url: "/api/v1/namespaces/a/status", want: Request{Resource: "namespaces", Sub: "status"}, writes: true},
 		"core objects everywhere": {why: "no namespace", url: "/api/v1/configmaps?limit=500", want: Request{Resource: "configmaps"}},
 		"an object of a group":    {why: "one more part", url: "/apis/apps/v1/namespaces/a/deployments/b", want: Request{Resource: "deployments"}},
 		"a cluster-scoped object": {why: "no namespace", url: "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:node", want: Request{Resource: "clusterroles"}},

@@ -52,7 +52,9 @@ func outcomeEvents(before, after *sourcev1.GitRepository, out loop.Outcome, did 
 	case did.published && (before.Status.Artifact == nil || before.Status.Artifact.Digest != a.Digest):
 		return []loop.Event{stored(sourcev1.ReasonNewArtifact, a, fmt.Sprintf("stored artifact for commit '%s'", did.subject))}
 	case did.published && before.Status.Artifact.Revision != a.Revision:
-		return []loop.Event{stored(sourcev1.ReasonArtifactUpToDate, a, fmt.Sprintf("artifact up-to-date with remote revision: '%s'", a.Revision))}
+		e := stored(sourcev1.ReasonArtifactUpToDate, a, fmt.Sprintf("artifact up-to-date with remote revision: '%s'", a.Revision))
+		e.Trace = true
+		return []loop.Event{e}
 	case conditions.IsFalse(before, meta.ReadyCondition):
 		return []loop.Event{stored(sourcev1.ReasonSucceeded, a, fmt.Sprintf("stored artifact for revision '%s'", a.Revision))}
 	default:

@@ -31,6 +31,9 @@ func Run(ctx context.Context, d *daemon.Daemon) error {
 	if err := d.Parse(sourcev1.AddToScheme); err != nil {
 		return err
 	}
+	if err := opts.validate(); err != nil {
+		return err
+	}
 	algorithm, err := artifact.ParseAlgorithm(opts.algorithm)
 	if err != nil {
 		return fmt.Errorf("--artifact-digest-algo: %w", err)
@@ -71,6 +74,17 @@ func (o *options) bind(fs *pflag.FlagSet, getenv func(string) string) {
 	fs.DurationVar(&o.ttl, "artifact-retention-ttl", time.Minute, "age at which an artifact that is no longer advertised may be removed")
 	fs.IntVar(&o.keep, "artifact-retention-records", 2, "number of artifacts to keep of each source, with the advertised one")
 	fs.Int64Var(&o.maxSize, "artifact-max-size", 256<<20, "bytes above which an artifact is refused")
+}
+
+// validate refuses values that the store would take for its defaults.
+func (o *options) validate() error {
+	if o.keep < 1 {
+		return fmt.Errorf("--artifact-retention-records is %d: it must be 1 or more, for the advertised artifact", o.keep)
+	}
+	if o.ttl <= 0 {
+		return fmt.Errorf("--artifact-retention-ttl is %s: it must be positive", o.ttl)
+	}
+	return nil
 }
 
 func or(a, b string) string {

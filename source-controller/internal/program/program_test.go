@@ -52,6 +52,25 @@ func TestAdvertise(t *testing.T) {
 	}
 }
 
+func TestRetentionMustKeepSomething(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		in   options
+		says string
+	}{
+		"no record":       {in: options{keep: 0, ttl: time.Minute}, says: "--artifact-retention-records"},
+		"no time":         {in: options{keep: 2, ttl: 0}, says: "--artifact-retention-ttl"},
+		"a negative time": {in: options{keep: 2, ttl: -time.Second}, says: "--artifact-retention-ttl"},
+		"one of each":     {in: options{keep: 1, ttl: time.Nanosecond}},
+	}
+	for name, tc := range tests {
+		err := tc.in.validate()
+		if (err == nil) != (tc.says == "") || err != nil && !strings.Contains(err.Error(), tc.says) {
+			t.Errorf("%s: the error is %v; want it to name %q", name, err, tc.says)
+		}
+	}
+}
+
 // TestFlags: names and defaults are a contract with the Deployments that exist.
 func TestFlags(t *testing.T) {
 	t.Parallel()
