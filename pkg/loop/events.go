@@ -2,6 +2,8 @@ package loop
 
 import (
 	eventv1 "github.com/fluxcd/pkg/apis/event/v1beta1"
+	"github.com/fluxcd/pkg/apis/meta"
+	"github.com/fluxcd/pkg/runtime/conditions"
 	"github.com/fluxcd/pkg/runtime/events"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -62,4 +64,11 @@ func (p publisher) Record(obj runtime.Object, e Event) {
 		metadata[p.group+"/"+k] = v
 	}
 	p.recorder.AnnotatedEventf(obj, nil, metadata, kind, e.Reason, e.Reason, "%s", e.Message)
+}
+
+// Repeats reports whether an object says about Ready what it said before: a failure
+// that users have been told already.
+func Repeats(before, after conditions.Getter) bool {
+	return conditions.GetReason(before, meta.ReadyCondition) == conditions.GetReason(after, meta.ReadyCondition) &&
+		conditions.GetMessage(before, meta.ReadyCondition) == conditions.GetMessage(after, meta.ReadyCondition)
 }

@@ -4,8 +4,12 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/fluxcd/pkg/apis/meta"
+	"github.com/fluxcd/pkg/runtime/conditions"
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	sourcev1 "weir.dev/api/source/v1"
 )
 
 // kubeEvent is what the recorder of the API is asked to publish.
@@ -62,5 +66,28 @@ func TestRecorder(t *testing.T) {
 				t.Errorf("published (-want +got):\n%s(%s)", diff, tc.why)
 			}
 		})
+	}
+}
+
+func TestRepeats(t *testing.T) {
+	t.Parallel()
+	saying := func(reason, message string) *sourcev1.GitRepository {
+		repo := repository()
+		conditions.MarkFalse(repo, meta.ReadyCondition, reason, "%s", message)
+		return repo
+	}
+	tests := map[string]struct {
+		after *sourcev1.GitRepository
+		want  bool
+	}{
+		"the same":        {after: saying("Failed", "no answer"), want: true},
+		"another message": {after: saying("Failed", "refused")},
+		"another reason":  {after: saying("AuthenticationFailed", "no answer")},
+		"nothing":         {after: repository()},
+	}
+	for name, tc := range tests {
+		if got := Repeats(saying("Failed", "no answer"), tc.after); got != tc.want {
+			t.Errorf("%s: Repeats() is %t; want %t", name, got, tc.want)
+		}
 	}
 }

@@ -33,13 +33,13 @@ func (r *Reconciler) Events(before, after *kustomizev1.Kustomization, out loop.O
 	}
 	switch out.Verdict {
 	case loop.Failed, loop.Stalled:
-		if !sameReady(before, after) {
+		if !loop.Repeats(before, after) {
 			e := about(after, out.Reason, out.Message())
 			e.Warning = true
 			list = append(list, e)
 		}
 	case loop.Waiting:
-		if !sameReady(before, after) {
+		if !loop.Repeats(before, after) {
 			list = append(list, about(after, out.Reason, out.Message()))
 		}
 	case loop.Succeeded:
@@ -101,10 +101,4 @@ func about(ks *kustomizev1.Kustomization, reason, message string) loop.Event {
 		e.Metadata[loop.MetaRevision] = ks.Status.LastAttemptedRevision
 	}
 	return e
-}
-
-// sameReady reports whether a failure was told before.
-func sameReady(before, after *kustomizev1.Kustomization) bool {
-	return conditions.GetReason(before, meta.ReadyCondition) == conditions.GetReason(after, meta.ReadyCondition) &&
-		conditions.GetMessage(before, meta.ReadyCondition) == conditions.GetMessage(after, meta.ReadyCondition)
 }

@@ -43,7 +43,7 @@ func outcomeEvents(before, after *sourcev1.GitRepository, out loop.Outcome, did 
 	a := after.Status.Artifact
 	switch {
 	case out.Verdict == loop.Failed, out.Verdict == loop.Stalled:
-		if sameReady(before, after) {
+		if loop.Repeats(before, after) {
 			return nil
 		}
 		return []loop.Event{{Warning: true, Reason: out.Reason, Message: out.Message()}}
@@ -69,10 +69,4 @@ func stored(reason string, a *meta.Artifact, message string) loop.Event {
 		Message:  message,
 		Metadata: map[string]string{loop.MetaRevision: a.Revision, loop.MetaDigest: a.Digest},
 	}
-}
-
-// sameReady reports whether a failure was told before.
-func sameReady(before, after *sourcev1.GitRepository) bool {
-	return conditions.GetReason(before, meta.ReadyCondition) == conditions.GetReason(after, meta.ReadyCondition) &&
-		conditions.GetMessage(before, meta.ReadyCondition) == conditions.GetMessage(after, meta.ReadyCondition)
 }
