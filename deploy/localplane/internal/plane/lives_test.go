@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,13 +23,21 @@ import (
 	"weir.dev/deploy/localplane/internal/kubeconfig"
 )
 
-// Linking the components into this test would take minutes.
-var binary = flag.String("localplane.binary", "", "absolute path of a built localplane, for TestPlaneLives")
+// binary returns the path of the program as `make build` leaves it. Linking the
+// components into this test would take minutes.
+func binary(t *testing.T) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("..", "..", "..", "..", "bin", "localplane"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("%v: build it with `make build`", err)
+	}
+	return path
+}
 
 func TestPlaneLives(t *testing.T) {
-	if *binary == "" {
-		t.Skip("no -localplane.binary is given")
-	}
 	p := &livePlane{T: t, dir: home.Dir(filepath.Join(t.TempDir(), "plane"))}
 	t.Cleanup(func() { p.run(context.WithoutCancel(t.Context()), "down", "--delete") })
 
@@ -62,9 +69,6 @@ func TestPlaneLives(t *testing.T) {
 }
 
 func TestIdlePlaneStops(t *testing.T) {
-	if *binary == "" {
-		t.Skip("no -localplane.binary is given")
-	}
 	p := &livePlane{T: t, dir: home.Dir(filepath.Join(t.TempDir(), "plane"))}
 	t.Cleanup(func() { p.run(context.WithoutCancel(t.Context()), "down", "--delete") })
 	p.run(t.Context(), "up", "--idle", "1s")
@@ -83,7 +87,7 @@ type livePlane struct {
 // run runs a verb and returns its output.
 func (p *livePlane) run(ctx context.Context, verb string, flags ...string) string {
 	p.Helper()
-	cmd := exec.CommandContext(ctx, *binary, append([]string{verb, "--dir", string(p.dir)}, flags...)...)
+	cmd := exec.CommandContext(ctx, binary(p.T), append([]string{verb, "--dir", string(p.dir)}, flags...)...)
 	var progress bytes.Buffer
 	cmd.Stderr = &progress
 	out, err := cmd.Output()
