@@ -4,14 +4,8 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-)
 
-// Labels and annotations by which an object asks for an exception; either will do.
-const (
-	keyReconcile = "kustomize.toolkit.fluxcd.io/reconcile"
-	keySSA       = "kustomize.toolkit.fluxcd.io/ssa"
-	keyPrune     = "kustomize.toolkit.fluxcd.io/prune"
-	keyForce     = "kustomize.toolkit.fluxcd.io/force"
+	kustomizev1 "weir.dev/api/kustomize/v1"
 )
 
 // Wishes are what an object asks for, in the source or in the cluster. A user who
@@ -27,17 +21,18 @@ type Wishes struct {
 	Recreate bool
 }
 
-// WishesOf returns what obj asks for. The case of values does not matter.
+// WishesOf returns what obj asks for, by labels or annotations; either will do. The case
+// of values does not matter.
 func WishesOf(obj metav1.Object) Wishes {
 	asks := func(key, value string) bool {
 		return strings.EqualFold(obj.GetLabels()[key], value) || strings.EqualFold(obj.GetAnnotations()[key], value)
 	}
 	w := Wishes{
-		LeaveAlone: asks(keyReconcile, "disabled") || asks(keySSA, "Ignore"),
-		CreateOnly: asks(keySSA, "IfNotPresent"),
-		Recreate:   asks(keyForce, "enabled"),
+		LeaveAlone: asks(kustomizev1.KeyReconcile, kustomizev1.ValueDisabled) || asks(kustomizev1.KeySSA, kustomizev1.ValueIgnore),
+		CreateOnly: asks(kustomizev1.KeySSA, kustomizev1.ValueIfNotPresent),
+		Recreate:   asks(kustomizev1.KeyForce, kustomizev1.ValueEnabled),
 	}
-	w.Keep = w.LeaveAlone || asks(keyPrune, "disabled")
+	w.Keep = w.LeaveAlone || asks(kustomizev1.KeyPrune, kustomizev1.ValueDisabled)
 	return w
 }
 
