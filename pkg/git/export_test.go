@@ -1,6 +1,9 @@
 package git
 
-import "io"
+import (
+	"io"
+	"os"
+)
 
 // ReadRefs reads an advertisement of refs.
 func ReadRefs(r io.Reader, limit int64) (Refs, error) { return readRefs(r, limit) }
@@ -17,4 +20,11 @@ func (s *Stores) Open() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.open)
+}
+
+// Discard removes all objects, so that the next fetch begins anew.
+func (s *Store) Discard() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return os.RemoveAll(s.dir)
 }

@@ -54,13 +54,6 @@ func (s *Store) Fetch(ctx context.Context, conn *Conn, t Target) (*Snapshot, err
 	return s.fetch(ctx, conn, t)
 }
 
-// Discard removes all objects, so that the next fetch begins anew.
-func (s *Store) Discard() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return os.RemoveAll(s.dir)
-}
-
 // Has returns the snapshot of a commit that was fetched before.
 func (s *Store) Has(commit plumbing.Hash) (*Snapshot, bool) {
 	s.mu.Lock()
