@@ -6,7 +6,6 @@ package creds
 
 import (
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -15,33 +14,20 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Keys of a Secret with credentials for a Git remote.
-const (
-	keyUsername     = "username"
-	keyPassword     = "password"
-	keyBearerToken  = "bearerToken"
-	keyCA           = "ca.crt"
-	keyLegacyCA     = "caFile"
-	keyTLSCert      = "tls.crt"
-	keyTLSKey       = "tls.key"
-	keyLegacyCert   = "certFile"
-	keyLegacyKey    = "keyFile"
-	keyIdentity     = "identity"
-	keyKnownHosts   = "known_hosts"
-	keyGitHubAppID  = "githubAppID"
-	basicAuthAdvice = "set both keys, or neither"
-)
-
-// ErrUnsupported marks a Secret that asks for a way to authenticate which does
-// not work yet.
-var ErrUnsupported = errors.New("not supported yet")
+// ErrGitHubApp: the Secret is that of a GitHub App, which needs another way to log in.
+var ErrGitHubApp = errors.New("the secret has the data of a GitHub App")
 
 // Git authenticates to a Git remote. The zero value is anonymous.
 type Git struct {
 	Username, Password Hidden
 	BearerToken        Hidden
-	CA                 []byte // PEM; trusted besides the system's
 	SSH                *SSH
+	TLS                TLS
+	Proxy              Proxy
+
+	// Identity is who the credentials are of, if they are of short life: those of the
+	// same identity let in to the same. It is no secret.
+	Identity string
 }
 
 // SSH is what an SSH remote needs.
@@ -71,8 +57,12 @@ func (s SSH) String() string { return "SSH identity" }
 func (s SSH) GoString() string { return "creds.SSH{…}" }
 
 // Anonymous reports whether there is nothing in g that a remote must not see.
-func (g Git) Anonymous() bool {
-	return g.Username.Empty() && g.Password.Empty() && g.BearerToken.Empty() && g.SSH == nil
+func (g Git) Anonymous() bool { return !g.LogsIn() && !g.TLS.Certificate() }
+
+// LogsIn reports whether there is a password, a token or a key, which a client
+// certificate may go beside.
+func (g Git) LogsIn() bool {
+	return !g.Username.Empty() || !g.Password.Empty() || !g.BearerToken.Empty() || g.SSH != nil
 }
 
 // String hides the credentials.
@@ -81,15 +71,22 @@ func (g Git) String() string { return "credentials" }
 // GoString hides the credentials.
 func (g Git) GoString() string { return "creds.Git{…}" }
 
-// Fingerprint identifies the credentials without telling them: equal for equal
-// credentials.
+// Fingerprint identifies what the credentials let in to without telling them: equal
+// for equal credentials, and for those of short life if they are of one identity. What
+// a remote shows depends on how it is reached, too.
 func (g Git) Fingerprint() string {
 	h := sha256.New()
 	part := func(s string) { fmt.Fprintf(h, "%d:%s", len(s), s) }
-	part(g.Username.Reveal())
-	part(g.Password.Reveal())
-	part(g.BearerToken.Reveal())
-	part(string(g.CA))
+	if g.Identity != "" {
+		part("identity")
+		part(g.Identity)
+	} else {
+		part(g.Username.Reveal())
+		part(g.Password.Reveal())
+		part(g.BearerToken.Reveal())
+	}
+	part(g.TLS.Fingerprint())
+	part(g.Proxy.Fingerprint())
 	if g.SSH != nil {
 		part(ssh.FingerprintSHA256(g.SSH.Signer().PublicKey()))
 		part(string(g.SSH.KnownHosts))
@@ -98,31 +95,24 @@ func (g Git) Fingerprint() string {
 }
 
 // GitHTTP reads the credentials for an http or https remote: username and
-// password, or bearerToken, and optionally ca.crt.
+// password, or bearerToken, and optionally what NewTLS reads.
 func GitHTTP(data map[string][]byte) (Git, error) {
-	g := Git{
-		Username:    Hide(string(data[keyUsername])),
-		Password:    Hide(string(data[keyPassword])),
-		BearerToken: Hide(string(data[keyBearerToken])),
-		CA:          data[keyCA],
+	if len(data[keyGitHubAppID]) > 0 {
+		return Git{}, ErrGitHubApp
 	}
-	if len(g.CA) == 0 {
-		g.CA = data[keyLegacyCA]
+	login, err := parseBasic(data)
+	if err != nil {
+		return Git{}, err
 	}
+	g := Git{Username: login.Username, Password: login.Password, BearerToken: Hide(string(data[keyBearerToken]))}
 	switch {
-	case len(data[keyGitHubAppID]) > 0:
-		return Git{}, fmt.Errorf("key %q needs spec.provider github: %w", keyGitHubAppID, ErrUnsupported)
-	case hasAny(data, keyTLSCert, keyTLSKey, keyLegacyCert, keyLegacyKey):
-		return Git{}, fmt.Errorf("client certificate in key %q: %w", keyTLSCert, ErrUnsupported)
-	case g.Username.Empty() != g.Password.Empty():
-		return Git{}, fmt.Errorf("only one of the keys %q and %q has a value: %s", keyUsername, keyPassword, basicAuthAdvice)
 	case !g.BearerToken.Empty() && !g.Password.Empty():
 		return Git{}, fmt.Errorf("both %q and %q have a value: set one way to authenticate", keyBearerToken, keyPassword)
 	case strings.ContainsAny(g.BearerToken.Reveal(), "\r\n"):
 		return Git{}, fmt.Errorf("the value of %q has a line break", keyBearerToken)
 	}
-	if len(g.CA) > 0 && !x509.NewCertPool().AppendCertsFromPEM(g.CA) {
-		return Git{}, fmt.Errorf("the value of %q holds no PEM certificate", keyCA)
+	if g.TLS, err = parseTLS(data); err != nil {
+		return Git{}, err
 	}
 	return g, nil
 }
@@ -162,13 +152,4 @@ func parseIdentity(identity, passphrase []byte, secret string) (ssh.Signer, erro
 		return nil, fmt.Errorf("key %q of the secret '%s' is no private key that SSH knows", keyIdentity, secret)
 	}
 	return signer, nil
-}
-
-func hasAny(data map[string][]byte, keys ...string) bool {
-	for _, key := range keys {
-		if len(data[key]) > 0 {
-			return true
-		}
-	}
-	return false
 }

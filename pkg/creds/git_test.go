@@ -39,11 +39,11 @@ func TestGitHTTP(t *testing.T) {
 	}{
 		"basic":         {data: data("username", "me", "password", "pw-value"), want: creds.Git{Username: creds.Hide("me"), Password: creds.Hide("pw-value")}},
 		"bearer":        {data: data("bearerToken", "token-value"), want: creds.Git{BearerToken: creds.Hide("token-value")}},
-		"ca":            {data: data("ca.crt", ca), want: creds.Git{CA: []byte(ca)}},
-		"ca and basic":  {data: data("ca.crt", ca, "username", "me", "password", "pw-value"), want: creds.Git{Username: creds.Hide("me"), Password: creds.Hide("pw-value"), CA: []byte(ca)}},
-		"ca and bearer": {data: data("ca.crt", ca, "bearerToken", "token-value"), want: creds.Git{BearerToken: creds.Hide("token-value"), CA: []byte(ca)}},
-		"legacy ca":     {why: "the name that older Secrets have", data: data("caFile", ca), want: creds.Git{CA: []byte(ca)}},
-		"two cas":       {why: "the current name wins", data: data("caFile", other, "ca.crt", ca), want: creds.Git{CA: []byte(ca)}},
+		"ca":            {data: data("ca.crt", ca), want: creds.Git{TLS: creds.TLS{CA: []byte(ca)}}},
+		"ca and basic":  {data: data("ca.crt", ca, "username", "me", "password", "pw-value"), want: creds.Git{Username: creds.Hide("me"), Password: creds.Hide("pw-value"), TLS: creds.TLS{CA: []byte(ca)}}},
+		"ca and bearer": {data: data("ca.crt", ca, "bearerToken", "token-value"), want: creds.Git{BearerToken: creds.Hide("token-value"), TLS: creds.TLS{CA: []byte(ca)}}},
+		"legacy ca":     {why: "the name that older Secrets have", data: data("caFile", ca), want: creds.Git{TLS: creds.TLS{CA: []byte(ca), Legacy: []string{"caFile"}}}},
+		"two cas":       {why: "the current name wins", data: data("caFile", other, "ca.crt", ca), want: creds.Git{TLS: creds.TLS{CA: []byte(ca)}}},
 		"nothing":       {why: "a Secret may be meant for something else", data: data(), want: creds.Git{}},
 		"empty values":  {why: "an empty value is none", data: data("username", "", "password", "", "bearerToken", "", "ca.crt", "", "tls.crt", "", "githubAppID", ""), want: creds.Git{}},
 		"other keys":    {why: "one Secret may serve several uses", data: data("token", "x", "identity", "y", "type", "git"), want: creds.Git{}},
@@ -80,19 +80,18 @@ func TestGitHTTPRefuses(t *testing.T) {
 		"carriage return":   {why: "it would end the header", data: data("bearerToken", "token-value\rX: y"), says: []string{`"bearerToken"`, "line break"}},
 		"ca is no PEM":      {data: data("ca.crt", "ca-value"), says: []string{`"ca.crt"`, "PEM"}},
 		"ca is a key":       {why: "PEM of something else trusts nobody", data: data("ca.crt", key), says: []string{`"ca.crt"`, "certificate"}},
-		"client cert":       {data: data("tls.crt", "pem-value", "tls.key", "pem-value"), says: []string{`"tls.crt"`}, is: creds.ErrUnsupported},
-		"client key alone":  {data: data("tls.key", "pem-value"), says: []string{"client certificate"}, is: creds.ErrUnsupported},
-		"legacy cert":       {data: data("certFile", "pem-value", "keyFile", "pem-value"), says: []string{"client certificate"}, is: creds.ErrUnsupported},
-		"app":               {data: data("githubAppID", "app-value", "githubAppPrivateKey", "pem-value"), says: []string{`"githubAppID"`, "provider"}, is: creds.ErrUnsupported},
-		"app with password": {why: "the app is meant", data: data("githubAppID", "app-value", "username", "user-value", "password", "pw-value"), says: []string{`"githubAppID"`}, is: creds.ErrUnsupported},
+		"client cert":       {data: data("tls.crt", "pem-value", "tls.key", "pem-value"), says: []string{`"tls.crt"`, `"tls.key"`}},
+		"client key alone":  {data: data("tls.key", "pem-value"), says: []string{"client certificate"}},
+		"app":               {why: "whoever has the provider of apps reads it otherwise", data: data("githubAppID", "app-value", "githubAppPrivateKey", "pem-value"), says: []string{"GitHub App"}, is: creds.ErrGitHubApp},
+		"app with password": {why: "the app is meant", data: data("githubAppID", "app-value", "username", "user-value", "password", "pw-value"), says: []string{"GitHub App"}, is: creds.ErrGitHubApp},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got, err := creds.GitHTTP(tc.data)
 			refused(t, err, tc.data, tc.says...)
-			if errors.Is(err, creds.ErrUnsupported) != (tc.is != nil) {
-				t.Errorf("%v is ErrUnsupported: %v (%s)", err, tc.is == nil, tc.why)
+			if errors.Is(err, creds.ErrGitHubApp) != (tc.is != nil) {
+				t.Errorf("%v is ErrGitHubApp: %v (%s)", err, tc.is == nil, tc.why)
 			}
 			if diff := cmp.Diff(creds.Git{}, got); diff != "" {
 				t.Errorf("credentials beside an error (-want +got):\n%s", diff)
@@ -181,7 +180,7 @@ func TestAnonymous(t *testing.T) {
 		want bool
 	}{
 		"nothing":  {want: true},
-		"trust":    {in: creds.Git{CA: []byte("x")}, want: true},
+		"trust":    {in: creds.Git{TLS: creds.TLS{CA: []byte("x")}}, want: true},
 		"user":     {in: creds.Git{Username: creds.Hide("x")}},
 		"password": {in: creds.Git{Password: creds.Hide("x")}},
 		"bearer":   {in: creds.Git{BearerToken: creds.Hide("x")}},
@@ -211,7 +210,7 @@ func TestFingerprint(t *testing.T) {
 		"user a":        {Username: creds.Hide("a")},
 		"password a":    {Password: creds.Hide("a")},
 		"bearer a":      {BearerToken: creds.Hide("a")},
-		"trust a":       {CA: []byte("a")},
+		"trust a":       {TLS: creds.TLS{CA: []byte("a")}},
 		"user ab":       {Username: creds.Hide("ab")},
 		"a, b":          {Username: creds.Hide("a"), Password: creds.Hide("b")},
 		"1:a":           {Username: creds.Hide("1:a")},

@@ -4,15 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
-	"sync"
-	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
@@ -41,16 +35,17 @@ func (l Limits) pack() int64 {
 
 // Client talks to remotes. One for a process lets connections be reused.
 type Client struct {
-	limits Limits
-
-	mu         sync.Mutex
-	transports map[string]*http.Transport // by the CA they trust
+	limits     Limits
+	algorithms Algorithms
+	transports transports
 }
 
 // NewClient returns a Client.
-func NewClient(limits Limits) *Client {
-	return &Client{limits: limits, transports: make(map[string]*http.Transport)}
-}
+func NewClient(limits Limits) *Client { return &Client{limits: limits} }
+
+// Use makes SSH remotes be asked by these algorithms only, from now on. It is for the
+// start: nothing may be asked meanwhile.
+func (c *Client) Use(a Algorithms) { c.algorithms = a }
 
 // Conn is an exchange with a remote: the refs, and at most one pack.
 type Conn struct {
@@ -151,36 +146,6 @@ func readCapabilities(list *capability.List) capabilities {
 		}
 	}
 	return c
-}
-
-// transport returns the HTTP transport for what r trusts.
-func (c *Client) transport(ca []byte) (*http.Transport, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	key := digest(string(ca))
-	if t, ok := c.transports[key]; ok {
-		return t, nil
-	}
-	t := &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConns:          100,
-		MaxIdleConnsPerHost:   4,
-		IdleConnTimeout:       90 * time.Second,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ExpectContinueTimeout: time.Second,
-	}
-	if len(ca) > 0 {
-		pool, err := x509.SystemCertPool()
-		if err != nil {
-			pool = x509.NewCertPool()
-		}
-		pool.AppendCertsFromPEM(ca)
-		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-	}
-	c.transports[key] = t
-	return t, nil
 }
 
 // limitReader fails, rather than ends, when more than its limit is read.

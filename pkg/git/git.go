@@ -64,7 +64,7 @@ func NewRemote(rawURL string, c creds.Git) (*Remote, error) {
 		u.User = url.User(u.User.Username())
 		return &Remote{url: u, creds: c}, nil
 	}
-	if c.Anonymous() && u.User != nil {
+	if !c.LogsIn() && u.User != nil {
 		password, _ := u.User.Password()
 		c.Username, c.Password = creds.Hide(u.User.Username()), creds.Hide(password)
 	}

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 const (
@@ -23,11 +25,7 @@ const (
 // dialHTTP asks for the refs over http or https. A redirect of this first request
 // is followed, and moves the rest of the exchange with it, as git does.
 func (c *Client) dialHTTP(ctx context.Context, r *Remote) (*Conn, error) {
-	transport, err := c.transport(r.creds.CA)
-	if err != nil {
-		return nil, err
-	}
-	h := &httpExchange{remote: r, base: *r.url, client: &http.Client{Transport: transport, CheckRedirect: r.checkRedirect}}
+	h := &httpExchange{remote: r, base: *r.url, client: &http.Client{Transport: c.transports.of(r.creds), CheckRedirect: r.checkRedirect}}
 	trimPath(&h.base, "/")
 
 	ask := below(h.base, refsPath)
@@ -135,7 +133,8 @@ func (h *httpExchange) refusal(status int) error {
 	}
 }
 
-// explain strips the URL from an error of net/http, and marks distrust.
+// explain strips the URL from an error of net/http, and marks distrust, that of the
+// remote too.
 func (h *httpExchange) explain(err error) error {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
@@ -143,10 +142,35 @@ func (h *httpExchange) explain(err error) error {
 	}
 	var invalid *tls.CertificateVerificationError
 	var unknown x509.UnknownAuthorityError
-	if errors.As(err, &invalid) || errors.As(err, &unknown) {
+	var ended x509.CertificateInvalidError
+	var alert *net.OpError
+	switch {
+	case errors.As(err, &ended) && ended.Reason == x509.Expired && ended.Cert != nil:
+		// The error has the current time, with which it would be another each time.
+		return fmt.Errorf("%s: %w: %s", h.remote, ErrUntrusted, outOfDate(ended.Cert))
+	case errors.As(err, &invalid), errors.As(err, &unknown):
 		return fmt.Errorf("%s: %w: %w", h.remote, ErrUntrusted, err)
+	case errors.As(err, &alert) && alert.Op == "remote error":
+		return fmt.Errorf("%s: %w: %s: %w", h.remote, ErrUnauthorized, h.remote.refusedCertificate(time.Now()), alert.Err)
+	default:
+		return fmt.Errorf("asking %s: %w", h.remote, err)
 	}
-	return fmt.Errorf("asking %s: %w", h.remote, err)
+}
+
+// outOfDate says when a certificate is valid.
+func outOfDate(cert *x509.Certificate) string {
+	return fmt.Sprintf("its certificate is valid from %s to %s only", cert.NotBefore.UTC().Format(time.RFC3339), cert.NotAfter.UTC().Format(time.RFC3339))
+}
+
+// refusedCertificate says what of the client's side of a TLS handshake may be wrong.
+func (r *Remote) refusedCertificate(now time.Time) string {
+	if end, expired := r.creds.TLS.Expired(now); expired {
+		return "the client certificate has expired, at " + end.UTC().Format(time.RFC3339)
+	}
+	if r.creds.TLS.Certificate() {
+		return "it refuses the client certificate"
+	}
+	return "it wants a client certificate, and none is given"
 }
 
 // checkRedirect lets a redirect pass unless it would carry credentials to another

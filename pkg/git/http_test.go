@@ -204,7 +204,7 @@ func TestHTTPTrust(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := creds.Git{Username: creds.Hide("user-value"), Password: creds.Hide("pw-value"), CA: tc.ca}
+			c := creds.Git{Username: creds.Hide("user-value"), Password: creds.Hide("pw-value"), TLS: creds.TLS{CA: tc.ca}}
 			snapshot, err := follow(t, remoteAt(t, s.URL("fleet"), c)).try(branch("main"))
 			if tc.is != nil {
 				silent(t, err, tc.is, "certificate")
@@ -227,7 +227,7 @@ func TestTrustIsNotShared(t *testing.T) {
 	s := fleet(t, gitserver.Options{Backend: gitserver.GoGit}, gitservertest.StartTLS)
 	client := git.NewClient(git.Limits{})
 	for i, ca := range [][]byte{s.CA, nil, s.CA} {
-		conn, err := client.Dial(soon(t), remoteAt(t, s.URL("fleet"), creds.Git{CA: ca}))
+		conn, err := client.Dial(soon(t), remoteAt(t, s.URL("fleet"), creds.Git{TLS: creds.TLS{CA: ca}}))
 		if want := ca != nil; (err == nil) != want {
 			t.Errorf("dial %d: %v, want success %v", i, err, want)
 		}

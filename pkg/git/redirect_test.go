@@ -64,7 +64,7 @@ func TestHTTPRedirects(t *testing.T) {
 			}
 			first.Faults.Set(moved("/old/", base))
 			c := tc.creds
-			c.CA = first.CA
+			c.TLS.CA = first.CA
 			f := follow(t, remoteAt(t, first.URL("old/fleet"), c))
 			snapshot, err := f.try(branch("main"))
 			if tc.is != nil {

@@ -7,8 +7,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
@@ -17,12 +17,11 @@ import (
 const (
 	defaultSSHUser = "git"
 	defaultSSHPort = "22"
-	sshDialTimeout = 30 * time.Second
 )
 
 // dialSSH logs in, starts git-upload-pack and reads the refs that it begins with.
 func (c *Client) dialSSH(ctx context.Context, r *Remote) (*Conn, error) {
-	client, err := r.login(ctx)
+	client, err := r.login(ctx, c.algorithms)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +43,7 @@ func (c *Client) dialSSH(ctx context.Context, r *Remote) (*Conn, error) {
 }
 
 // login opens an SSH connection with a host that is known.
-func (r *Remote) login(ctx context.Context) (*ssh.Client, error) {
+func (r *Remote) login(ctx context.Context, algorithms Algorithms) (*ssh.Client, error) {
 	addr := net.JoinHostPort(r.url.Hostname(), defaultSSHPort)
 	if port := r.url.Port(); port != "" {
 		addr = net.JoinHostPort(r.url.Hostname(), port)
@@ -54,12 +53,13 @@ func (r *Remote) login(ctx context.Context) (*ssh.Client, error) {
 		return nil, err
 	}
 	config := &ssh.ClientConfig{
+		Config:            ssh.Config{KeyExchanges: algorithms.KeyExchanges},
 		User:              r.user(),
 		Auth:              []ssh.AuthMethod{ssh.PublicKeys(r.creds.SSH.Signer())},
 		HostKeyCallback:   known.HostKeyCallback(),
-		HostKeyAlgorithms: known.HostKeyAlgorithms(addr),
+		HostKeyAlgorithms: algorithms.hostKeys(known.HostKeyAlgorithms(addr)),
 	}
-	conn, err := (&net.Dialer{Timeout: sshDialTimeout}).DialContext(ctx, "tcp", addr)
+	conn, err := r.creds.Proxy.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("asking %s: %w", r, err)
 	}
@@ -83,9 +83,52 @@ func (r *Remote) explainLogin(err error, addr string) error {
 	case strings.Contains(err.Error(), "unable to authenticate"):
 		// golang.org/x/crypto/ssh exports no error for a refused key.
 		return fmt.Errorf("%s: %w: it refuses the SSH identity", r, ErrUnauthorized)
+	case strings.Contains(err.Error(), "no common algorithm"):
+		// Nor one for what the flags for algorithms may have left out.
+		return fmt.Errorf("%s: %w: %w", r, ErrProtocol, err)
 	default:
 		return fmt.Errorf("asking %s: %w", r, err)
 	}
+}
+
+// Algorithms are those that SSH remotes may be asked by, the first the most wanted. The
+// zero value is what the library has for secure, and what known_hosts has keys for.
+type Algorithms struct {
+	KeyExchanges []string
+	HostKeys     []string
+}
+
+// Validate refuses algorithms that cannot be had.
+func (a Algorithms) Validate() error {
+	secure, other := ssh.SupportedAlgorithms(), ssh.InsecureAlgorithms()
+	for _, name := range a.KeyExchanges {
+		if !slices.Contains(secure.KeyExchanges, name) && !slices.Contains(other.KeyExchanges, name) {
+			return fmt.Errorf("%q is no key exchange algorithm that is supported", name)
+		}
+	}
+	for _, name := range a.HostKeys {
+		if !slices.Contains(secure.HostKeys, name) && !slices.Contains(other.HostKeys, name) {
+			return fmt.Errorf("%q is no host key algorithm that is supported", name)
+		}
+	}
+	return nil
+}
+
+// hostKeys returns those of the wanted algorithms for which there are known keys.
+func (a Algorithms) hostKeys(known []string) []string {
+	if len(a.HostKeys) == 0 {
+		return known
+	}
+	var both []string
+	for _, name := range a.HostKeys {
+		if slices.Contains(known, name) {
+			both = append(both, name)
+		}
+	}
+	if len(both) == 0 {
+		return a.HostKeys // so that the host shows a key, which is then not known
+	}
+	return both
 }
 
 // parseKnownHosts reads lines of a known_hosts file. The library reads files
