@@ -7,7 +7,6 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
-	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -62,6 +61,17 @@ func newIdentity(t testing.TB, config packet.Config) *identity {
 
 func (i *identity) id() string { return i.entity.PrimaryKey.KeyIdString() }
 
+// change does something to the key, if there is something to do.
+func (i *identity) change(do func(*identity) error) {
+	i.t.Helper()
+	if do == nil {
+		return
+	}
+	if err := do(i); err != nil {
+		i.t.Fatal(err)
+	}
+}
+
 // public is the armored public key.
 func (i *identity) public() string {
 	i.t.Helper()
@@ -104,7 +114,9 @@ func (i *identity) signSHA1(payload string) string {
 	}
 	h := crypto.SHA1.New()
 	h.Write([]byte(payload))
-	if err := sig.Sign(h, i.entity.PrivateKey, nil); err != nil {
+	unsalted := false
+	config := &packet.Config{NonDeterministicSignaturesViaNotation: &unsalted}
+	if err := sig.Sign(h, i.entity.PrivateKey, config); err != nil {
 		i.t.Fatal(err)
 	}
 	return i.armored(openpgp.SignatureType, sig.Serialize)
@@ -175,14 +187,4 @@ func raw(files map[string]string) map[string][]byte {
 		out[name] = []byte(content)
 	}
 	return out
-}
-
-// commit takes a commit apart that must be whole.
-func commit(t testing.TB, object []byte) signature.Signed {
-	t.Helper()
-	s, err := signature.Commit(object)
-	if err != nil {
-		t.Fatal(fmt.Errorf("%w:\n%s", err, object))
-	}
-	return s
 }

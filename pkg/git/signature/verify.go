@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	"github.com/hiddeco/sshsig"
 	"golang.org/x/crypto/ssh"
@@ -65,13 +66,19 @@ func (k Keys) Verify(s Signed, now time.Time) (signer string, err error) {
 	return signer, err
 }
 
-// verifyPGP verifies an OpenPGP signature. Digests that can be forged, SHA-1 among them,
-// are refused by the library.
+// verifyPGP verifies an OpenPGP signature.
 func (k Keys) verifyPGP(s Signed, now time.Time) (string, error) {
+	block, err := armor.Decode(bytes.NewReader(s.Signature))
+	if err != nil {
+		return "", fmt.Errorf("%w: its OpenPGP signature cannot be read: %w", ErrMalformed, err)
+	}
 	config := &packet.Config{Time: func() time.Time { return now }}
-	signer, err := openpgp.CheckArmoredDetachedSignature(k.pgp, bytes.NewReader(s.Payload), bytes.NewReader(s.Signature), config)
+	made, signer, err := openpgp.VerifyDetachedSignature(k.pgp, bytes.NewReader(s.Payload), block.Body, config)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrUntrusted, err)
+	}
+	if config.RejectMessageHashAlgorithm(made.Hash) { // which the library leaves to us
+		return "", fmt.Errorf("%w: it is made by the digest %s, which can be forged", ErrUntrusted, made.Hash)
 	}
 	return signer.PrimaryKey.KeyIdString(), nil
 }

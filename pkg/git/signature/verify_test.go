@@ -106,45 +106,31 @@ func TestVerify(t *testing.T) {
 // says.
 func TestVerifyOldKeys(t *testing.T) {
 	t.Parallel()
-	const day = 24 * 60 * 60
+	const month, year = 30 * 24 * 60 * 60, 365 * 24 * 60 * 60
+	at := func(lifetime uint32) *packet.Config {
+		return &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, KeyLifetimeSecs: lifetime, Time: func() time.Time { return made }}
+	}
+	withSubkey := func(lifetime uint32) func(*identity) error {
+		return func(i *identity) error { return i.entity.AddSigningSubkey(at(lifetime)) }
+	}
 	tests := map[string]struct {
-		why    string
-		config packet.Config
-		change func(*identity) error
-		at     time.Time
-		want   bool
+		why           string
+		config        packet.Config
+		before, after func(*identity) error // it signs
+		want          bool
 	}{
-		"a key that will expire":   {why: "it has not yet", config: packet.Config{KeyLifetimeSecs: 365 * day}, at: now, want: true},
-		"a key that has expired":   {why: "somebody may have it", config: packet.Config{KeyLifetimeSecs: 30 * day}, at: now},
-		"a signature that expired": {why: "whoever signed did not want it to count for ever", config: packet.Config{SigLifetimeSecs: 30 * day}, at: now},
+		"a key that will expire":    {why: "it has not yet", config: packet.Config{KeyLifetimeSecs: year}, want: true},
+		"a key that has expired":    {why: "somebody may have it", config: packet.Config{KeyLifetimeSecs: month}},
+		"a subkey":                  {why: "the id is that of its primary key", before: withSubkey(year), want: true},
+		"a subkey that has expired": {why: "its primary key has not", before: withSubkey(month)},
 		"a key that was revoked": {
-			why: "whoever owns it says so", at: now,
-			change: func(i *identity) error {
-				return i.entity.RevokeKey(packet.KeyCompromised, "", &packet.Config{Time: func() time.Time { return made }})
-			},
-		},
-		"a subkey": {
-			why: "the id is that of its primary key", at: now, want: true,
-			change: func(i *identity) error {
-				return i.entity.AddSigningSubkey(&packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, Time: func() time.Time { return made }})
-			},
-		},
-		"a subkey that has expired": {
-			why: "its primary key has not", at: now,
-			change: func(i *identity) error {
-				return i.entity.AddSigningSubkey(&packet.Config{
-					Algorithm: packet.PubKeyAlgoEdDSA, KeyLifetimeSecs: 30 * day, Time: func() time.Time { return made },
-				})
-			},
+			why:   "whoever owns it says so",
+			after: func(i *identity) error { return i.entity.RevokeKey(packet.KeyCompromised, "", at(0)) },
 		},
 		"a subkey that was revoked": {
-			why: "its primary key was not", at: now,
-			change: func(i *identity) error {
-				config := &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, Time: func() time.Time { return made }}
-				if err := i.entity.AddSigningSubkey(config); err != nil {
-					return err
-				}
-				return i.entity.RevokeSubkey(&i.entity.Subkeys[len(i.entity.Subkeys)-1], packet.KeyCompromised, "", config)
+			why: "its primary key was not", before: withSubkey(year),
+			after: func(i *identity) error {
+				return i.entity.RevokeSubkey(&i.entity.Subkeys[len(i.entity.Subkeys)-1], packet.KeyCompromised, "", at(0))
 			},
 		},
 	}
@@ -152,18 +138,10 @@ func TestVerifyOldKeys(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			i := newIdentity(t, tc.config)
-			before := i.sign(payload) // by a primary key that may be revoked then
-			if tc.change != nil {
-				if err := tc.change(i); err != nil {
-					t.Fatal(err)
-				}
-			}
-			signed := before
-			if strings.HasPrefix(name, "a subkey") && name != "a subkey that was revoked" {
-				signed = i.sign(payload)
-			}
-			got, err := keys(t, map[string]string{"a.asc": i.public()}).Verify(
-				signature.Signed{Payload: []byte(payload), Signature: []byte(signed)}, tc.at)
+			i.change(tc.before)
+			s := signature.Signed{Payload: []byte(payload), Signature: []byte(i.sign(payload))}
+			i.change(tc.after)
+			got, err := keys(t, map[string]string{"a.asc": i.public()}).Verify(s, now)
 			if tc.want && (err != nil || got != i.id()) {
 				t.Errorf("Verify() = %q, %v; want %q (%s)", got, err, i.id(), tc.why)
 			}
