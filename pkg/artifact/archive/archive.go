@@ -6,6 +6,10 @@
 // nor time, and one of three modes: 0750 for directories, 0600 for files, 0700 for executables.
 // That is the layout that Flux publishes; uncompressed, the archives of both are equal.
 //
+// WriteTree cuts the archive of a tree into gzip members and copies those that an earlier archive
+// has already, so that its cost follows the change. A Writer takes what comes, and writes one
+// member.
+//
 // A reader gets nothing that a limit or a path check refused. What becomes of the content is the
 // caller's to decide; this package opens no file.
 package archive

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -27,9 +26,7 @@ type Writer struct {
 	zip      *gzip.Writer
 	tar      *tar.Writer
 	buf      []byte
-	last     string // path of the last entry; "" before the first, and after the root
-	lastFile bool
-	dir      string // innermost directory that is open for more entries
+	order    order
 	entries  int
 	unpacked int64
 	err      error
@@ -43,16 +40,40 @@ type Writer struct {
 // when go.mod says so. The fastest level is enough; an archive is read once by each consumer. The
 // gzip header names no file and no time, which would make equal trees differ.
 func NewWriter(dst io.Writer, limits Limits) *Writer {
+	w := newWriter(dst, limits)
+	if w.err == nil { // as always: the level exists
+		w.begin(w.out)
+		w.header(&tar.Header{Typeflag: tar.TypeDir, Name: ".", Mode: modeDir})
+	}
+	return w
+}
+
+// newWriter returns a Writer that has not begun.
+func newWriter(dst io.Writer, limits Limits) *Writer {
 	w := &Writer{limits: limits.withDefaults(), buf: make([]byte, copyBuffer)}
 	w.out = &cappedWriter{w: dst, limit: w.limits.MaxSize}
-	w.zip, w.err = gzip.NewWriterLevel(w.out, gzip.BestSpeed)
-	if w.err != nil {
-		return w // not for a level that exists
+	if w.zip, w.err = gzip.NewWriterLevel(w.out, gzip.BestSpeed); w.err == nil {
+		w.tar = tar.NewWriter(w.zip)
 	}
-	w.zip.ModTime = time.Unix(0, 0) // "no time"; this package writes nonsense for a zero Time
-	w.tar = tar.NewWriter(w.zip)
-	w.header(&tar.Header{Typeflag: tar.TypeDir, Name: ".", Mode: modeDir})
 	return w
+}
+
+// begin begins a gzip member that is written to out.
+func (w *Writer) begin(out io.Writer) {
+	w.zip.Reset(out)
+	w.zip.ModTime = time.Unix(0, 0) // "no time"; this package writes nonsense for a zero Time
+}
+
+// end ends a gzip member after a whole entry.
+func (w *Writer) end() error {
+	err := w.tar.Flush()
+	if err == nil {
+		err = w.zip.Close()
+	}
+	if err != nil {
+		return w.fail(fmt.Errorf("ending a part of the archive: %w", err))
+	}
+	return nil
 }
 
 // Dir adds a directory. That is needed only for one that holds no file: Flux walks a work tree, so
@@ -60,8 +81,8 @@ func NewWriter(dst io.Writer, limits Limits) *Writer {
 // that a file needs is added with the file. (Flux leaves it out where a rule ignores the directory
 // and another brings back the file; the tree that a reader sees is the same.)
 func (w *Writer) Dir(path string) error {
-	if w.next(path) {
-		w.directory(path)
+	if w.next(path) && w.directory(path) {
+		w.order.pass(path, true)
 	}
 	return w.err
 }
@@ -69,32 +90,35 @@ func (w *Writer) Dir(path string) error {
 // File adds a regular file and the directories above it that are not there yet. Entries must come
 // in the order that Compare defines, and content must have the given size.
 func (w *Writer) File(path string, executable bool, size int64, content io.Reader) error {
-	if !w.next(path) {
-		return w.err
+	if w.next(path) && w.file(path, executable, size, content) {
+		w.order.pass(path, false)
 	}
+	return w.err
+}
+
+// file writes a regular file where it stands.
+func (w *Writer) file(path string, executable bool, size int64, content io.Reader) bool {
 	if size < 0 {
-		return w.fail(fmt.Errorf("file %q has a negative size", path))
+		_ = w.fail(fmt.Errorf("file %q has a negative size", path)) // which remembers it
 	}
-	w.unpacked += size
-	if limit := w.limits.MaxUnpacked; limit >= 0 && w.unpacked > limit {
-		return w.fail(tooLarge("the content", limit, "bytes"))
+	if w.err != nil || !w.admitContent(size) {
+		return false
 	}
 	mode := int64(modeFile)
 	if executable {
 		mode = modeExecutable
 	}
 	if !w.header(&tar.Header{Typeflag: tar.TypeReg, Name: path, Mode: mode, Size: size}) {
-		return w.err
+		return false
 	}
-	w.last, w.lastFile = path, true
 	n, err := io.CopyBuffer(w.tar, content, w.buf)
 	switch {
 	case errors.Is(err, tar.ErrWriteTooLong) || err == nil && n < size:
-		return w.fail(fmt.Errorf("file %q does not have the %d bytes that were announced", path, size))
+		_ = w.fail(fmt.Errorf("file %q does not have the %d bytes that were announced", path, size)) // which remembers it
 	case err != nil:
-		return w.fail(fmt.Errorf("archiving %q: %w", path, err))
+		_ = w.fail(fmt.Errorf("archiving %q: %w", path, err)) // which remembers it
 	}
-	return nil
+	return w.err == nil
 }
 
 // Close completes the archive. It does not close what the Writer writes to.
@@ -117,46 +141,26 @@ func (w *Writer) next(path string) bool {
 	if w.err != nil {
 		return false
 	}
-	if err := checkPath(path); err != nil {
+	if err := w.order.check(path); err != nil {
 		_ = w.fail(err) // which remembers it
 		return false
 	}
-	if Compare(path, w.last) <= 0 {
-		_ = w.fail(fmt.Errorf("path %q does not come after %q", path, w.last)) // which remembers it
-		return false
-	}
-	if w.lastFile && isBelow(path, w.last) {
-		_ = w.fail(fmt.Errorf("path %q is below the file %q", path, w.last)) // which remembers it
-		return false
-	}
-	for i := range len(path) {
-		if path[i] != '/' || path[:i] == w.dir || isBelow(w.dir, path[:i]) {
-			continue
-		}
-		if !w.directory(path[:i]) {
+	for _, dir := range w.order.missing(path) {
+		if !w.directory(dir) {
 			return false
 		}
-	}
-	if i := strings.LastIndexByte(path, '/'); i >= 0 {
-		w.dir = path[:i]
-	} else {
-		w.dir = ""
+		w.order.pass(dir, true)
 	}
 	return true
 }
 
+// directory writes a directory where it stands.
 func (w *Writer) directory(path string) bool {
-	if !w.header(&tar.Header{Typeflag: tar.TypeDir, Name: path, Mode: modeDir}) {
-		return false
-	}
-	w.last, w.lastFile, w.dir = path, false, path
-	return true
+	return w.header(&tar.Header{Typeflag: tar.TypeDir, Name: path, Mode: modeDir})
 }
 
 func (w *Writer) header(h *tar.Header) bool {
-	w.entries++
-	if limit := w.limits.MaxFiles; limit >= 0 && w.entries > limit {
-		_ = w.fail(tooLarge("the number of entries", int64(limit), "files and directories")) // which remembers it
+	if !w.admitEntries(1) {
 		return false
 	}
 	if err := w.tar.WriteHeader(h); err != nil {
@@ -164,6 +168,24 @@ func (w *Writer) header(h *tar.Header) bool {
 		return false
 	}
 	return true
+}
+
+// admitEntries reports whether so many more entries are within the limit.
+func (w *Writer) admitEntries(n int) bool {
+	w.entries += n
+	if limit := w.limits.MaxFiles; limit >= 0 && w.entries > limit {
+		_ = w.fail(tooLarge("the number of entries", int64(limit), "files and directories")) // which remembers it
+	}
+	return w.err == nil
+}
+
+// admitContent reports whether so many more bytes of content are within the limit.
+func (w *Writer) admitContent(n int64) bool {
+	w.unpacked += n
+	if limit := w.limits.MaxUnpacked; limit >= 0 && (n > limit || w.unpacked > limit) {
+		_ = w.fail(tooLarge("the content", limit, "bytes")) // which remembers it
+	}
+	return w.err == nil
 }
 
 // fail records the first error. A destination that refused bytes is its cause, whatever the layers
@@ -174,11 +196,6 @@ func (w *Writer) fail(err error) error {
 	}
 	w.err = err
 	return err
-}
-
-// isBelow reports whether path is in the tree under dir.
-func isBelow(path, dir string) bool {
-	return len(path) > len(dir) && path[len(dir)] == '/' && path[:len(dir)] == dir
 }
 
 // cappedWriter passes on at most limit bytes, and remembers what stopped it.
