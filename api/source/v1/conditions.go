@@ -44,6 +44,10 @@ const (
 // repository that it includes does not exist or has no artifact.
 const ConditionIncludeUnavailable = "IncludeUnavailable"
 
+// ConditionBuildFailed is present, and True, on a HelmChart when the chart was found
+// but cannot be packaged, or its signature is not good.
+const ConditionBuildFailed = "BuildFailed"
+
 // Reasons that have the same meaning on all Flux kinds.
 const (
 	// ReasonSucceeded is given when what was to be done is done.
@@ -100,6 +104,10 @@ const (
 
 // Reasons that all sources share.
 const (
+	// ReasonNewRevision is given when the origin has a revision that is not published
+	// yet.
+	ReasonNewRevision = "NewRevision"
+
 	// ReasonURLInvalid is given to a URL that cannot be parsed or used.
 	ReasonURLInvalid = "URLInvalid"
 
@@ -159,10 +167,6 @@ const (
 	// ReasonEmptyGitRepository is given when the remote has no commit.
 	ReasonEmptyGitRepository = "EmptyGitRepository"
 
-	// ReasonNewRevision is given when the remote has a commit that is not published
-	// yet.
-	ReasonNewRevision = "NewRevision"
-
 	// ReasonIncludeChange is given when an included repository has a new artifact.
 	ReasonIncludeChange = "IncludeChange"
 
@@ -197,6 +201,90 @@ const (
 	// ReasonInvalidCommitSignature is given when the signature of a commit is by
 	// none of the trusted keys.
 	ReasonInvalidCommitSignature = "InvalidCommitSignature"
+)
+
+// Reasons of an OCIRepository.
+const (
+	// ReasonOCIArtifactPullFailed is given when the digest of an artifact cannot be
+	// found out, or the artifact cannot be downloaded.
+	ReasonOCIArtifactPullFailed = "OCIArtifactPullFailed"
+
+	// ReasonOCIArtifactLayerOperationFailed is given when the artifact lacks the layer
+	// that was selected, or the layer cannot be unpacked or copied.
+	ReasonOCIArtifactLayerOperationFailed = "OCIArtifactLayerOperationFailed"
+)
+
+// ReasonIndexationFailed is given to a HelmRepository whose index cannot be parsed.
+const ReasonIndexationFailed = "IndexationFailed"
+
+// Reasons of a HelmChart.
+const (
+	// ReasonChartPullSucceeded is given when the chart is published as it was
+	// downloaded.
+	ReasonChartPullSucceeded = "ChartPullSucceeded"
+
+	// ReasonChartPackageSucceeded is given when the chart was packaged, and is
+	// published.
+	ReasonChartPackageSucceeded = "ChartPackageSucceeded"
+
+	// ReasonNewChart is given when the source has a chart that is not published yet.
+	ReasonNewChart = "NewChart"
+
+	// ReasonSourceUnavailable is given when the source of the chart does not exist or
+	// cannot be read.
+	ReasonSourceUnavailable = "SourceUnavailable"
+
+	// ReasonUnsupportedSourceKind is given to a source of a kind that has no charts.
+	ReasonUnsupportedSourceKind = "UnsupportedSourceKind"
+
+	// ReasonNoSourceArtifact is given when the source of the chart has no artifact
+	// yet.
+	ReasonNoSourceArtifact = "NoSourceArtifact"
+
+	// ReasonResolvedDependencies is given when the charts that the chart depends on
+	// were found.
+	ReasonResolvedDependencies = "ResolvedDependencies"
+
+	// ReasonInvalidChartReference is given to a name that no chart can have, and to a
+	// name or version that the source does not have.
+	ReasonInvalidChartReference = "InvalidChartReference"
+
+	// ReasonChartPullError is given when the chart cannot be downloaded.
+	ReasonChartPullError = "ChartPullError"
+
+	// ReasonMetadataPatchError is given when the version in the Chart.yaml is to be
+	// extended and is no semantic version.
+	ReasonMetadataPatchError = "MetadataPatchError"
+
+	// ReasonValuesFilesError is given when a values file is missing or cannot be
+	// merged.
+	ReasonValuesFilesError = "ValuesFilesError"
+
+	// ReasonDependencyBuildError is given when a chart that the chart depends on cannot
+	// be had.
+	ReasonDependencyBuildError = "DependencyBuildError"
+
+	// ReasonChartPackageError is given when the package cannot be written.
+	ReasonChartPackageError = "ChartPackageError"
+
+	// ReasonChartVerificationError is given when the signature of the chart is not good
+	// or could not be checked.
+	ReasonChartVerificationError = "ChartVerificationError"
+
+	// ReasonUnknown is given when a chart cannot be built and none of the other
+	// reasons says why.
+	ReasonUnknown = "Unknown"
+)
+
+// Reasons of a Bucket.
+const (
+	// ReasonBucketOperationSucceeded is given when the bucket was asked and had
+	// nothing new.
+	ReasonBucketOperationSucceeded = "BucketOperationSucceeded"
+
+	// ReasonBucketOperationFailed is given when the bucket does not exist, or it or
+	// its objects cannot be read.
+	ReasonBucketOperationFailed = "BucketOperationFailed"
 )
 
 // Reasons of events about the storage of artifacts.

@@ -10,9 +10,6 @@ import (
 // GitRepositoryKind is the kind of a GitRepository.
 const GitRepositoryKind = "GitRepository"
 
-// defaultGitTimeout applies to objects that the API server did not default.
-const defaultGitTimeout = 60 * time.Second
-
 // GitRepository publishes the tree of a commit in a Git repository as an artifact,
 // and follows the branch, tag or version range that the spec names.
 //
@@ -285,8 +282,15 @@ func (r *GitRepository) GetInterval() time.Duration {
 // GetTimeout returns the limit of one Git operation: 60 seconds unless the spec
 // has another.
 func (r *GitRepository) GetTimeout() time.Duration {
-	if r.Spec.Timeout == nil {
-		return defaultGitTimeout
-	}
-	return r.Spec.Timeout.Duration
+	return timeout(r.Spec.Timeout)
+}
+
+// GetArtifact returns what is published, or nil.
+func (r *GitRepository) GetArtifact() *meta.Artifact {
+	return r.Status.Artifact
+}
+
+// SetArtifact records what is published, or with nil that nothing is.
+func (r *GitRepository) SetArtifact(artifact *meta.Artifact) {
+	r.Status.Artifact = artifact
 }
