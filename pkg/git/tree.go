@@ -66,6 +66,8 @@ type Entry struct {
 	// Dir says that it is a folder; Executable and Size are of files.
 	Dir        bool
 	Executable bool
+	// Submodule says that the folder is of another repository. It is empty here.
+	Submodule bool
 
 	hash plumbing.Hash
 }
@@ -102,7 +104,8 @@ func (l *lister) list(tree *object.Tree, dir string, depth int) error {
 			return fmt.Errorf("%w: the commit has more than %d files and folders", ErrTooLarge, l.limit)
 		}
 		entry := Entry{Path: path.Join(dir, e.Name), hash: e.Hash, Executable: e.Mode == filemode.Executable}
-		entry.Dir = e.Mode == filemode.Dir || e.Mode == filemode.Submodule
+		entry.Submodule = e.Mode == filemode.Submodule
+		entry.Dir = e.Mode == filemode.Dir || entry.Submodule
 		l.entries = append(l.entries, entry)
 		if e.Mode != filemode.Dir {
 			continue
