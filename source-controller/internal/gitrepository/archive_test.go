@@ -110,11 +110,11 @@ func TestArchiveContent(t *testing.T) {
 		repos[name] = w.source(name, func(s *sourcev1.GitRepositorySpec) { s.URL, s.Ignore = w.git.URL(name), tc.ignore })
 	}
 	for name, tc := range tests {
-		w.waitPublished(repos[name], revisions[name])
+		w.WaitPublished(repos[name], revisions[name])
 		got := make(map[string]fs.FileMode)
-		for path, e := range w.unpack(w.download(repos[name])) {
+		for path, e := range w.Unpack(w.Download(repos[name])) {
 			if path != "." {
-				got[path] = e.mode
+				got[path] = e.Mode
 			}
 		}
 		if diff := cmp.Diff(tc.want, got); diff != "" {

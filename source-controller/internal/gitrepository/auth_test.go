@@ -17,6 +17,7 @@ import (
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/gitserver"
 	"weir.dev/pkg/gitserver/gitservertest"
+	"weir.dev/source-controller/internal/sourcetest"
 )
 
 // What nobody but a server may see. None is part of another.
@@ -90,13 +91,13 @@ func TestCredentials(t *testing.T) {
 		repos = append(repos, w.source(name, func(spec *sourcev1.GitRepositorySpec) {
 			spec.URL = tc.url
 			if tc.secret != nil {
-				spec.SecretRef = w.secret(name, tc.secret)
+				spec.SecretRef = w.Secret(name, tc.secret)
 			}
 		}))
 	}
 	for _, repo := range repos {
-		w.waitPublished(repo, s.revision)
-		if got := w.content(repo)["app.yaml"]; got != "kind: App\n" {
+		w.WaitPublished(repo, s.revision)
+		if got := w.Content(repo)["app.yaml"]; got != "kind: App\n" {
 			t.Errorf("%s: app.yaml is %q", repo.Name, got)
 		}
 		w.expectHidden(repo, s.secrets()...)
@@ -107,7 +108,7 @@ func TestCredentials(t *testing.T) {
 	}
 	for _, repo := range repos {
 		w.Poke(repo)
-		w.waitPublished(repo, s.revision)
+		w.WaitPublished(repo, s.revision)
 	}
 }
 
@@ -162,7 +163,7 @@ func TestCredentialsThatDoNotDo(t *testing.T) {
 		repos[name] = w.source(name, func(spec *sourcev1.GitRepositorySpec) {
 			spec.URL = tc.url
 			if tc.secret != nil {
-				spec.SecretRef = w.secret(name, tc.secret)
+				spec.SecretRef = w.Secret(name, tc.secret)
 			} else if tc.gone {
 				spec.SecretRef = &meta.LocalObjectReference{Name: name}
 			}
@@ -180,7 +181,7 @@ func TestCredentialsThatDoNotDo(t *testing.T) {
 			t.Errorf("%s: the condition says\n%s\nwant it to name the Secret once", name, c.Message)
 		}
 		w.expectRefused(repo, false, sourcev1.ConditionFetchFailed, c)
-		w.waitEvent(repo, corev1.EventTypeWarning, sourcev1.ReasonAuthenticationFailed, c.Message)
+		w.WaitEvent(repo, corev1.EventTypeWarning, sourcev1.ReasonAuthenticationFailed, c.Message)
 		w.expectHidden(repo, s.secrets()...)
 	}
 }
@@ -195,7 +196,7 @@ func (w *world) expectHidden(repo *sourcev1.GitRepository, secrets ...string) {
 	if err := w.Client.List(w.t.Context(), &events, client.InNamespace(w.Namespace)); err != nil {
 		w.t.Fatal(err)
 	}
-	texts := map[string]string{"the log": w.log.String()}
+	texts := map[string]string{"the log": w.Log.String()}
 	for what, v := range map[string]any{"the object": shown, "the events": events} {
 		text, err := yaml.Marshal(v)
 		if err != nil {
@@ -227,15 +228,15 @@ func TestCredentialsStayWithTheirHost(t *testing.T) {
 
 	s.basic.Faults.Set(gitserver.Redirect(elsewhere.URL))
 	repo := w.source("refs", func(spec *sourcev1.GitRepositorySpec) {
-		spec.URL, spec.SecretRef = s.basic.URL("fleet"), w.secret("basic", map[string]string{"username": user, "password": password})
+		spec.URL, spec.SecretRef = s.basic.URL("fleet"), w.Secret("basic", map[string]string{"username": user, "password": password})
 	})
 	c := w.WaitCondition(repo, sourcev1.ConditionReady, metav1.ConditionFalse, sourcev1.ReasonAuthenticationFailed)
-	if !says(c.Message, "redirected to host", strings.TrimPrefix(elsewhere.URL, "http://"), "change spec.url") {
+	if !sourcetest.Says(c.Message, "redirected to host", strings.TrimPrefix(elsewhere.URL, "http://"), "change spec.url") {
 		t.Errorf("the condition says %q; want it to name the other host, and what to do", c.Message)
 	}
 	s.bearer.Faults.Set(gitserver.Only(gitserver.UploadPack, gitserver.Redirect(elsewhere.URL)))
 	repo = w.source("pack", func(spec *sourcev1.GitRepositorySpec) {
-		spec.URL, spec.SecretRef = s.bearer.URL("fleet"), w.secret("bearer", map[string]string{"bearerToken": token})
+		spec.URL, spec.SecretRef = s.bearer.URL("fleet"), w.Secret("bearer", map[string]string{"bearerToken": token})
 	})
 	w.WaitCondition(repo, sourcev1.ConditionReady, metav1.ConditionFalse, sourcev1.ReasonGitOperationFailed)
 	if n := asked.Load(); n != 0 {
@@ -252,7 +253,7 @@ func TestRedirectWithoutCredentials(t *testing.T) {
 	old := gitservertest.Start(t, gitserver.Options{})
 	old.Faults.Set(gitserver.Redirect(strings.TrimSuffix(w.git.URL(""), "/")))
 	repo := w.source("fleet", func(spec *sourcev1.GitRepositorySpec) { spec.URL = old.URL("fleet") })
-	w.waitPublished(repo, "main@sha1:"+rev)
+	w.WaitPublished(repo, "main@sha1:"+rev)
 }
 
 func TestRotatedSecretWorksAtTheNextRun(t *testing.T) {
@@ -260,21 +261,21 @@ func TestRotatedSecretWorksAtTheNextRun(t *testing.T) {
 	w := newWorld(t)
 	s := startServers(t)
 	repo := w.source("fleet", func(spec *sourcev1.GitRepositorySpec) {
-		spec.URL, spec.SecretRef = s.basic.URL("fleet"), w.secret("basic", map[string]string{"username": user, "password": wrong})
+		spec.URL, spec.SecretRef = s.basic.URL("fleet"), w.Secret("basic", map[string]string{"username": user, "password": wrong})
 	})
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "basic"}}
 	w.WaitCondition(repo, sourcev1.ConditionReady, metav1.ConditionFalse, sourcev1.ReasonAuthenticationFailed)
 	w.Patch(secret, "test", "stringData: {password: "+password+"}")
-	w.waitPublished(repo, s.revision)
+	w.WaitPublished(repo, s.revision)
 	w.expectHealed(repo)
-	w.waitEvent(repo, corev1.EventTypeNormal, sourcev1.ReasonNewArtifact)
+	w.WaitEvent(repo, corev1.EventTypeNormal, sourcev1.ReasonNewArtifact)
 
 	w.Patch(secret, "test", "stringData: {password: "+wrong+"}")
 	w.Poke(repo)
 	w.WaitCondition(repo, sourcev1.ConditionReady, metav1.ConditionFalse, sourcev1.ReasonAuthenticationFailed)
-	w.download(repo) // it stays
+	w.Download(repo) // it stays
 
 	w.Patch(secret, "test", "stringData: {password: "+password+"}")
-	w.waitPublished(repo, s.revision)
-	w.waitEvent(repo, corev1.EventTypeNormal, sourcev1.ReasonSucceeded, "stored artifact for revision '"+s.revision+"'")
+	w.WaitPublished(repo, s.revision)
+	w.WaitEvent(repo, corev1.EventTypeNormal, sourcev1.ReasonSucceeded, "stored artifact for revision '"+s.revision+"'")
 }

@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -20,11 +19,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	sourcev1 "weir.dev/api/source/v1"
-	"weir.dev/pkg/artifact"
 	"weir.dev/pkg/artifact/store"
 	"weir.dev/pkg/daemon"
 	"weir.dev/pkg/git"
 	"weir.dev/pkg/loop"
+	"weir.dev/source-controller/internal/source"
 )
 
 // +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=gitrepositories,verbs=get;list;watch;update;patch
@@ -42,23 +41,19 @@ const (
 
 // Reconciler publishes GitRepository objects.
 type Reconciler struct {
-	files   *store.Store
+	shelf   *source.Shelf
 	stores  *git.Stores
 	remotes *git.Client
-	baseURL string // beginning of the URLs of artifacts
 
 	secrets client.Reader
 	save    func(context.Context, *sourcev1.GitRepository) error
-
-	// deeds holds what a run did, by the UID of its object, until its events are
-	// made.
-	deeds sync.Map
+	deeds   source.Deeds
 }
 
 // New returns a Reconciler that keeps artifacts in files and objects in stores.
 // Consumers reach the artifacts under baseURL.
 func New(files *store.Store, stores *git.Stores, remotes *git.Client, baseURL string) *Reconciler {
-	return &Reconciler{files: files, stores: stores, remotes: remotes, baseURL: baseURL}
+	return &Reconciler{shelf: source.NewShelf(sourcev1.GitRepositoryKind, files, baseURL), stores: stores, remotes: remotes}
 }
 
 // Register implements daemon.Reconciler.
@@ -85,7 +80,7 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 func (r *Reconciler) Reconcile(ctx context.Context, repo *sourcev1.GitRepository) error {
 	s := &scope{repo: repo}
 	defer s.close()
-	defer r.remember(s)
+	defer r.deeds.Keep(repo, &s.did)
 	return loop.Run(ctx, s,
 		r.forgetLostArtifact, // the status never advertises a file that is gone
 		r.refuseUnsupported,
@@ -100,14 +95,24 @@ func (r *Reconciler) Reconcile(ctx context.Context, repo *sourcev1.GitRepository
 
 // Finalize implements loop.Reconciler.
 func (r *Reconciler) Finalize(_ context.Context, repo *sourcev1.GitRepository) error {
-	dir, err := artifact.NewDir(sourcev1.GitRepositoryKind, repo.Namespace, repo.Name)
-	if err != nil {
-		return err
-	}
-	if _, err := r.files.RemoveAll(dir); err != nil {
-		return loop.Fail(sourcev1.ReasonGarbageCollectionFailed, fmt.Errorf("garbage collection for deleted resource failed: %w", err))
-	}
-	return nil
+	var did source.Deed
+	defer r.deeds.Keep(repo, &did)
+	return r.shelf.Clear(repo, &did)
+}
+
+// Events implements loop.Reconciler.
+func (r *Reconciler) Events(before, after *sourcev1.GitRepository, out loop.Outcome) []loop.Event {
+	return r.deeds.Events(before, after, out)
+}
+
+// forgetLostArtifact takes from the status what cannot be downloaded any more.
+func (r *Reconciler) forgetLostArtifact(ctx context.Context, s *scope) error {
+	return r.shelf.ForgetLost(ctx, s.repo, &s.did)
+}
+
+// collectGarbage removes artifacts that are no longer advertised.
+func (r *Reconciler) collectGarbage(ctx context.Context, s *scope) error {
+	return r.shelf.Collect(ctx, s.repo, &s.did)
 }
 
 // sweep removes object stores of remotes that nobody follows any more.
@@ -141,7 +146,7 @@ type scope struct {
 	target   git.Target    // by resolveRevision, or by fetch where there are several
 	snapshot *git.Snapshot // by fetch
 
-	deed deed // by the steps that do what an event tells
+	did source.Deed // by the steps that do what an event tells
 }
 
 func (s *scope) close() {

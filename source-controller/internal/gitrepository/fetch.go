@@ -15,6 +15,7 @@ import (
 	"weir.dev/pkg/creds"
 	"weir.dev/pkg/git"
 	"weir.dev/pkg/loop"
+	"weir.dev/source-controller/internal/source"
 )
 
 // authenticate reads the URL and the Secret.
@@ -91,10 +92,10 @@ func (r *Reconciler) stopIfPublished(_ context.Context, s *scope) error {
 // fetch brings the commit into the object store of the remote. Of several that
 // have the same precedence, the newest is taken.
 func (r *Reconciler) fetch(ctx context.Context, s *scope) error {
-	if s.repo.Status.Artifact == nil && !failing(s.repo) {
+	if s.repo.Status.Artifact == nil && !source.Failing(s.repo) {
 		// The first fetch of a repository may take long. While it fails, that is
 		// what users have to see.
-		markBuilding(s.repo, s.target.Revision())
+		source.MarkBuilding(s.repo, sourcev1.ReasonNewRevision, fmt.Sprintf("new upstream revision '%s'", s.target.Revision()))
 		if err := r.save(ctx, s.repo); err != nil {
 			return fmt.Errorf("saving progress: %w", err)
 		}

@@ -25,20 +25,20 @@ func TestDamagedObjectsAreFetchedAnew(t *testing.T) {
 			w := newWorld(t)
 			first := w.repo.Commit("main", "first", gitserver.File("app.yaml", "kind: First\n"), gitserver.File("sub/b.yaml", "kind: B\n"))
 			repo := w.source("fleet")
-			w.waitPublished(repo, "main@sha1:"+first)
+			w.WaitPublished(repo, "main@sha1:"+first)
 			for _, pack := range w.packs() {
 				if err := tc.spoil(pack); err != nil {
 					t.Fatal(err)
 				}
 			}
 			w.Patch(repo, "test", "spec: {ignore: none}") // made of the objects that were here
-			w.waitPublished(repo, "main@sha1:"+first)
+			w.WaitPublished(repo, "main@sha1:"+first)
 
 			second := w.repo.Commit("main", "second", gitserver.File("app.yaml", "kind: Second\n"))
 			w.Poke(repo)
-			w.waitPublished(repo, "main@sha1:"+second)
+			w.WaitPublished(repo, "main@sha1:"+second)
 			want := map[string]string{"app.yaml": "kind: Second\n", "sub/b.yaml": "kind: B\n"}
-			if diff := cmp.Diff(want, w.content(repo)); diff != "" {
+			if diff := cmp.Diff(want, w.Content(repo)); diff != "" {
 				t.Errorf("the artifact has (-want +got):\n%s", diff)
 			}
 			w.expectHealed(repo)
@@ -50,7 +50,7 @@ func TestDamagedObjectsAreFetchedAnew(t *testing.T) {
 func (w *world) packs() []string {
 	w.t.Helper()
 	var packs []string
-	err := filepath.WalkDir(filepath.Join(w.dir, ".git-remotes"), func(path string, _ os.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join(w.Dir, ".git-remotes"), func(path string, _ os.DirEntry, err error) error {
 		if filepath.Ext(path) == ".pack" {
 			packs = append(packs, path)
 		}

@@ -17,6 +17,7 @@ import (
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/gitserver"
 	"weir.dev/pkg/testplane"
+	"weir.dev/source-controller/internal/sourcetest"
 )
 
 // TestPublishesAsRecorded publishes the tree that a Flux installation published, and
@@ -26,7 +27,7 @@ func TestPublishesAsRecorded(t *testing.T) {
 	w := newWorld(t)
 	rev := w.repo.Commit("main", "Quote the literals\n\nThey did not parse.", fleet(t)...)
 	repo := w.source("fleet")
-	w.waitPublished(repo, "main@sha1:"+rev)
+	w.WaitPublished(repo, "main@sha1:"+rev)
 	w.Patch(repo, "kubectl-annotate", `metadata: {annotations: {reconcile.fluxcd.io/requestedAt: "1"}}`)
 	w.WaitHandled(repo)
 
@@ -39,7 +40,7 @@ func TestPublishesAsRecorded(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, oldRev, _ := strings.Cut(recorded.Status.Artifact.Revision, "@sha1:")
-	served := w.download(repo)
+	served := w.Download(repo)
 	want, got := recorded.Status.DeepCopy(), repo.Status.DeepCopy()
 	if got.Artifact.LastUpdateTime.IsZero() {
 		t.Error("the artifact has no time")
@@ -49,7 +50,7 @@ func TestPublishesAsRecorded(t *testing.T) {
 		Path:           "gitrepository/" + w.Namespace + "/fleet/" + rev + ".tar.gz",
 		URL:            host(repo) + "gitrepository/" + w.Namespace + "/fleet/" + rev + ".tar.gz",
 		Revision:       strings.Replace(recorded.Status.Artifact.Revision, oldRev, rev, 1),
-		Digest:         digest(served),
+		Digest:         sourcetest.Digest(served),
 		Size:           &size,
 		LastUpdateTime: got.Artifact.LastUpdateTime,
 	}
@@ -70,16 +71,16 @@ func TestPublishesAsRecorded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(w.gunzip(served)) != string(w.gunzip(archive)) {
+	if string(w.Gunzip(served)) != string(w.Gunzip(archive)) {
 		t.Error("the archive is not the one that was recorded")
 	}
-	e := w.waitEvent(repo, corev1.EventTypeNormal, sourcev1.ReasonNewArtifact)
+	e := w.WaitEvent(repo, corev1.EventTypeNormal, sourcev1.ReasonNewArtifact)
 	if want := "stored artifact for commit 'Quote the literals'"; e.Message != want {
 		t.Errorf("the event says %q; want %q", e.Message, want)
 	}
 	wantMeta := map[string]string{
 		"source.toolkit.fluxcd.io/revision": "main@sha1:" + rev,
-		"source.toolkit.fluxcd.io/digest":   digest(served),
+		"source.toolkit.fluxcd.io/digest":   sourcetest.Digest(served),
 	}
 	if diff := cmp.Diff(wantMeta, e.Annotations); diff != "" {
 		t.Errorf("metadata of the event (-want +got):\n%s", diff)
@@ -137,8 +138,8 @@ func TestNewObjectSaysThatNobodyHasSeenIt(t *testing.T) {
 	if got := repo.Status; got.ObservedGeneration != -1 || len(got.Conditions) != 0 {
 		t.Errorf("the status of a new object is %+v; want observedGeneration -1 and nothing else", got)
 	}
-	w.start()
-	w.waitPublished(repo, "main@sha1:"+rev)
+	w.Start()
+	w.WaitPublished(repo, "main@sha1:"+rev)
 	if repo.Status.ObservedGeneration != repo.Generation {
 		t.Errorf("observedGeneration is %d; want %d", repo.Status.ObservedGeneration, repo.Generation)
 	}
@@ -149,19 +150,19 @@ func TestEqualTreesHaveOneDigest(t *testing.T) {
 	w := newWorld(t)
 	first := w.repo.Commit("main", "add app", gitserver.File("app.yaml", "kind: App\n"), gitserver.Executable("run", "#!/bin/sh\n"))
 	repo := w.source("fleet")
-	w.waitPublished(repo, "main@sha1:"+first)
+	w.WaitPublished(repo, "main@sha1:"+first)
 	want := repo.Status.Artifact.Digest
 	old := repo.Status.Artifact.URL
 
 	second := w.repo.Commit("main", "change nothing")
-	w.poke(repo)
-	w.waitPublished(repo, "main@sha1:"+second)
+	w.Again(repo)
+	w.WaitPublished(repo, "main@sha1:"+second)
 	if got := repo.Status.Artifact.Digest; got != want {
 		t.Errorf("an equal tree has the digest %s; want %s", got, want)
 	}
-	w.waitEvent(repo, corev1.EventTypeNormal, sourcev1.ReasonArtifactUpToDate, second)
+	w.WaitEvent(repo, corev1.EventTypeNormal, sourcev1.ReasonArtifactUpToDate, second)
 	var published int
-	for _, e := range w.events(repo) {
+	for _, e := range w.Events(repo) {
 		if e.Reason == sourcev1.ReasonNewArtifact {
 			published++
 		}
@@ -170,13 +171,13 @@ func TestEqualTreesHaveOneDigest(t *testing.T) {
 		t.Errorf("there are %d events NewArtifact; want one, since consumers have nothing to do", published)
 	}
 
-	w.stop()
+	w.Stop()
 	w.wipe()
-	w.start()
+	w.Start()
 	w.Wait("the artifact is served by the new process", repo, func() bool {
 		return repo.Status.Artifact != nil && !strings.HasPrefix(old, host(repo))
 	})
-	w.waitPublished(repo, "main@sha1:"+second)
+	w.WaitPublished(repo, "main@sha1:"+second)
 	if got := repo.Status.Artifact.Digest; got != want {
 		t.Errorf("after the storage was lost, the digest is %s; want %s", got, want)
 	}
@@ -185,12 +186,12 @@ func TestEqualTreesHaveOneDigest(t *testing.T) {
 // wipe removes everything from the storage, as an emptyDir volume loses it.
 func (w *world) wipe() {
 	w.t.Helper()
-	entries, err := os.ReadDir(w.dir)
+	entries, err := os.ReadDir(w.Dir)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	for _, e := range entries {
-		if err := os.RemoveAll(filepath.Join(w.dir, e.Name())); err != nil {
+		if err := os.RemoveAll(filepath.Join(w.Dir, e.Name())); err != nil {
 			w.t.Fatal(err)
 		}
 	}
@@ -212,13 +213,13 @@ func TestObjectStoreIsNotServed(t *testing.T) {
 	w := newWorld(t)
 	rev := w.repo.Commit("main", "add app", gitserver.File("app.yaml", "kind: App\n"))
 	repo := w.source("fleet")
-	w.waitPublished(repo, "main@sha1:"+rev)
-	if !exists(filepath.Join(w.dir, ".git-remotes")) {
+	w.WaitPublished(repo, "main@sha1:"+rev)
+	if !exists(filepath.Join(w.Dir, ".git-remotes")) {
 		t.Fatal("the object stores are not where this test looks for them")
 	}
 	root := host(repo)
 	for _, path := range []string{".git-remotes", ".git-remotes/", "gitrepository/../.git-remotes/"} {
-		res, err := w.get(root + path)
+		res, err := w.Fetch(root + path)
 		if err != nil {
 			t.Fatal(err)
 		}

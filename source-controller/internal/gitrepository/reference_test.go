@@ -9,6 +9,7 @@ import (
 
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/gitserver"
+	"weir.dev/source-controller/internal/sourcetest"
 )
 
 // TestRevisionOfEachReference publishes one repository by every way to name a commit
@@ -91,7 +92,7 @@ func TestRevisionOfEachReference(t *testing.T) {
 		if want := "gitrepository/" + w.Namespace + "/" + name + "/" + hash + ".tar.gz"; a.Path != want {
 			t.Errorf("%s: the path is %q; want %q", name, a.Path, want)
 		}
-		if got := w.content(repo)["commit"]; got != tc.commit {
+		if got := w.Content(repo)["commit"]; got != tc.commit {
 			t.Errorf("%s: the commit %q is published; want %q (%s)", name, got, tc.commit, tc.why)
 		}
 	}
@@ -107,9 +108,9 @@ func TestFollowsWhatMoves(t *testing.T) {
 	branch := w.source("branch")
 	tag := w.source("tag", func(s *sourcev1.GitRepositorySpec) { s.Reference = &sourcev1.GitRepositoryRef{Tag: "v1.0.0"} })
 	semver := w.source("semver", func(s *sourcev1.GitRepositorySpec) { s.Reference = &sourcev1.GitRepositoryRef{SemVer: "1.x"} })
-	w.waitPublished(branch, "main@sha1:"+second)
-	w.waitPublished(tag, "v1.0.0@sha1:"+first)
-	w.waitPublished(semver, "v1.0.0@sha1:"+first)
+	w.WaitPublished(branch, "main@sha1:"+second)
+	w.WaitPublished(tag, "v1.0.0@sha1:"+first)
+	w.WaitPublished(semver, "v1.0.0@sha1:"+first)
 
 	w.repo.Reset("main", first)
 	forced := w.repo.Commit("main", "forced", gitserver.File("commit", "forced"))
@@ -118,11 +119,11 @@ func TestFollowsWhatMoves(t *testing.T) {
 	for _, repo := range []*sourcev1.GitRepository{branch, tag, semver} {
 		w.Poke(repo)
 	}
-	w.waitPublished(branch, "main@sha1:"+forced)
-	w.waitPublished(tag, "v1.0.0@sha1:"+second)
-	w.waitPublished(semver, "v1.0.1@sha1:"+forced)
+	w.WaitPublished(branch, "main@sha1:"+forced)
+	w.WaitPublished(tag, "v1.0.0@sha1:"+second)
+	w.WaitPublished(semver, "v1.0.1@sha1:"+forced)
 	for repo, want := range map[*sourcev1.GitRepository]string{branch: "forced", tag: "second", semver: "forced"} {
-		if got := w.content(repo)["commit"]; got != want {
+		if got := w.Content(repo)["commit"]; got != want {
 			t.Errorf("%s: the commit %q is published; want %q", repo.Name, got, want)
 		}
 	}
@@ -134,14 +135,14 @@ func TestSpecThatNamesAnotherReference(t *testing.T) {
 	first := w.repo.Commit("main", "first", gitserver.File("commit", "first"))
 	second := w.repo.Commit("main", "second", gitserver.File("commit", "second"))
 	repo := w.source("fleet")
-	w.waitPublished(repo, "main@sha1:"+second)
+	w.WaitPublished(repo, "main@sha1:"+second)
 	w.Patch(repo, "test", "spec: {ref: {commit: "+first+"}}")
-	w.waitPublished(repo, "main@sha1:"+first)
-	if got := w.content(repo)["commit"]; got != "first" {
+	w.WaitPublished(repo, "main@sha1:"+first)
+	if got := w.Content(repo)["commit"]; got != "first" {
 		t.Errorf("the commit %q is published; want the first", got)
 	}
 	w.Patch(repo, "test", "spec: {ref: {branch: null}}")
-	w.waitPublished(repo, "sha1:"+first)
+	w.WaitPublished(repo, "sha1:"+first)
 }
 
 // TestReferenceThatIsNotThere: the message has to say which one is missing.
@@ -176,14 +177,14 @@ func TestReferenceThatIsNotThere(t *testing.T) {
 	for name, tc := range tests {
 		repo := repos[name]
 		c := w.WaitCondition(repo, sourcev1.ConditionReady, metav1.ConditionFalse, sourcev1.ReasonGitOperationFailed)
-		if !says(c.Message, append(tc.says, "failed to checkout and determine revision: ")...) {
+		if !sourcetest.Says(c.Message, append(tc.says, "failed to checkout and determine revision: ")...) {
 			t.Errorf("%s: the condition says\n%s\nwant it to say %q", name, c.Message, tc.says)
 		}
 		w.expectRefused(repo, tc.stall, sourcev1.ConditionFetchFailed, c)
 		w.Patch(repo, "test", "spec: {ref: {commit: null, name: null, tag: null, semver: null, branch: main}}")
 	}
 	for _, repo := range repos {
-		w.waitPublished(repo, "main@sha1:"+rev)
+		w.WaitPublished(repo, "main@sha1:"+rev)
 		w.expectHealed(repo)
 	}
 }

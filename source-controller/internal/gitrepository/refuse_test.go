@@ -17,6 +17,7 @@ import (
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/gitserver"
 	"weir.dev/pkg/testplane"
+	"weir.dev/source-controller/internal/sourcetest"
 )
 
 // badRemote is something that goes wrong with a remote.
@@ -144,14 +145,14 @@ func TestBadRemoteLeavesTheLastArtifact(t *testing.T) {
 			w := newWorld(t, "--artifact-max-size=16384")
 			first := w.repo.Commit("main", "first", gitserver.File("app.yaml", "kind: First\n"))
 			repo := w.source("fleet")
-			w.waitPublished(repo, "main@sha1:"+first)
+			w.WaitPublished(repo, "main@sha1:"+first)
 			last := repo.Status.Artifact.DeepCopy()
 
 			second := w.repo.Commit("main", "second", gitserver.File("app.yaml", "kind: Second\n"))
 			tc.spoil(w, repo)
 			w.Poke(repo)
 			c := w.WaitCondition(repo, sourcev1.ConditionReady, metav1.ConditionFalse, tc.reason)
-			if !says(c.Message, tc.says...) {
+			if !sourcetest.Says(c.Message, tc.says...) {
 				t.Errorf("the condition says\n%s\nwant it to say %q (%s)", c.Message, tc.says, tc.why)
 			}
 			if tc.failed == "" {
@@ -162,18 +163,18 @@ func TestBadRemoteLeavesTheLastArtifact(t *testing.T) {
 			if repo.Status.Artifact == nil || *repo.Status.Artifact.Size != *last.Size || repo.Status.Artifact.Revision != last.Revision {
 				t.Fatalf("the artifact is %+v; want that of the first commit kept", repo.Status.Artifact)
 			}
-			if got := w.content(repo)["app.yaml"]; got != "kind: First\n" {
+			if got := w.Content(repo)["app.yaml"]; got != "kind: First\n" {
 				t.Errorf("the artifact has %q; want that of the first commit", got)
 			}
 			if !conditions.IsTrue(repo, sourcev1.ConditionArtifactInStorage) {
 				t.Error("ArtifactInStorage is not True; want it to say that the first commit can be had")
 			}
-			w.waitEvent(repo, corev1.EventTypeWarning, tc.reason, c.Message)
+			w.WaitEvent(repo, corev1.EventTypeWarning, tc.reason, c.Message)
 
 			w.git.Faults.Set(nil)
 			w.repo.Reset("main", second)
 			w.Patch(repo, "test", fmt.Sprintf("spec: {url: %q, timeout: 60s}", w.git.URL("fleet")))
-			w.waitPublished(repo, "main@sha1:"+second)
+			w.WaitPublished(repo, "main@sha1:"+second)
 			w.expectHealed(repo)
 		})
 	}
@@ -249,15 +250,15 @@ func TestURLThatIsNone(t *testing.T) {
 	for name, tc := range tests {
 		repo := repos[name]
 		c := w.WaitCondition(repo, sourcev1.ConditionReady, metav1.ConditionFalse, sourcev1.ReasonURLInvalid)
-		if !says(c.Message, tc.says...) {
+		if !sourcetest.Says(c.Message, tc.says...) {
 			t.Errorf("%s: the condition says %q; want it to say %q", name, c.Message, tc.says)
 		}
 		w.expectRefused(repo, true, sourcev1.ConditionFetchFailed, c)
-		w.waitEvent(repo, corev1.EventTypeWarning, sourcev1.ReasonURLInvalid, c.Message)
+		w.WaitEvent(repo, corev1.EventTypeWarning, sourcev1.ReasonURLInvalid, c.Message)
 		w.Patch(repo, "test", fmt.Sprintf("spec: {url: %q}", w.git.URL("fleet")))
 	}
 	for _, repo := range repos {
-		w.waitPublished(repo, "main@sha1:"+rev)
+		w.WaitPublished(repo, "main@sha1:"+rev)
 		w.expectHealed(repo)
 		w.expectHidden(repo, "hunter2")
 	}
@@ -292,8 +293,8 @@ func TestFailureThatRepeatsWritesNothing(t *testing.T) {
 			if repo.Status.ObservedGeneration != -1 {
 				t.Errorf("observedGeneration is %d; want -1 as long as it fails", repo.Status.ObservedGeneration)
 			}
-			w.waitEvent(repo, corev1.EventTypeWarning, tc.reason, c.Message)
-			w.settle()
+			w.WaitEvent(repo, corev1.EventTypeWarning, tc.reason, c.Message)
+			w.Settle()
 
 			w.git.Counter.Reset()
 			allow := w.Traffic.Forbid(testplane.Any)
@@ -305,7 +306,7 @@ func TestFailureThatRepeatsWritesNothing(t *testing.T) {
 
 			w.git.Faults.Set(nil)
 			w.Patch(repo, "test", "spec: {ignore: large}")
-			w.waitPublished(repo, "main@sha1:"+rev)
+			w.WaitPublished(repo, "main@sha1:"+rev)
 			w.expectHealed(repo)
 		})
 	}

@@ -42,7 +42,7 @@ func TestRequestIsHandled(t *testing.T) {
 			w := newWorld(t)
 			rev := w.repo.Commit("main", "first", gitserver.File("app.yaml", "kind: App\n"))
 			repo := w.source("fleet")
-			w.waitPublished(repo, "main@sha1:"+rev)
+			w.WaitPublished(repo, "main@sha1:"+rev)
 			tc.spoil(w, repo)
 			for range 2 {
 				token := w.Poke(repo)
@@ -62,19 +62,19 @@ func TestRequestWakesWhatWaits(t *testing.T) {
 	w := newWorld(t)
 	first := w.repo.Commit("main", "first", gitserver.File("app.yaml", "kind: First\n"))
 	repo := w.source("fleet")
-	w.waitPublished(repo, "main@sha1:"+first)
+	w.WaitPublished(repo, "main@sha1:"+first)
 	second := w.repo.Commit("main", "second", gitserver.File("app.yaml", "kind: Second\n"))
 	w.git.Counter.Reset()
 	w.Poke(repo)
-	w.waitPublished(repo, "main@sha1:"+second)
+	w.WaitPublished(repo, "main@sha1:"+second)
 	w.WaitHandled(repo)
 
 	// A label is no request. What comes after it has been seen after it.
-	w.settle()
+	w.Settle()
 	before := w.runs(repo)
 	w.Patch(repo, "test", "metadata: {labels: {a: b}, annotations: {note: b}}")
-	w.waitPublished(w.source("another"), "main@sha1:"+second)
-	w.settle()
+	w.WaitPublished(w.source("another"), "main@sha1:"+second)
+	w.Settle()
 	if got := w.runs(repo); got != before {
 		t.Errorf("a label made it run %d times; want never", got-before)
 	}
@@ -85,7 +85,7 @@ func TestSuspendedSourceKeepsItsArtifact(t *testing.T) {
 	w := newWorld(t)
 	first := w.repo.Commit("main", "first", gitserver.File("app.yaml", "kind: First\n"))
 	repo := w.source("fleet")
-	w.waitPublished(repo, "main@sha1:"+first)
+	w.WaitPublished(repo, "main@sha1:"+first)
 	artifact := repo.Status.Artifact.DeepCopy()
 
 	w.Patch(repo, "test", "spec: {suspend: true}")
@@ -99,13 +99,13 @@ func TestSuspendedSourceKeepsItsArtifact(t *testing.T) {
 		t.Errorf("the artifact changed (-before +after):\n%s", diff)
 	}
 	w.WaitReady(repo)
-	w.download(repo)
+	w.Download(repo)
 	if n := w.git.Counter.Counts().Requests(); n != 0 {
 		t.Errorf("the remote was asked %d times; want never", n)
 	}
 
 	w.Patch(repo, "test", "spec: {suspend: false}")
-	w.waitPublished(repo, "main@sha1:"+second)
+	w.WaitPublished(repo, "main@sha1:"+second)
 	w.expectHealed(repo)
 }
 
@@ -123,7 +123,7 @@ func TestSuspensionOfWhatFails(t *testing.T) {
 			w := newWorld(t)
 			first := w.repo.Commit("main", "first", gitserver.File("app.yaml", "kind: First\n"))
 			repo := w.source("fleet")
-			w.waitPublished(repo, "main@sha1:"+first)
+			w.WaitPublished(repo, "main@sha1:"+first)
 			w.Patch(repo, "test", tc.spec)
 			w.WaitCondition(repo, sourcev1.ConditionReady, metav1.ConditionFalse, tc.reason)
 			w.Patch(repo, "test", "spec: {suspend: true}")
@@ -133,7 +133,7 @@ func TestSuspensionOfWhatFails(t *testing.T) {
 			if got := conditions.GetReason(repo, meta.ReadyCondition); got != tc.reason || !conditions.IsFalse(repo, meta.ReadyCondition) {
 				t.Errorf("Ready has the reason %q; want it False as before, %q", got, tc.reason)
 			}
-			w.download(repo)
+			w.Download(repo)
 		})
 	}
 }
@@ -153,5 +153,5 @@ func TestSuspendedFromTheBeginning(t *testing.T) {
 		t.Errorf("the remote was asked %d times; want never", n)
 	}
 	w.Patch(repo, "test", "spec: {suspend: null}")
-	w.waitPublished(repo, "main@sha1:"+rev)
+	w.WaitPublished(repo, "main@sha1:"+rev)
 }

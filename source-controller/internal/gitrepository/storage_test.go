@@ -14,6 +14,7 @@ import (
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/gitserver"
 	"weir.dev/pkg/testplane"
+	"weir.dev/source-controller/internal/sourcetest"
 )
 
 func TestLostArtifactIsMadeAnew(t *testing.T) {
@@ -55,13 +56,13 @@ func TestLostArtifactIsMadeAnew(t *testing.T) {
 			w := newWorld(t)
 			rev := w.repo.Commit("main", "first", gitserver.File("app.yaml", "kind: App\n"))
 			repo := w.source("fleet")
-			w.waitPublished(repo, "main@sha1:"+rev)
+			w.WaitPublished(repo, "main@sha1:"+rev)
 			want := repo.Status.Artifact.Digest
 
 			w.git.Counter.Reset()
-			tc.spoil(t, w.file(repo))
-			w.poke(repo)
-			w.waitPublished(repo, "main@sha1:"+rev) // which downloads it
+			tc.spoil(t, w.File(repo))
+			w.Again(repo)
+			w.WaitPublished(repo, "main@sha1:"+rev) // which downloads it
 			if got := repo.Status.Artifact.Digest; got != want {
 				t.Errorf("the digest is %s; want %s again (%s)", got, want, tc.why)
 			}
@@ -69,7 +70,7 @@ func TestLostArtifactIsMadeAnew(t *testing.T) {
 				t.Errorf("that cost (-want +got):\n%s", diff)
 			}
 			if tc.altered {
-				w.waitEvent(repo, corev1.EventTypeWarning, sourcev1.ReasonArtifactVerificationFailed, repo.Status.Artifact.Path)
+				w.WaitEvent(repo, corev1.EventTypeWarning, sourcev1.ReasonArtifactVerificationFailed, repo.Status.Artifact.Path)
 			}
 		})
 	}
@@ -100,12 +101,12 @@ func TestLostArtifactIsNotAdvertised(t *testing.T) {
 			w := newWorld(t)
 			rev := w.repo.Commit("main", "first", gitserver.File("app.yaml", "kind: App\n"))
 			repo := w.source("fleet")
-			w.waitPublished(repo, "main@sha1:"+rev)
-			if err := os.Remove(w.file(repo)); err != nil {
+			w.WaitPublished(repo, "main@sha1:"+rev)
+			if err := os.Remove(w.File(repo)); err != nil {
 				t.Fatal(err)
 			}
 			tc.hinder(w, repo)
-			w.poke(repo)
+			w.Again(repo)
 			w.WaitCondition(repo, sourcev1.ConditionReady, "False", tc.reason)
 			if repo.Status.Artifact != nil {
 				t.Errorf("the artifact is %+v; want none (%s)", repo.Status.Artifact, tc.why)
@@ -117,7 +118,7 @@ func TestLostArtifactIsNotAdvertised(t *testing.T) {
 			}
 			w.git.Faults.Set(nil)
 			w.Patch(repo, "test", "spec: {recurseSubmodules: null}")
-			w.waitPublished(repo, "main@sha1:"+rev)
+			w.WaitPublished(repo, "main@sha1:"+rev)
 			w.expectHealed(repo)
 		})
 	}
@@ -128,22 +129,22 @@ func TestRestartPublishesNothingAnew(t *testing.T) {
 	t.Parallel()
 	const address = "--storage-adv-addr=artifacts.example.com"
 	w := prepareWorld(t)
-	w.start(address)
+	w.Start(address)
 	rev := w.repo.Commit("main", "first", gitserver.File("app.yaml", "kind: App\n"))
 	repo := w.source("fleet")
 	w.WaitReady(repo)
-	w.Eventually("the event", func() bool { return len(w.events(repo)) > 0 })
+	w.Eventually("the event", func() bool { return len(w.Events(repo)) > 0 })
 	if want := "http://artifacts.example.com/" + repo.Status.Artifact.Path; repo.Status.Artifact.URL != want {
 		t.Errorf("the URL is %q; want %q", repo.Status.Artifact.URL, want)
 	}
 	before, info := repo.DeepCopy(), w.stat(repo)
-	w.stop()
+	w.Stop()
 
 	w.git.Counter.Reset()
 	w.Traffic.Forbid(testplane.Writes())
-	w.start(address)
+	w.Start(address)
 	w.Eventually("the remote is asked", func() bool { return w.git.Counter.Counts().Advertisements > 0 })
-	w.settle()
+	w.Settle()
 	w.Get(repo)
 	if diff := cmp.Diff(before, repo); diff != "" {
 		t.Errorf("the object changed (-before +after):\n%s", diff)
@@ -161,7 +162,7 @@ func TestRestartPublishesNothingAnew(t *testing.T) {
 
 func (w *world) stat(repo *sourcev1.GitRepository) os.FileInfo {
 	w.t.Helper()
-	info, err := os.Stat(w.file(repo))
+	info, err := os.Stat(w.File(repo))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -173,13 +174,13 @@ func (w *world) stat(repo *sourcev1.GitRepository) os.FileInfo {
 func TestOtherAddressIsToldAtOnce(t *testing.T) {
 	t.Parallel()
 	w := prepareWorld(t)
-	w.start("--storage-adv-addr=one.example.com")
+	w.Start("--storage-adv-addr=one.example.com")
 	w.repo.Commit("main", "first", gitserver.File("app.yaml", "kind: App\n"))
 	repo := w.source("fleet")
 	w.WaitReady(repo)
 	old, info := repo.Status.Artifact.DeepCopy(), w.stat(repo)
 	w.git.Faults.Set(gitserver.Status(500))
-	w.restart("--storage-adv-addr=https://two.example.com/artifacts/")
+	w.Restart("--storage-adv-addr=https://two.example.com/artifacts/")
 	want := "https://two.example.com/artifacts/" + old.Path
 	w.Wait("the URL "+want, repo, func() bool { return repo.Status.Artifact != nil && repo.Status.Artifact.URL == want })
 	old.URL = want
@@ -218,7 +219,7 @@ func TestRetention(t *testing.T) {
 				} else {
 					w.Poke(repo)
 				}
-				w.waitPublished(repo, "main@sha1:"+rev)
+				w.WaitPublished(repo, "main@sha1:"+rev)
 				names = append(names, rev+".tar.gz")
 				// The order of files that are made within one tick of the clock is that of
 				// their names.
@@ -227,13 +228,13 @@ func TestRetention(t *testing.T) {
 			other := w.source("other")
 			w.WaitReady(other)
 			// What a run supersedes is kept until the next, for consumers under way.
-			w.poke(repo)
-			w.poke(repo)
+			w.Again(repo)
+			w.Again(repo)
 			want := slices.Sorted(slices.Values(names[3-tc.kept:]))
 			if diff := cmp.Diff(want, w.stored(repo)); diff != "" {
 				t.Errorf("the storage has (-want +got):\n%s\n(%s)", diff, tc.why)
 			}
-			w.download(repo)
+			w.Download(repo)
 			if got := w.stored(other); len(got) != 1 {
 				t.Errorf("another source has %v; want its one artifact left alone", got)
 			}
@@ -245,7 +246,7 @@ func TestRetention(t *testing.T) {
 func (w *world) backdate(repo *sourcev1.GitRepository, age time.Duration) {
 	w.t.Helper()
 	when := time.Now().Add(-age)
-	if err := os.Chtimes(w.file(repo), when, when); err != nil {
+	if err := os.Chtimes(w.File(repo), when, when); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -261,7 +262,7 @@ func TestDeletionRemovesTheArtifacts(t *testing.T) {
 		}},
 		"failing": {prepare: func(w *world, repo *sourcev1.GitRepository) {
 			w.git.Faults.Set(gitserver.Status(500))
-			w.poke(repo)
+			w.Again(repo)
 		}},
 		"stalled": {prepare: func(w *world, repo *sourcev1.GitRepository) {
 			w.Patch(repo, "test", "spec: {url: 'http://'}")
@@ -273,8 +274,8 @@ func TestDeletionRemovesTheArtifacts(t *testing.T) {
 			w := newWorld(t)
 			rev := w.repo.Commit("main", "first", gitserver.File("app.yaml", "kind: App\n"))
 			repo, other := w.source("fleet"), w.source("fleet-2")
-			w.waitPublished(repo, "main@sha1:"+rev)
-			w.waitPublished(other, "main@sha1:"+rev)
+			w.WaitPublished(repo, "main@sha1:"+rev)
+			w.WaitPublished(other, "main@sha1:"+rev)
 			tc.prepare(w, repo)
 			if err := w.Client.Delete(t.Context(), repo); err != nil {
 				t.Fatal(err)
@@ -284,7 +285,7 @@ func TestDeletionRemovesTheArtifacts(t *testing.T) {
 			if got := w.stored(repo); len(got) != 0 {
 				t.Errorf("the storage still has %v", got)
 			}
-			res, err := w.get(url)
+			res, err := w.Fetch(url)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -292,9 +293,9 @@ func TestDeletionRemovesTheArtifacts(t *testing.T) {
 			if res.StatusCode != 404 {
 				t.Errorf("GET of the artifact answers %s; want 404", res.Status)
 			}
-			w.download(other)
-			w.settle()
-			for _, e := range w.events(repo) {
+			w.Download(other)
+			w.Settle()
+			for _, e := range w.Events(repo) {
 				if e.Reason == sourcev1.ReasonSucceeded {
 					t.Errorf("an event says %q of what is deleted", e.Message)
 				}
@@ -310,26 +311,26 @@ func TestArtifactOfAnotherObject(t *testing.T) {
 	w := newWorld(t, "--artifact-retention-records=1")
 	first := w.repo.Commit("main", "first", gitserver.File("app.yaml", "kind: App\n"))
 	victim, repo := w.source("victim"), w.source("fleet")
-	w.waitPublished(victim, "main@sha1:"+first)
-	w.waitPublished(repo, "main@sha1:"+first)
-	superseded := filepath.Join(filepath.Dir(w.file(victim)), "superseded.tar.gz")
+	w.WaitPublished(victim, "main@sha1:"+first)
+	w.WaitPublished(repo, "main@sha1:"+first)
+	superseded := filepath.Join(filepath.Dir(w.File(victim)), "superseded.tar.gz")
 	if err := os.WriteFile(superseded, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, digest := range []string{victim.Status.Artifact.Digest, digest([]byte("other"))} {
+	for _, digest := range []string{victim.Status.Artifact.Digest, sourcetest.Digest([]byte("other"))} {
 		w.Get(repo)
 		repo.Status.Artifact.Path = victim.Status.Artifact.Path
 		repo.Status.Artifact.Digest = digest
 		if err := w.Client.Status().Update(t.Context(), repo); err != nil {
 			t.Fatal(err)
 		}
-		w.poke(repo)
-		if !exists(w.file(victim)) || !exists(superseded) {
+		w.Again(repo)
+		if !exists(w.File(victim)) || !exists(superseded) {
 			t.Fatal("the files of another object are gone")
 		}
 		if !strings.HasPrefix(repo.Status.Artifact.Path, "gitrepository/"+w.Namespace+"/fleet/") {
 			t.Errorf("the path is %q; want one of the object's own", repo.Status.Artifact.Path)
 		}
-		w.waitPublished(repo, "main@sha1:"+first)
+		w.WaitPublished(repo, "main@sha1:"+first)
 	}
 }

@@ -38,7 +38,7 @@ func TestFieldThatDoesNotWorkYet(t *testing.T) {
 	}
 	for name, tc := range tests {
 		repo := repos[name]
-		w.waitPublished(repo, "main@sha1:"+rev)
+		w.WaitPublished(repo, "main@sha1:"+rev)
 		w.Patch(repo, "test", "spec: "+tc.set)
 		c := w.WaitCondition(repo, sourcev1.ConditionStalled, metav1.ConditionTrue, "FieldNotSupported:"+tc.field)
 		if !strings.Contains(c.Message, "spec."+tc.field+" is not supported yet") {
@@ -46,13 +46,13 @@ func TestFieldThatDoesNotWorkYet(t *testing.T) {
 		}
 		ready := w.WaitCondition(repo, sourcev1.ConditionReady, metav1.ConditionFalse, c.Reason)
 		w.expectRefused(repo, true, sourcev1.ConditionFetchFailed, ready)
-		w.waitEvent(repo, corev1.EventTypeWarning, c.Reason, c.Message)
-		w.download(repo) // it stays
+		w.WaitEvent(repo, corev1.EventTypeWarning, c.Reason, c.Message)
+		w.Download(repo) // it stays
 		w.Patch(repo, "test", "spec: {verify: null, recurseSubmodules: null, include: null, sparseCheckout: null, "+
 			"proxySecretRef: null, provider: null, serviceAccountName: null, url: '"+w.git.URL("fleet")+"'}")
 	}
 	for _, repo := range repos {
-		w.waitPublished(repo, "main@sha1:"+rev)
+		w.WaitPublished(repo, "main@sha1:"+rev)
 		w.expectHealed(repo)
 	}
 }
@@ -63,5 +63,5 @@ func TestProviderGenericIsWhatWorks(t *testing.T) {
 	w := newWorld(t)
 	rev := w.repo.Commit("main", "first", gitserver.File("app.yaml", "kind: App\n"))
 	repo := w.source("fleet", func(s *sourcev1.GitRepositorySpec) { s.Provider = sourcev1.GitProviderGeneric })
-	w.waitPublished(repo, "main@sha1:"+rev)
+	w.WaitPublished(repo, "main@sha1:"+rev)
 }

@@ -1,11 +1,11 @@
-package gitrepository
+package source
 
 import (
 	"strings"
 	"testing"
 )
 
-func TestIgnoreMatcher(t *testing.T) {
+func TestIgnored(t *testing.T) {
 	t.Parallel()
 	text := func(s string) *string { return &s }
 	tests := map[string]struct {
@@ -56,11 +56,11 @@ func TestIgnoreMatcher(t *testing.T) {
 		},
 	}
 	for name, tc := range tests {
-		var files []ignoreFile
+		var files []IgnoreFile
 		for folder, content := range tc.files {
-			files = append(files, ignoreFile{folder: folder, content: []byte(content)})
+			files = append(files, IgnoreFile{Folder: folder, Content: []byte(content)})
 		}
-		m := ignoreMatcher(files, tc.ignore)
+		m := Ignored(files, tc.ignore)
 		check := func(paths []string, want bool) {
 			for _, path := range paths {
 				bare, dir := strings.CutSuffix(path, "/")
