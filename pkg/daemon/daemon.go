@@ -52,6 +52,9 @@ type Daemon struct {
 	// --watch-label-selector selects among their objects; what these refer to is
 	// found whatever its labels are.
 	Kinds []client.Object
+	// Features are what --feature-gates can turn on and off, with the defaults, to be
+	// named before Parse; without any there is no such flag.
+	Features map[string]bool
 	// Config is the connection to the API server. Parse fills it in from
 	// KUBECONFIG or the Pod's service account unless it is set.
 	Config *rest.Config
@@ -60,9 +63,10 @@ type Daemon struct {
 	// Log is the root logger; the one that the flags ask for unless it is set.
 	Log logr.Logger
 
-	args    []string
-	opts    options
-	manager ctrl.Manager
+	args     []string
+	opts     options
+	features features
+	manager  ctrl.Manager
 }
 
 // Reconciler is what Start takes: something that registers its watches.
@@ -96,9 +100,13 @@ func Main(name string, run func(context.Context, *Daemon) error) {
 // schemes make known the API types that the program works with. An API server that
 // cannot be reached, or does not know us, is an error.
 func (d *Daemon) Parse(schemes ...func(*runtime.Scheme) error) error {
+	if len(d.Features) > 0 {
+		d.features = bindFeatures(d.Flags, d.Features)
+	}
 	if err := d.Flags.Parse(d.args); err != nil {
 		return err
 	}
+	d.opts.fromEnvironment(d.Flags, d.Getenv)
 	if err := d.opts.validate(d.Flags); err != nil {
 		return err
 	}
@@ -119,7 +127,7 @@ func (d *Daemon) Parse(schemes ...func(*runtime.Scheme) error) error {
 
 // Client reads from the cache and writes to the API server. Secrets and
 // ConfigMaps are read from the API server, so that no more of them are held in
-// memory than are used.
+// memory than are used, unless the feature CacheSecretsAndConfigMaps is on.
 func (d *Daemon) Client() client.Client { return d.manager.GetClient() }
 
 // Live reads from the API server, past the cache.
@@ -143,6 +151,10 @@ func (d *Daemon) Durations() *metrics.Recorder { return durations() }
 
 // Jitter is the fraction of an interval by which runs are spread.
 func (d *Daemon) Jitter() float64 { return float64(d.opts.jitterPercent) / 100 }
+
+// Enabled reports whether a feature is turned on. It is false for one that is not in
+// Features.
+func (d *Daemon) Enabled(feature string) bool { return d.features[feature] }
 
 // Namespace is where the controller itself runs; empty outside a cluster.
 func (d *Daemon) Namespace() string { return d.Getenv("RUNTIME_NAMESPACE") }

@@ -92,9 +92,7 @@ func (d *Daemon) newManager(schemes []func(*runtime.Scheme) error) (ctrl.Manager
 		Scheme: scheme,
 		Logger: d.Log,
 		Cache:  cached,
-		Client: client.Options{Cache: &client.CacheOptions{
-			DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}},
-		}},
+		Client: client.Options{Cache: &client.CacheOptions{DisableFor: d.uncached()}},
 		Metrics:                       metricsserver.Options{BindAddress: d.opts.metricsAddr, ExtraHandlers: pprof.GetHandlers()},
 		HealthProbeBindAddress:        d.opts.healthAddr,
 		LeaderElection:                d.opts.election.Enable,
@@ -110,6 +108,14 @@ func (d *Daemon) newManager(schemes []func(*runtime.Scheme) error) (ctrl.Manager
 		return nil, fmt.Errorf("building manager: %w", err)
 	}
 	return mgr, errors.Join(mgr.AddReadyzCheck("ping", healthz.Ping), mgr.AddHealthzCheck("ping", healthz.Ping))
+}
+
+// uncached are the kinds that are read from the API server.
+func (d *Daemon) uncached() []client.Object {
+	if d.Enabled(CacheSecretsAndConfigMaps) {
+		return nil
+	}
+	return []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}}
 }
 
 // cacheOptions restricts the cache to what the flags select. managedFields of

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/fluxcd/pkg/runtime/leaderelection"
@@ -32,9 +33,9 @@ type options struct {
 
 // bind declares the flags.
 func (o *options) bind(fs *pflag.FlagSet) {
-	fs.StringVar(&o.metricsAddr, "metrics-addr", ":8080", "address of the metrics endpoint; 0 turns it off")
+	fs.StringVar(&o.metricsAddr, "metrics-addr", ":8080", "address of the metrics endpoint; 0 turns it off (environment: METRICS_ADDR)")
 	fs.StringVar(&o.healthAddr, "health-addr", ":9440", "address of the probes /healthz and /readyz; 0 turns it off")
-	fs.StringVar(&o.eventsAddr, "events-addr", "", "URL of the notification controller; empty means Kubernetes events only")
+	fs.StringVar(&o.eventsAddr, "events-addr", "", "URL of the notification controller; empty means Kubernetes events only (environment: EVENTS_ADDR)")
 	fs.IntVar(&o.concurrent, "concurrent", 4, "number of objects reconciled at the same time")
 	fs.Float32Var(&o.qps, "kube-api-qps", 50, "limit of requests a second to the API server; no limit unless this or --kube-api-burst is given, the server's priority and fairness decides")
 	fs.IntVar(&o.burst, "kube-api-burst", 300, "requests that may exceed --kube-api-qps at once")
@@ -45,6 +46,17 @@ func (o *options) bind(fs *pflag.FlagSet) {
 	fs.StringVar(&o.selector, "watch-label-selector", "", "reconcile only objects with these labels; for sharding")
 	o.log.BindFlags(fs)
 	o.election.BindFlags(fs)
+}
+
+// fromEnvironment takes addresses that no flag gives from the environment, where some
+// installations have them.
+func (o *options) fromEnvironment(fs *pflag.FlagSet, getenv func(string) string) {
+	for name, addr := range map[string]*string{"metrics-addr": &o.metricsAddr, "events-addr": &o.eventsAddr} {
+		variable := strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+		if value := getenv(variable); value != "" && !fs.Changed(name) {
+			*addr = value
+		}
+	}
 }
 
 // validate refuses values that cannot work, naming the flag.
