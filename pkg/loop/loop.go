@@ -85,6 +85,9 @@ type Options[T Object] struct {
 	// RetryInterval returns the fixed time after which a failed run is repeated.
 	// nil means the exponential backoff of the work queue.
 	RetryInterval func(obj T) time.Duration
+	// Patience is how long a run may be Waiting or Progressing before its status says
+	// so: what is over sooner is written once, at its end. Zero tells it at once.
+	Patience time.Duration
 	// Metrics receives the duration of each run; nil drops it.
 	Metrics *metrics.Recorder
 }
@@ -96,6 +99,7 @@ type Loop[T Object] struct {
 	kind     Reconciler[T]
 	opts     Options[T]
 	status   *writer[T]
+	untold   open
 }
 
 // New returns a Loop for kind. c reads from a cache and writes to the API
@@ -116,6 +120,7 @@ func (l *Loop[T]) Reconcile(ctx context.Context, req reconcile.Request) (reconci
 	switch err := l.client.Get(ctx, req.NamespacedName, obj); {
 	case apierrors.IsNotFound(err):
 		l.status.forget(req.NamespacedName)
+		l.untold.forget(req.NamespacedName)
 		return reconcile.Result{}, nil
 	case err != nil:
 		return reconcile.Result{}, err
@@ -153,11 +158,24 @@ func (l *Loop[T]) run(ctx context.Context, obj T) (reconcile.Result, error) {
 	if err := interrupted(ctx, out); err != nil {
 		return reconcile.Result{}, err
 	}
+	if left := l.untold.wait(client.ObjectKeyFromObject(obj), out, l.opts.Patience, time.Now()); left > 0 {
+		return l.stay(ctx, before, obj, out, left)
+	}
 	reason, message := l.kind.Report(obj, out)
 	summarise(obj, out, reason, message)
 	if err := l.conclude(ctx, before, obj, out); err != nil {
 		return reconcile.Result{}, err
 	}
+	return l.next(ctx, obj, out)
+}
+
+// stay leaves the status as it is while the outcome is open. What a run did before it
+// began to wait is told at once.
+func (l *Loop[T]) stay(ctx context.Context, before, obj T, out Outcome, left time.Duration) (reconcile.Result, error) {
+	if out.Verdict == Progressing {
+		l.tell(before, obj, out)
+	}
+	out.After = sooner(out.After, left)
 	return l.next(ctx, obj, out)
 }
 

@@ -337,3 +337,42 @@ func TestReadFault(t *testing.T) {
 	}
 	w.wants()
 }
+
+func TestWaitThatEndsSoonIsWrittenOnce(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		why      string
+		patience time.Duration
+		err      error
+		first    []string // requests of the run that waits
+		after    time.Duration
+	}{
+		"progress": {why: "its end is near", patience: time.Hour, err: Progress(time.Minute, "2 left"), after: time.Minute},
+		"wait":     {why: "what it waits for comes at once", patience: time.Hour, err: Wait("NotReady", 0, "b is not ready"), after: time.Hour},
+		"failure":  {why: "users have to see it", patience: time.Hour, err: Fail("Broken", errFault), first: []string{patchStatus}},
+		"no patience": {
+			why: "a kind may tell everything", err: Progress(time.Minute, "2 left"), first: []string{patchStatus}, after: time.Minute,
+		},
+		"patience that is over": {patience: 1, err: Progress(time.Minute, "2 left"), first: []string{patchStatus}, after: time.Minute},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, held())
+			w.drive(w.kind, Options[*sourcev1.GitRepository]{FieldOwner: "test", Patience: tc.patience})
+			w.kind.reconcile = func(context.Context, *sourcev1.GitRepository) error { return tc.err }
+			if tc.patience == 1 {
+				_, _ = w.run() // begins to wait
+				w.take()
+			}
+			result, _ := w.run()
+			w.wants(tc.first...)
+			if d := result.RequeueAfter; d > tc.after || d < tc.after-time.Minute/2 {
+				t.Errorf("looked at again after %s; want about %s (%s)", d, tc.after, tc.why)
+			}
+			w.kind.reconcile = func(context.Context, *sourcev1.GitRepository) error { return nil }
+			w.mustRun()
+			w.wants(patchStatus)
+		})
+	}
+}
