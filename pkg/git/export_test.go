@@ -8,6 +8,9 @@ import (
 // ReadRefs reads an advertisement of refs.
 func ReadRefs(r io.Reader, limit int64) (Refs, error) { return readRefs(r, limit) }
 
+// ParseModules reads a .gitmodules file.
+func ParseModules(text []byte) (map[string]string, error) { return parseModules(text) }
+
 // EntriesUpTo is Entries with another limit.
 func (s *Snapshot) EntriesUpTo(limit int) ([]Entry, error) {
 	l := lister{objects: s.objects, limit: limit}
