@@ -54,6 +54,10 @@ type Options struct {
 	Parallel int
 }
 
+// patience is how long objects may take to become healthy, or a source to become
+// ready, before users are told of it. Most take a fraction of it.
+const patience = time.Second
+
 // Reconciler applies Kustomization objects.
 type Reconciler struct {
 	artifacts *fetch.Cache
@@ -87,7 +91,7 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 	}
 	l := loop.New(d.Client(), d.Live(), recorder, r, loop.Options[*kustomizev1.Kustomization]{
 		FieldOwner: statusOwner, Jitter: d.Jitter(), Metrics: d.Durations(),
-		RetryInterval: (*kustomizev1.Kustomization).GetRetryInterval,
+		RetryInterval: (*kustomizev1.Kustomization).GetRetryInterval, Patience: patience,
 	})
 	r.save = l.Save
 	mgr := d.Manager()
