@@ -76,6 +76,17 @@ type Suspender[T Object] interface {
 	Suspend(obj T)
 }
 
+// Abstainer is a Reconciler that leaves some objects alone: they hold what other
+// kinds read, and there is nothing to reconcile. Such an object gets no finalizer and
+// has an empty status, even if it was reconciled before its spec said so.
+type Abstainer[T Object] interface {
+	// Abstains reports whether obj is such an object.
+	Abstains(obj T) bool
+	// Withdraw undoes what Reconcile did for obj, and empties its status. It is
+	// called while obj has a finalizer or a status; an error repeats it.
+	Withdraw(ctx context.Context, obj T) error
+}
+
 // Options tune a Loop. The zero value never jitters and retries by backoff.
 type Options[T Object] struct {
 	// FieldOwner is the field manager of status and finalizer writes; required.
@@ -129,9 +140,12 @@ func (l *Loop[T]) Reconcile(ctx context.Context, req reconcile.Request) (reconci
 	obj = l.status.newest(obj)
 	defer l.observe(obj, time.Now())
 
+	abstainer, _ := l.kind.(Abstainer[T])
 	switch {
 	case !obj.GetDeletionTimestamp().IsZero():
 		return l.finalize(ctx, obj)
+	case abstainer != nil && abstainer.Abstains(obj):
+		return reconcile.Result{}, l.withdraw(ctx, abstainer, obj)
 	case !controllerutil.ContainsFinalizer(obj, Finalizer):
 		if err := l.status.addFinalizer(ctx, obj); err != nil {
 			return reconcile.Result{}, client.IgnoreNotFound(err)
@@ -205,6 +219,29 @@ func (l *Loop[T]) finalize(ctx context.Context, obj T) (reconcile.Result, error)
 		return reconcile.Result{}, fmt.Errorf("finalizing: %w", out.Err)
 	}
 	return l.next(ctx, obj, out)
+}
+
+// withdraw leaves obj as if it had never been reconciled.
+func (l *Loop[T]) withdraw(ctx context.Context, a Abstainer[T], obj T) error {
+	status, err := statusJSON(obj)
+	if err != nil {
+		return err
+	}
+	held := controllerutil.ContainsFinalizer(obj, Finalizer)
+	if !held && string(status) == "{}" {
+		return nil
+	}
+	l.status.begin(obj)
+	if err := a.Withdraw(ctx, obj); err != nil {
+		return fmt.Errorf("withdrawing: %w", err)
+	}
+	if err := l.status.save(ctx, obj); err != nil {
+		return fmt.Errorf("saving status: %w", err)
+	}
+	if !held {
+		return nil
+	}
+	return l.status.dropFinalizer(ctx, obj)
 }
 
 // interrupted returns an error if a run ended because the process is stopping:
