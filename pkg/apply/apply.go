@@ -265,8 +265,8 @@ func (e *Engine) dryRun(ctx context.Context, w *write, req Request) error {
 	}
 }
 
-// writeAll writes what was validated: the first object alone, then rank by rank,
-// the objects of one rank in parallel.
+// writeAll writes what was validated: the first object alone, then wave by wave, the
+// objects of one wave in parallel.
 func (e *Engine) writeAll(ctx context.Context, p Plan, writes []*write, req Request) error {
 	if len(writes) == 0 {
 		return nil
@@ -277,7 +277,7 @@ func (e *Engine) writeAll(ctx context.Context, p Plan, writes []*write, req Requ
 	rest := writes[1:]
 	for len(rest) > 0 {
 		n := 1
-		for n < len(rest) && manifest.Rank(rest[n].ID.GroupKind()) == manifest.Rank(rest[0].ID.GroupKind()) {
+		for n < len(rest) && manifest.Wave(rest[n].ID.GroupKind()) == manifest.Wave(rest[0].ID.GroupKind()) {
 			n++
 		}
 		var failed errorList

@@ -174,7 +174,7 @@ func (c *cluster) inOrder(resources ...string) {
 		mu.Lock()
 		defer mu.Unlock()
 		at := place(req)
-		if dry(req) {
+		if dry(req) || at < 0 {
 			return nil
 		}
 		for other, n := range open {

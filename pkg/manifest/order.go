@@ -65,9 +65,24 @@ func rank(first, last []string) map[string]int {
 	return m
 }
 
-// Rank returns the place of a kind in the order of application: objects of one
-// rank do not depend on each other.
+// Rank returns the place of a kind in the order of application.
 func Rank(gk schema.GroupKind) int { return ranks[gk.Kind] }
+
+// Wave returns which of the objects of a stage may be applied together: none depends
+// on another of its wave. Roles come before what binds them, and workloads after all
+// that their Pods start with.
+func Wave(gk schema.GroupKind) int {
+	switch r := Rank(gk); {
+	case r <= ranks["Role"]:
+		return 0
+	case r <= ranks["LimitRange"]:
+		return 1
+	case r <= 0:
+		return 2
+	default:
+		return 3
+	}
+}
 
 // CompareApply orders identities as they are applied: by rank, then by group,
 // kind, namespace and name.

@@ -126,3 +126,21 @@ func object(apiVersion, kind, namespace, name string) *unstructured.Unstructured
 	obj.SetName(name)
 	return obj
 }
+
+func TestWave(t *testing.T) {
+	t.Parallel()
+	// Kinds of one row go together, and after those of the rows before.
+	rows := [][]string{
+		{"PriorityClass", "ClusterRoleBinding", "ResourceQuota", "ServiceAccount", "Role"},
+		{"RoleBinding", "ConfigMap", "Secret", "Service", "LimitRange"},
+		{"Deployment", "StatefulSet", "CronJob", "PodDisruptionBudget", "Ingress", "Database"},
+		{"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"},
+	}
+	for want, kinds := range rows {
+		for _, kind := range kinds {
+			if got := manifest.Wave(schema.GroupKind{Kind: kind}); got != want {
+				t.Errorf("%s is applied in wave %d; want %d", kind, got, want)
+			}
+		}
+	}
+}
