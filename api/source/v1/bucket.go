@@ -62,8 +62,8 @@ type BucketSpec struct {
 	// BucketName is the name of the bucket; for "azure", that of the container.
 	BucketName string `json:"bucketName"`
 
-	// Endpoint is the address of the storage, such as "minio.example.com:9000" or
-	// "s3.us-east-1.amazonaws.com". For "azure" it is the URL of the account.
+	// Endpoint is the address of the storage, a host and perhaps a port, such as
+	// "storage.example.com:9000". For "azure" it is the URL of the account.
 	Endpoint string `json:"endpoint"`
 
 	// STS says where short-lived credentials come from, instead of from secretRef.

@@ -30,9 +30,9 @@ type HelmRepository struct {
 	Spec HelmRepositorySpec `json:"spec,omitzero"`
 
 	// Status is what the controller last saw. A new object has observedGeneration -1
-	// until the controller has finished with it once.
+	// until the controller has finished with it once. With the type "oci" it is empty.
 	// +kubebuilder:default={"observedGeneration":-1}
-	Status HelmRepositoryStatus `json:"status,omitzero"`
+	Status HelmRepositoryStatus `json:"status,omitempty"` // An empty one is sent too: {} stays, nothing is defaulted.
 }
 
 // HelmRepositoryList is a list of HelmRepository objects.
