@@ -15,7 +15,7 @@ import (
 )
 
 // ErrGitHubApp: the Secret is that of a GitHub App, which needs another way to log in.
-var ErrGitHubApp = errors.New("the secret has the data of a GitHub App")
+var ErrGitHubApp = errors.New("it has the data of a GitHub App")
 
 // Git authenticates to a Git remote. The zero value is anonymous.
 type Git struct {
@@ -95,8 +95,18 @@ func (g Git) Fingerprint() string {
 }
 
 // GitHTTP reads the credentials for an http or https remote: username and
-// password, or bearerToken, and optionally what NewTLS reads.
-func GitHTTP(data map[string][]byte) (Git, error) {
+// password, or bearerToken, and optionally what NewTLS reads. secret names the Secret in
+// errors.
+func GitHTTP(data map[string][]byte, secret string) (Git, error) {
+	g, err := parseHTTP(data)
+	if err != nil {
+		return Git{}, fmt.Errorf("secret '%s': %w", secret, err)
+	}
+	return g, nil
+}
+
+// parseHTTP is GitHTTP for whoever names the Secret.
+func parseHTTP(data map[string][]byte) (Git, error) {
 	if len(data[keyGitHubAppID]) > 0 {
 		return Git{}, ErrGitHubApp
 	}

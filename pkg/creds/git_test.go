@@ -9,6 +9,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"weir.dev/pkg/creds"
+	"weir.dev/pkg/creds/credstest"
 	"weir.dev/pkg/gitserver"
 )
 
@@ -52,7 +53,7 @@ func TestGitHTTP(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := creds.GitHTTP(tc.data)
+			got, err := creds.GitHTTP(tc.data, "ns/name")
 			if err != nil {
 				t.Fatalf("%v (%s)", err, tc.why)
 			}
@@ -88,8 +89,8 @@ func TestGitHTTPRefuses(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := creds.GitHTTP(tc.data)
-			refused(t, err, tc.data, tc.says...)
+			got, err := creds.GitHTTP(tc.data, "ns/name")
+			refused(t, err, tc.data, append(tc.says, "secret 'ns/name'")...)
 			if errors.Is(err, creds.ErrGitHubApp) != (tc.is != nil) {
 				t.Errorf("%v is ErrGitHubApp: %v (%s)", err, tc.is == nil, tc.why)
 			}
@@ -185,6 +186,7 @@ func TestAnonymous(t *testing.T) {
 		"password": {in: creds.Git{Password: creds.Hide("x")}},
 		"bearer":   {in: creds.Git{BearerToken: creds.Hide("x")}},
 		"ssh":      {in: creds.Git{SSH: &creds.SSH{}}},
+		"shown":    {in: creds.Git{TLS: certified(t)}},
 	}
 	for name, tc := range tests {
 		if got := tc.in.Anonymous(); got != tc.want {
@@ -206,17 +208,22 @@ func TestFingerprint(t *testing.T) {
 	}
 	first, second := signer(), signer()
 	all := map[string]creds.Git{
-		"anonymous":     {},
-		"user a":        {Username: creds.Hide("a")},
-		"password a":    {Password: creds.Hide("a")},
-		"bearer a":      {BearerToken: creds.Hide("a")},
-		"trust a":       {TLS: creds.TLS{CA: []byte("a")}},
-		"user ab":       {Username: creds.Hide("ab")},
-		"a, b":          {Username: creds.Hide("a"), Password: creds.Hide("b")},
-		"1:a":           {Username: creds.Hide("1:a")},
-		"ssh":           {SSH: creds.NewSSH(first, []byte("a"))},
-		"ssh, other":    {SSH: creds.NewSSH(second, []byte("a"))},
-		"ssh, on other": {SSH: creds.NewSSH(first, []byte("b"))},
+		"anonymous":      {},
+		"user a":         {Username: creds.Hide("a")},
+		"password a":     {Password: creds.Hide("a")},
+		"bearer a":       {BearerToken: creds.Hide("a")},
+		"trust a":        {TLS: creds.TLS{CA: []byte("a")}},
+		"user ab":        {Username: creds.Hide("ab")},
+		"a, b":           {Username: creds.Hide("a"), Password: creds.Hide("b")},
+		"1:a":            {Username: creds.Hide("1:a")},
+		"through a":      {Proxy: proxyAt(t, "http://a.example.com", "", "")},
+		"shown":          {TLS: certified(t)},
+		"somebody":       {Identity: "a"},
+		"somebody else":  {Identity: "b"},
+		"through and as": {Identity: "a", Proxy: proxyAt(t, "http://a.example.com", "", "")},
+		"ssh":            {SSH: creds.NewSSH(first, []byte("a"))},
+		"ssh, other":     {SSH: creds.NewSSH(second, []byte("a"))},
+		"ssh, on other":  {SSH: creds.NewSSH(first, []byte("b"))},
 	}
 	seen := make(map[string]string)
 	for name, g := range all {
@@ -229,4 +236,29 @@ func TestFingerprint(t *testing.T) {
 	if (creds.Git{SSH: creds.NewSSH(first, []byte("a"))}).Fingerprint() != all["ssh"].Fingerprint() {
 		t.Error("equal credentials have different fingerprints")
 	}
+}
+
+// TestFingerprintOfShortLife: a token of an hour is not another remote each hour.
+func TestFingerprintOfShortLife(t *testing.T) {
+	t.Parallel()
+	first := creds.Git{Username: creds.Hide("x"), Password: creds.Hide("one"), Identity: "app 1"}
+	second := creds.Git{Username: creds.Hide("x"), Password: creds.Hide("two"), Identity: "app 1"}
+	other := creds.Git{Username: creds.Hide("x"), Password: creds.Hide("two"), Identity: "app 2"}
+	if first.Fingerprint() != second.Fingerprint() {
+		t.Error("two tokens of one identity have different fingerprints")
+	}
+	if second.Fingerprint() == other.Fingerprint() {
+		t.Error("two identities have one fingerprint")
+	}
+}
+
+// certified returns settings with a certificate to show.
+func certified(t *testing.T) creds.TLS {
+	t.Helper()
+	pair := credstest.NewAuthority(t).Issue("robot", ahead())
+	shown, err := creds.NewTLS(map[string][]byte{"tls.crt": pair.Cert, "tls.key": pair.Key}, "ns/name")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return shown
 }

@@ -1,6 +1,7 @@
 package creds_test
 
 import (
+	"crypto/ecdsa"
 	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"weir.dev/pkg/creds"
+	"weir.dev/pkg/creds/credstest"
 )
 
 // TestNothingIsPrinted: credentials are in structs that end up in logs, whole.
@@ -23,7 +25,22 @@ func TestNothingIsPrinted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	pair := credstest.NewAuthority(t).Issue("robot", ahead())
+	scalar, err := pair.TLS(t).PrivateKey.(*ecdsa.PrivateKey).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, err := creds.NewTLS(map[string][]byte{"tls.crt": pair.Cert, "tls.key": pair.Key}, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy, err := creds.NewProxy(data("address", "http://x.example.com", "username", "user-value", "password", "pw-value"), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
 	g := creds.Git{
+		TLS:         shown,
+		Proxy:       proxy,
 		Username:    creds.Hide("user-value"),
 		Password:    creds.Hide("pw-value"),
 		BearerToken: creds.Hide("token-value"),
@@ -41,6 +58,7 @@ func TestNothingIsPrinted(t *testing.T) {
 	n := nested{Exported: g, hidden: g, pointer: &g, ssh: *g.SSH, list: []creds.Git{g}, byName: map[string]creds.Git{"x": g}, any: g}
 	printed := map[string]any{
 		"Git": g, "*Git": &g, "SSH": *g.SSH, "*SSH": g.SSH, "Hidden": g.Password, "*Hidden": &g.Password,
+		"TLS": shown, "*TLS": &shown, "Proxy": proxy, "*Proxy": &proxy, "Basic": creds.Basic{Username: g.Username, Password: g.Password},
 		"nested": n, "*nested": &n, "slice": []any{g, *g.SSH, g.Password},
 	}
 	secrets := map[string]string{"user": "user-value", "password": "pw-value", "token": "token-value"}
@@ -49,6 +67,8 @@ func TestNothingIsPrinted(t *testing.T) {
 		key := strings.Trim(fmt.Sprintf(verb, []byte(private[:8])), "[]{}\"")
 		key = strings.TrimPrefix(key, "byte{")
 		secrets["key by "+verb] = key
+		key = strings.Trim(fmt.Sprintf(verb, scalar[:8]), "[]{}\"")
+		secrets["TLS key by "+verb] = strings.TrimPrefix(key, "byte{")
 		for name, hex := range map[string]string{"user-value": "757365722d76616c7565", "pw-value": "70772d76616c7565"} {
 			secrets["hex of "+name] = hex
 		}

@@ -20,6 +20,7 @@ import (
 
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/artifact/store"
+	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/daemon"
 	"weir.dev/pkg/git"
 	"weir.dev/pkg/loop"
@@ -41,6 +42,10 @@ const (
 
 // Reconciler publishes GitRepository objects.
 type Reconciler struct {
+	// Identities get credentials of short life. Unless it is set, objects have no
+	// identity of their own.
+	Identities *cloud.Identities
+
 	shelf   *source.Shelf
 	stores  *git.Stores
 	remotes *git.Client
@@ -63,6 +68,11 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 		return err
 	}
 	r.secrets = d.Client()
+	if r.Identities == nil {
+		if r.Identities, err = cloud.New(d.Client(), d.Live(), cloud.Options{CacheSize: cloud.DefaultCacheSize}); err != nil {
+			return err
+		}
+	}
 	l := loop.New(d.Client(), d.Live(), recorder, r, loop.Options[*sourcev1.GitRepository]{
 		FieldOwner: d.Name, Jitter: d.Jitter(), Metrics: d.Durations(),
 	})
@@ -97,6 +107,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, repo *sourcev1.GitRepository
 func (r *Reconciler) Finalize(_ context.Context, repo *sourcev1.GitRepository) error {
 	var did source.Deed
 	defer r.deeds.Keep(repo, &did)
+	r.Identities.Forget(asker(repo))
 	return r.shelf.Clear(repo, &did)
 }
 

@@ -7,47 +7,13 @@ import (
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/artifact"
-	"weir.dev/pkg/creds"
 	"weir.dev/pkg/git"
 	"weir.dev/pkg/loop"
 	"weir.dev/source-controller/internal/source"
 )
-
-// authenticate reads the URL and the Secret.
-func (r *Reconciler) authenticate(ctx context.Context, s *scope) error {
-	spec := s.repo.Spec
-	u, err := git.ParseURL(spec.URL)
-	if err != nil {
-		return loop.Stall(sourcev1.ReasonURLInvalid, err)
-	}
-	var c creds.Git
-	if spec.SecretRef != nil {
-		key := client.ObjectKey{Namespace: s.repo.Namespace, Name: spec.SecretRef.Name}
-		var secret corev1.Secret
-		if err := r.secrets.Get(ctx, key, &secret); err != nil {
-			return loop.Fail(sourcev1.ReasonAuthenticationFailed, fmt.Errorf("failed to get secret '%s': %w", key, err))
-		}
-		if u.Scheme == "ssh" {
-			c, err = creds.GitSSH(secret.Data, key.String())
-		} else if c, err = creds.GitHTTP(secret.Data); err != nil {
-			err = fmt.Errorf("secret '%s': %w", key, err)
-		}
-		if err != nil {
-			return loop.Fail(sourcev1.ReasonAuthenticationFailed, err)
-		}
-	}
-	s.remote, err = git.NewRemote(spec.URL, c)
-	if err != nil {
-		return loop.Fail(sourcev1.ReasonAuthenticationFailed, err)
-	}
-	s.objects = r.stores.For(s.remote) // a use of it, also if there is nothing to fetch
-	return nil
-}
 
 // resolveRevision asks the remote which commit is meant. A commit that is named by
 // its hash and published already cannot mean another, so nobody is asked.

@@ -28,12 +28,6 @@ func unsupported(spec sourcev1.GitRepositorySpec) string {
 		return "include"
 	case len(spec.SparseCheckout) > 0:
 		return "sparseCheckout"
-	case spec.ProxySecretRef != nil:
-		return "proxySecretRef"
-	case spec.ServiceAccountName != "": // which goes with a provider only
-		return "serviceAccountName"
-	case spec.Provider != "" && spec.Provider != sourcev1.GitProviderGeneric:
-		return "provider"
 	default:
 		return ""
 	}

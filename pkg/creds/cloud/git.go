@@ -1,0 +1,66 @@
+package cloud
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/fluxcd/pkg/auth"
+
+	"weir.dev/pkg/creds"
+	"weir.dev/pkg/creds/githubapp"
+)
+
+// Git returns the credentials of an object for a Git remote of AWS CodeCommit or Azure
+// DevOps, which is reached through the proxy.
+func (i *Identities) Git(ctx context.Context, provider string, o Object, u *url.URL, proxy creds.Proxy) (creds.Git, error) {
+	var p auth.GitCredentialsProvider
+	switch provider {
+	case AWS:
+		p = i.aws
+	case Azure:
+		p = i.azure
+	default:
+		return creds.Git{}, fmt.Errorf("git by %q: %w", provider, ErrProvider)
+	}
+	id, err := i.identify(ctx, provider, o, proxy)
+	if err != nil {
+		return creds.Git{}, err
+	}
+	bare := *u
+	bare.User = nil
+	input, err := p.ParseGitRepository(&bare)
+	if err != nil {
+		return creds.Git{}, err
+	}
+	key := digest("git", id.key, input, proxy.Fingerprint())
+	g, err := kept(ctx, i.tokens, o, key, func(ctx context.Context) (creds.Git, time.Time, error) {
+		given, err := auth.GetGitCredentials(ctx, p, append(id.opts, auth.WithGitURL(bare))...)
+		if err != nil {
+			return creds.Git{}, time.Time{}, stable(err)
+		}
+		return creds.Git{
+			Username: creds.Hide(given.Username), Password: creds.Hide(given.Password), BearerToken: creds.Hide(given.BearerToken),
+			Identity: id.key,
+		}, given.ExpiresAt, nil
+	})
+	g.Proxy = proxy
+	return g, err
+}
+
+// GitHubApp returns the credentials of an installation of a GitHub App.
+func (i *Identities) GitHubApp(ctx context.Context, o Object, app githubapp.App, proxy creds.Proxy) (creds.Git, error) {
+	key := digest("github", app.Fingerprint(), proxy.Fingerprint())
+	g, err := kept(ctx, i.tokens, o, key, func(ctx context.Context) (creds.Git, time.Time, error) {
+		token, err := app.Token(ctx, proxy, i.tokens.now())
+		if err != nil {
+			return creds.Git{}, time.Time{}, err
+		}
+		return creds.Git{
+			Username: creds.Hide(githubapp.Username), Password: token.Value, TLS: app.TLS, Identity: token.Identity,
+		}, token.Ends, nil
+	})
+	g.Proxy = proxy
+	return g, err
+}
