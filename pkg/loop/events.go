@@ -11,10 +11,11 @@ import (
 
 // Keys of the metadata of events.
 const (
-	MetaRevision     = "revision"      // of the source
-	MetaDigest       = "digest"        // of the artifact
-	MetaCommitStatus = "commit_status" // MetaUpdate asks for a status on the commit
-	MetaUpdate       = "update"
+	MetaRevision       = "revision"       // of the source
+	MetaOriginRevision = "originRevision" // of what the source was made of
+	MetaDigest         = "digest"         // of the artifact
+	MetaCommitStatus   = "commit_status"  // MetaUpdate asks for a status on the commit
+	MetaUpdate         = "update"
 )
 
 // Event is something that happened to an object.

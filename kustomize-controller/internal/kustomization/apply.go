@@ -143,15 +143,19 @@ func (r *Reconciler) conclude(_ context.Context, s *scope) error {
 	s.memory.took = time.Since(s.begun())
 	last := s.ks.Status.History.Latest()
 	if len(s.memory.changes) > 0 || last == nil || last.Digest != s.result.Digest ||
-		last.LastReconciledStatus != kustomizev1.ReasonReconciliationSucceeded || last.Metadata["revision"] != s.revision() {
+		last.LastReconciledStatus != kustomizev1.ReasonReconciliationSucceeded || last.Metadata[loop.MetaRevision] != s.revision() {
 		remember(s, kustomizev1.ReasonReconciliationSucceeded)
 	}
 	s.memory.waitFor = ""
-	s.ks.Status.LastAppliedRevision = s.revision()
+	s.ks.Status.LastAppliedRevision, s.ks.Status.LastAppliedOriginRevision = s.revision(), s.origin()
 	return nil
 }
 
 // remember puts the run into the history.
 func remember(s *scope, status string) {
-	s.ks.Status.History.Upsert(s.result.Digest, time.Now(), time.Since(s.begun()), status, map[string]string{"revision": s.revision()})
+	metadata := map[string]string{loop.MetaRevision: s.revision()}
+	if origin := s.origin(); origin != "" {
+		metadata[loop.MetaOriginRevision] = origin
+	}
+	s.ks.Status.History.Upsert(s.result.Digest, time.Now(), time.Since(s.begun()), status, metadata)
 }

@@ -8,31 +8,11 @@ import (
 	"errors"
 	"fmt"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
 	kustomizev1 "weir.dev/api/kustomize/v1"
-	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/artifact/fetch"
 	"weir.dev/pkg/build"
 	"weir.dev/pkg/loop"
 )
-
-// findSource reads the source, which must have an artifact.
-func (r *Reconciler) findSource(ctx context.Context, s *scope) error {
-	key := sourceKey(s.ks)
-	var repo sourcev1.GitRepository
-	err := r.client.Get(ctx, key, &repo)
-	switch {
-	case apierrors.IsNotFound(err):
-		return loop.Wait(kustomizev1.ReasonArtifactFailed, s.ks.GetRetryInterval(), "%s '%s' not found", sourcev1.GitRepositoryKind, key)
-	case err != nil:
-		return loop.Fail(kustomizev1.ReasonArtifactFailed, fmt.Errorf("reading source '%s': %w", key, err))
-	case repo.Status.Artifact == nil:
-		return loop.Wait(kustomizev1.ReasonArtifactFailed, r.opts.RequeueDependency, "Source is not ready, artifact not found, retrying in %s", r.opts.RequeueDependency)
-	}
-	s.source = &repo
-	return nil
-}
 
 // build makes the objects, or takes those of an earlier run if nothing that they
 // were made of has changed.
@@ -42,7 +22,7 @@ func (r *Reconciler) build(ctx context.Context, s *scope) error {
 	if err != nil {
 		return loop.Fail(kustomizev1.ReasonBuildFailed, err)
 	}
-	m, artifact := s.memory, s.source.Status.Artifact
+	m, artifact := s.memory, s.artifact
 	if m.spec != digest || m.artifact != artifact.Digest {
 		if s.tree, err = r.artifacts.Get(ctx, artifact.URL, artifact.Digest); err != nil {
 			return r.fetchFailed(err)

@@ -84,7 +84,7 @@ func (b *workshop) publish(tree map[string]string) *sourcev1.GitRepository {
 func (b *workshop) build(source *sourcev1.GitRepository, list ...*kustomizev1.Kustomization) {
 	b.t.Helper()
 	for _, ks := range list {
-		s := &scope{ks: ks, memory: b.known.of(ks.UID), source: source}
+		s := &scope{ks: ks, memory: b.known.of(ks.UID), artifact: source.Status.Artifact}
 		if err := b.Reconciler.build(b.t.Context(), s); err != nil {
 			b.t.Errorf("building %s: %v", ks.Name, err)
 		}

@@ -23,7 +23,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
-	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/apply"
 	"weir.dev/pkg/artifact/fetch"
 	"weir.dev/pkg/build"
@@ -37,7 +36,7 @@ import (
 // +kubebuilder:rbac:groups=kustomize.toolkit.fluxcd.io,resources=kustomizations,verbs=get;list;watch;update;patch
 // +kubebuilder:rbac:groups=kustomize.toolkit.fluxcd.io,resources=kustomizations/status,verbs=get;update;patch
 // +kubebuilder:rbac:groups=kustomize.toolkit.fluxcd.io,resources=kustomizations/finalizers,verbs=update
-// +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=gitrepositories,verbs=get;list;watch
+// +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=gitrepositories;ocirepositories;buckets;externalartifacts,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
 
 // statusOwner is the field manager of status writes. That of applied objects is
@@ -50,6 +49,8 @@ type Options struct {
 	RequeueDependency time.Duration
 	// SameNamespaceOnly refuses sources of other namespaces.
 	SameNamespaceOnly bool
+	// ExternalArtifacts allows sources that another program publishes.
+	ExternalArtifacts bool
 	// Parallel bounds the requests under way for one Kustomization.
 	Parallel int
 }
@@ -102,12 +103,14 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 	if err := mgr.Add(news); err != nil {
 		return err
 	}
-	return ctrl.NewControllerManagedBy(mgr).
+	b := ctrl.NewControllerManagedBy(mgr).
 		For(&kustomizev1.Kustomization{}, builder.WithPredicates(loop.Asked())).
-		Watches(&sourcev1.GitRepository{}, news).
 		WatchesRawSource(source.Func(r.queue.open)).
-		WithOptions(d.ControllerOptions()).
-		Complete(l)
+		WithOptions(d.ControllerOptions())
+	for _, kind := range r.opts.watched() {
+		b = b.Watches(kind, news)
+	}
+	return b.Complete(l)
 }
 
 // connect makes the engine and the watches of what it applies.
@@ -147,6 +150,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, ks *kustomizev1.Kustomizatio
 	s.memory.begin()
 	return loop.Run(ctx, s,
 		r.refuseUnsupported,
+		r.refuseSource,
 		r.findSource,
 		r.build, // fetches the artifact if anything in it can matter
 		r.plan,

@@ -13,7 +13,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
-	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/artifact/fetch"
 )
 
@@ -35,7 +34,7 @@ type dispatcher struct {
 
 // news is a source that is new or has a new artifact, and the queue of who follows it.
 type news struct {
-	source *sourcev1.GitRepository
+	source artifactSource
 	queue  workqueue.TypedRateLimitingInterface[reconcile.Request]
 }
 
@@ -63,7 +62,7 @@ func (d *dispatcher) Start(ctx context.Context) error {
 // handOut asks for the runs. That the artifact cannot be fetched keeps nobody from
 // running: each will say so.
 func (d *dispatcher) handOut(ctx context.Context, n news) {
-	r, a := d.reconciler, n.source.Status.Artifact
+	r, a := d.reconciler, n.source.GetArtifact()
 	followers := r.followers(ctx, n.source)
 	if len(followers) == 0 {
 		return
@@ -72,7 +71,7 @@ func (d *dispatcher) handOut(ctx context.Context, n news) {
 	if a != nil {
 		var err error
 		if tree, err = r.artifacts.Get(ctx, a.URL, a.Digest); err != nil {
-			log.FromContext(ctx).V(1).Info("fetching a new artifact", "source", n.source.Name, "error", err.Error())
+			log.FromContext(ctx).V(1).Info("fetching a new artifact", "source", n.source.GetName(), "error", err.Error())
 		} else {
 			defer tree.Release()
 		}
@@ -95,9 +94,9 @@ func enqueue(queue workqueue.TypedRateLimitingInterface[reconcile.Request], req 
 }
 
 // followers returns the Kustomizations of a source.
-func (r *Reconciler) followers(ctx context.Context, repo *sourcev1.GitRepository) []kustomizev1.Kustomization {
+func (r *Reconciler) followers(ctx context.Context, source artifactSource) []kustomizev1.Kustomization {
 	var list kustomizev1.KustomizationList
-	key := sourcev1.GitRepositoryKind + "/" + client.ObjectKeyFromObject(repo).String()
+	key := kindOf(source) + "/" + client.ObjectKeyFromObject(source).String()
 	if err := r.client.List(ctx, &list, client.MatchingFields{sourceIndex: key}); err != nil {
 		log.FromContext(ctx).Error(err, "looking for the Kustomizations of a source", "source", key)
 		return nil
@@ -125,12 +124,12 @@ func (d *dispatcher) Generic(context.Context, event.GenericEvent, workqueue.Type
 
 // tell hands on a source that is new, or whose artifact is.
 func (d *dispatcher) tell(ctx context.Context, before, after client.Object, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-	repo, ok := after.(*sourcev1.GitRepository)
+	source, ok := after.DeepCopyObject().(artifactSource)
 	if !ok || before != nil && (artifactOf(after) == "" || artifactOf(before) == artifactOf(after)) {
 		return
 	}
 	select {
-	case d.news <- news{source: repo.DeepCopy(), queue: q}:
+	case d.news <- news{source: source, queue: q}:
 	case <-ctx.Done():
 	}
 }
@@ -138,9 +137,9 @@ func (d *dispatcher) tell(ctx context.Context, before, after client.Object, q wo
 // artifactOf identifies the artifact of a source: an artifact may change under the
 // same revision.
 func artifactOf(obj client.Object) string {
-	repo, ok := obj.(*sourcev1.GitRepository)
-	if !ok || repo.Status.Artifact == nil {
+	source, ok := obj.(artifactSource)
+	if !ok || source.GetArtifact() == nil {
 		return ""
 	}
-	return repo.Status.Artifact.Revision + " " + repo.Status.Artifact.Digest
+	return source.GetArtifact().Revision + " " + source.GetArtifact().Digest
 }

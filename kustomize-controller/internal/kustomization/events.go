@@ -50,6 +50,11 @@ func (r *Reconciler) Events(before, after *kustomizev1.Kustomization, out loop.O
 			list = append(list, e)
 		}
 	}
+	if m.origin != "" {
+		for _, e := range list {
+			e.Metadata[loop.MetaOriginRevision] = m.origin
+		}
+	}
 	return list
 }
 

@@ -4,10 +4,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fluxcd/pkg/apis/meta"
 	"k8s.io/apimachinery/pkg/types"
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
-	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/apply"
 	"weir.dev/pkg/artifact/fetch"
 	"weir.dev/pkg/build"
@@ -22,14 +22,17 @@ type scope struct {
 	memory *memory
 	start  time.Time
 
-	source *sourcev1.GitRepository // by findSource; it has an artifact
-	tree   *fetch.Tree             // by build, unless nothing in it can matter
-	result build.Result            // by build
-	plan   apply.Plan              // by plan
-	before inventory.Set           // by plan: what was applied by earlier runs
+	artifact *meta.Artifact // by findSource
+	tree     *fetch.Tree    // by build, unless nothing in it can matter
+	result   build.Result   // by build
+	plan     apply.Plan     // by plan
+	before   inventory.Set  // by plan: what was applied by earlier runs
 }
 
-func (s *scope) revision() string { return s.source.Status.Artifact.Revision }
+func (s *scope) revision() string { return s.artifact.Revision }
+
+// origin is what the artifact was made of, if it tells.
+func (s *scope) origin() string { return s.artifact.Metadata[metaOrigin] }
 
 func (s *scope) close() {
 	if s.tree != nil {
@@ -53,6 +56,8 @@ type memory struct {
 	unhealthy string    // what was waited for in vain
 
 	pruned inventory.Set // what was deleted with a Kustomization that goes; nil before
+
+	origin string // what the artifact was made of, if it tells
 
 	// What the last run did, for its events.
 	changes  []apply.Change

@@ -15,7 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
-	sourcev1 "weir.dev/api/source/v1"
 )
 
 // TestSpecDecidesWhatIsApplied sets all that changes the manifests of a source.
@@ -143,9 +142,6 @@ func TestFieldThatDoesNotWorkYetStalls(t *testing.T) {
 			s.PostBuild = &kustomizev1.PostBuild{Substitute: map[string]string{"a": "b"}}
 		},
 		"serviceAccountName": func(s *kustomizev1.KustomizationSpec) { s.ServiceAccountName = "x" },
-		"sourceRef": func(s *kustomizev1.KustomizationSpec) {
-			s.SourceRef = kustomizev1.SourceReference{Kind: "OCIRepository", Name: "x"}
-		},
 	}
 	validReason := regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$`)
 	for field, set := range tests {
@@ -160,11 +156,7 @@ func TestFieldThatDoesNotWorkYetStalls(t *testing.T) {
 			if !strings.Contains(c.Message, "spec."+field) || ks.Status.ObservedGeneration != ks.Generation {
 				t.Errorf("the message is %q at generation %d; want it to name spec.%s", c.Message, ks.Status.ObservedGeneration, field)
 			}
-			mend := "spec: {" + field + ": null}"
-			if field == "sourceRef" {
-				mend = "spec: {sourceRef: {kind: " + sourcev1.GitRepositoryKind + ", name: " + w.repo.Name + "}}"
-			}
-			w.Patch(ks, "test", mend)
+			w.Patch(ks, "test", "spec: {"+field+": null}")
 			w.WaitReady(ks)
 		})
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
-	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/loop"
 )
 
@@ -14,13 +13,6 @@ import (
 func (r *Reconciler) refuseUnsupported(_ context.Context, s *scope) error {
 	if field := unsupported(s.ks.Spec); field != "" {
 		return loop.Stall("FieldNotSupported:"+field, fmt.Errorf("spec.%s is not supported yet: remove it", field))
-	}
-	ref := s.ks.Spec.SourceRef
-	if ref.Kind != sourcev1.GitRepositoryKind {
-		return loop.Stall("FieldNotSupported:sourceRef", fmt.Errorf("spec.sourceRef.kind %s is not supported yet: use %s", ref.Kind, sourcev1.GitRepositoryKind))
-	}
-	if r.opts.SameNamespaceOnly && ref.Namespace != "" && ref.Namespace != s.ks.Namespace {
-		return loop.Stall(kustomizev1.ReasonAccessDenied, fmt.Errorf("can't access '%s/%s/%s', cross-namespace references have been blocked", ref.Kind, ref.Namespace, ref.Name))
 	}
 	return nil
 }

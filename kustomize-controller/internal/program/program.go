@@ -21,11 +21,15 @@ import (
 	"weir.dev/pkg/daemon"
 )
 
+// externalArtifact is the feature of sources that another program publishes.
+const externalArtifact = "ExternalArtifact"
+
 // Run is the kustomize-controller.
 func Run(ctx context.Context, d *daemon.Daemon) error {
 	var opts options
 	opts.bind(d.Flags)
 	d.Kinds = []client.Object{&kustomizev1.Kustomization{}}
+	d.Features = map[string]bool{daemon.CacheSecretsAndConfigMaps: false, externalArtifact: false}
 	if err := d.Parse(kustomizev1.AddToScheme, sourcev1.AddToScheme); err != nil {
 		return err
 	}
@@ -42,6 +46,7 @@ func Run(ctx context.Context, d *daemon.Daemon) error {
 	kustomizations := kustomization.New(artifacts, kustomization.Options{
 		RequeueDependency: opts.requeueDependency,
 		SameNamespaceOnly: opts.noCrossNamespaceRefs,
+		ExternalArtifacts: d.Enabled(externalArtifact),
 		Parallel:          opts.concurrentSSA,
 	})
 	return errors.Join(d.Start(ctx, kustomizations), artifacts.Close(), scratch.Remove())
