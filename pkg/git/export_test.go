@@ -31,3 +31,13 @@ func (s *Store) Discard() error {
 	defer s.mu.Unlock()
 	return os.RemoveAll(s.dir)
 }
+
+// MaxTransports is how many transports a client keeps.
+const MaxTransports = maxTransports
+
+// Transports returns how many transports are kept.
+func (c *Client) Transports() int {
+	c.transports.mu.Lock()
+	defer c.transports.mu.Unlock()
+	return len(c.transports.all)
+}

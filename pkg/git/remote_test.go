@@ -120,6 +120,13 @@ func TestRemoteKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	ssh := creds.Git{SSH: creds.NewSSH(key.Signer(), []byte("x"))}
+	proxy, err := creds.NewProxy(map[string][]byte{"address": []byte("http://proxy.example.com")}, "ns/name")
+	if err != nil {
+		t.Fatal(err)
+	}
+	appToken := func(token, identity string) creds.Git {
+		return creds.Git{Username: creds.Hide("me"), Password: creds.Hide(token), Identity: identity}
+	}
 	type remote struct {
 		url   string
 		creds creds.Git
@@ -135,6 +142,11 @@ func TestRemoteKey(t *testing.T) {
 		"by URL":         {why: "it is the same user, however it is said", a: remote{url: "https://me:pw@example.com/r"}, b: remote{url: "https://example.com/r", creds: basic}, same: true},
 		"ignored user":   {why: "a Secret goes before the URL", a: remote{url: "https://you:x@example.com/r", creds: basic}, b: remote{url: "https://example.com/r", creds: basic}, same: true},
 
+		"short life": {why: "a token is for an hour, and a store for as long as it is of use", a: remote{url: "https://example.com/r", creds: appToken("one", "app 1")}, b: remote{url: "https://example.com/r", creds: appToken("two", "app 1")}, same: true},
+
+		"identity":    {why: "each installation of an app sees something else", a: remote{url: "https://example.com/r", creds: appToken("one", "app 1")}, b: remote{url: "https://example.com/r", creds: appToken("one", "app 2")}},
+		"no identity": {a: remote{url: "https://example.com/r", creds: appToken("one", "app 1")}, b: remote{url: "https://example.com/r", creds: appToken("one", "")}},
+		"proxy":       {why: "behind another proxy, the host may be another", a: remote{url: "https://example.com/r", creds: creds.Git{Proxy: proxy}}, b: remote{url: "https://example.com/r"}},
 		"path":        {a: remote{url: "https://example.com/r"}, b: remote{url: "https://example.com/s"}},
 		"escaped":     {why: "a server may tell them apart", a: remote{url: "https://example.com/a/b"}, b: remote{url: "https://example.com/a%2Fb"}},
 		"scheme":      {why: "who can read one cannot always read the other", a: remote{url: "https://example.com/r"}, b: remote{url: "http://example.com/r"}},
