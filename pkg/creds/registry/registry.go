@@ -26,7 +26,7 @@ const (
 
 // Config is the credentials of one Secret. It prints nothing of them.
 type Config struct {
-	entries *[]entry // behind a pointer for the reason that creds.Hidden has
+	entries func() []entry // which fmt does not follow, as it does a pointer to a struct
 }
 
 // entry is what to say to registries that fit.
@@ -62,15 +62,17 @@ func Parse(data map[string][]byte, secret string) (Config, error) {
 		entries = append(entries, newEntry(server, auth))
 	}
 	slices.SortFunc(entries, moreSpecific)
-	return Config{entries: &entries}, nil
+	return newConfig(entries), nil
 }
 
 // ForHost returns credentials for one registry, by user name and password, as HTTP
 // knows them. The host may have a port.
 func ForHost(host string, login creds.Basic) Config {
 	auth := authn.AuthConfig{Username: login.Username.Reveal(), Password: login.Password.Reveal()}
-	return Config{entries: &[]entry{newEntry(host, auth)}}
+	return newConfig([]entry{newEntry(host, auth)})
 }
+
+func newConfig(entries []entry) Config { return Config{entries: func() []entry { return entries }} }
 
 // newEntry reads what a Docker configuration has for the name of a registry: a host, or
 // a URL, with or without a port and a path.
@@ -157,7 +159,7 @@ func (k Keychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
 		if config.entries == nil {
 			continue
 		}
-		for _, e := range *config.entries {
+		for _, e := range config.entries() {
 			if e.fits(host, port, below) && e.auth != (authn.AuthConfig{}) {
 				return authn.FromConfig(e.auth), nil
 			}
