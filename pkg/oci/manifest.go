@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -67,10 +68,28 @@ func (s *Session) Image(ctx context.Context, digest v1.Hash) (*v1.Manifest, erro
 	if err != nil {
 		return nil, err
 	}
+	return s.image(ctx, m)
+}
+
+// TaggedImage reads the manifest of the artifact that a tag leads to now.
+func (s *Session) TaggedImage(ctx context.Context, tag string) (*v1.Manifest, error) {
+	if err := CheckTag(tag); err != nil {
+		return nil, err
+	}
+	m, err := s.get(ctx, tag)
+	if err != nil {
+		return nil, err
+	}
+	return s.image(ctx, m)
+}
+
+// image reads a manifest as that of an artifact, or of what an index leads to.
+func (s *Session) image(ctx context.Context, m Manifest) (*v1.Manifest, error) {
 	if m.MediaType.IsIndex() {
+		digest := m.Digest
 		index, err := v1.ParseIndexManifest(bytes.NewReader(m.Raw))
 		if err != nil {
-			return nil, fmt.Errorf("%w: the index %s is no JSON of that form", ErrCorrupt, digest)
+			return nil, fmt.Errorf("%w: %w: the index %s is no JSON of that form", ErrCorrupt, ErrManifest, digest)
 		}
 		chosen, ok := choosePlatform(index.Manifests)
 		if !ok {
@@ -82,13 +101,17 @@ func (s *Session) Image(ctx context.Context, digest v1.Hash) (*v1.Manifest, erro
 	}
 	image, err := v1.ParseManifest(bytes.NewReader(m.Raw))
 	if err != nil || m.MediaType.IsIndex() {
-		return nil, fmt.Errorf("%w: %s is no manifest of an artifact", ErrCorrupt, m.Digest)
+		return nil, fmt.Errorf("%w: %w: %s is no manifest of an artifact", ErrCorrupt, ErrManifest, m.Digest)
 	}
 	return image, nil
 }
 
-// Referrers lists what refers to a digest and has a type. Registries that do not keep
-// such lists may have one under a tag.
+// emptyType is the type of a configuration that has nothing in it. Some registries take
+// it for that of the artifact.
+const emptyType = "application/vnd.oci.empty.v1+json"
+
+// Referrers lists what refers to a digest and has a type, or one that the registry does
+// not tell. Registries that do not keep such lists may have one under a tag.
 func (s *Session) Referrers(ctx context.Context, digest v1.Hash, artifactType string) ([]v1.Descriptor, error) {
 	u := s.url("referrers", digest.String())
 	query := u.Query()
@@ -125,10 +148,12 @@ func pickReferrers(raw []byte, artifactType string) ([]v1.Descriptor, error) {
 	}
 	var picked []v1.Descriptor
 	for _, d := range index.Manifests {
-		if d.ArtifactType == artifactType {
+		if d.ArtifactType == artifactType || d.ArtifactType == "" || d.ArtifactType == emptyType {
 			picked = append(picked, d)
 		}
 	}
+	// Not every registry has them in the same order each time.
+	slices.SortFunc(picked, func(a, b v1.Descriptor) int { return strings.Compare(a.Digest.String(), b.Digest.String()) })
 	return picked, nil
 }
 

@@ -49,6 +49,10 @@ var (
 	// ErrCorrupt is wrapped when what a registry sends is not what it has to be.
 	ErrCorrupt = errors.New("corrupt content")
 
+	// ErrManifest is wrapped, with ErrCorrupt, when a manifest has the right digest and
+	// cannot be read.
+	ErrManifest = errors.New("unreadable manifest")
+
 	// ErrRegistry is wrapped by all other failures of a registry.
 	ErrRegistry = errors.New("registry fails")
 

@@ -175,3 +175,13 @@ func (r *Registry) do(method, path, contentType string, body []byte, want int) [
 	}
 	return rec.Body.Bytes()
 }
+
+// Image returns the manifest of an artifact that is there.
+func (r *Registry) Image(repo, reference string) *v1.Manifest {
+	r.t.Helper()
+	m, err := v1.ParseManifest(bytes.NewReader(r.manifest(repo, reference)))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return m
+}
