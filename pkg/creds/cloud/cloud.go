@@ -141,8 +141,9 @@ func (i *Identities) ServiceAccount(o Object) (string, error) {
 
 // identity is who an object is to a provider.
 type identity struct {
-	key  string // for tokens, and for what they let in to
-	opts []auth.Option
+	key        string // for tokens, and for what they let in to
+	controller bool   // it is the controller's
+	opts       []auth.Option
 }
 
 // identify looks up who an object is to a provider.
@@ -156,7 +157,7 @@ func (i *Identities) identify(ctx context.Context, provider string, o Object, pr
 		id.opts = append(id.opts, auth.WithProxyURL(*u))
 	}
 	if name == "" {
-		id.key = provider + " controller"
+		id.key, id.controller = provider+" controller", true
 		return id, nil
 	}
 	key := client.ObjectKey{Namespace: o.Namespace, Name: name}

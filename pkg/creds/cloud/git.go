@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/fluxcd/pkg/auth"
@@ -30,6 +31,9 @@ func (i *Identities) Git(ctx context.Context, provider string, o Object, u *url.
 	}
 	bare := *u
 	bare.User = nil
+	if err := checkHost(provider, id, &bare); err != nil {
+		return creds.Git{}, err
+	}
 	input, err := p.ParseGitRepository(&bare)
 	if err != nil {
 		return creds.Git{}, err
@@ -49,11 +53,24 @@ func (i *Identities) Git(ctx context.Context, provider string, o Object, u *url.
 	return g, err
 }
 
+// checkHost refuses to send a token of the controller to whatever host an object names:
+// the library looks at that for AWS only.
+func checkHost(provider string, id identity, u *url.URL) error {
+	if provider != Azure || !id.controller {
+		return nil
+	}
+	host := strings.ToLower(u.Hostname())
+	if u.Scheme == "https" && (host == "dev.azure.com" || strings.HasSuffix(host, ".visualstudio.com")) {
+		return nil
+	}
+	return fmt.Errorf("the controller's identity is not shown to %q: Azure DevOps is at https://dev.azure.com", u.Host)
+}
+
 // GitHubApp returns the credentials of an installation of a GitHub App.
 func (i *Identities) GitHubApp(ctx context.Context, o Object, app githubapp.App, proxy creds.Proxy) (creds.Git, error) {
 	key := digest("github", app.Fingerprint(), proxy.Fingerprint())
 	g, err := kept(ctx, i.tokens, o, key, func(ctx context.Context) (creds.Git, time.Time, error) {
-		token, err := app.Token(ctx, proxy, i.tokens.now())
+		token, err := app.Token(ctx, proxy, time.Now())
 		if err != nil {
 			return creds.Git{}, time.Time{}, err
 		}
