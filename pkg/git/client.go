@@ -17,6 +17,9 @@ import (
 type Limits struct {
 	Refs int64 // bytes of the advertisement of refs; 0 means 64 MiB
 	Pack int64 // bytes of one pack, as it is sent; 0 means 4 GiB
+	// Object is the bytes of one object. It takes memory, and a pack may hold it in a
+	// thousandth of that. 0 means 256 MiB.
+	Object int64
 }
 
 func (l Limits) refs() int64 {
@@ -31,6 +34,13 @@ func (l Limits) pack() int64 {
 		return l.Pack
 	}
 	return 4 << 30
+}
+
+func (l Limits) object() int64 {
+	if l.Object > 0 {
+		return l.Object
+	}
+	return 256 << 20
 }
 
 // Client talks to remotes. One for a process lets connections be reused.
@@ -55,8 +65,9 @@ type Conn struct {
 	limits  Limits
 	request func(ctx context.Context, body []byte) (io.ReadCloser, error)
 	close   func() error
-	once    bool // one request ends the exchange
-	spent   bool // and that request was made
+	again   func(ctx context.Context) (*Conn, error) // another exchange with the same remote
+	once    bool                                     // one request ends the exchange
+	spent   bool                                     // and that request was made
 }
 
 // Close ends the exchange.
@@ -79,6 +90,7 @@ func (c *Client) Dial(ctx context.Context, r *Remote) (*Conn, error) {
 		return nil, err
 	}
 	conn.limits = c.limits
+	conn.again = func(ctx context.Context) (*Conn, error) { return c.Dial(ctx, r) }
 	return conn, nil
 }
 
@@ -114,6 +126,9 @@ func readRefs(r io.Reader, limit int64) (Refs, error) {
 	}
 	if len(refs.hashes) == 0 {
 		return Refs{}, ErrEmpty
+	}
+	if adv.Head != nil && !adv.Head.IsZero() {
+		refs.hashes[plumbing.HEAD] = *adv.Head // which go-git keeps apart
 	}
 	refs.server = readCapabilities(adv.Capabilities)
 	return refs, nil

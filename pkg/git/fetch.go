@@ -32,18 +32,18 @@ func (g generation) fetch(ctx context.Context, conn *Conn, t Target) (*Snapshot,
 		return g.open(st, t.Commit)
 	}
 	req, err := request(st, conn.Refs, t)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = g.receive(ctx, conn, st, req)
 	}
-	if err := g.receive(ctx, conn, st, req); err != nil {
-		return nil, errors.Join(err, g.tidy())
+	if err != nil {
+		return nil, errors.Join(err, st.Close(), g.tidy())
 	}
 	snapshot, err := g.open(st, t.Commit)
 	switch {
 	case errors.Is(err, ErrNoRef):
 		return nil, err
 	case err != nil && t.Unadvertised && !conn.Refs.server.reachable:
-		return nil, fmt.Errorf("commit %s is not in the history of %s: %w", t.Commit, orAllBranches(t.Label), ErrNoRef)
+		return nil, notOnBranch(t)
 	case err != nil && len(req.Haves) == 0:
 		return nil, fmt.Errorf("%w: it did not send commit %s", ErrProtocol, t.Commit)
 	case err != nil:
@@ -172,8 +172,7 @@ func (g generation) receive(ctx context.Context, c *Conn, st *filesystem.Storage
 		return broken(ctx, err)
 	}
 	// What is here already may be all that is wanted: then the pack is empty.
-	thin := req.Capabilities.Supports(capability.ThinPack) && len(req.Haves) > 0
-	if err := g.storePack(st, pack(res, req), thin); err != nil {
+	if err := g.storePack(st, pack(res, req), c.limits.object()); err != nil {
 		return broken(ctx, fmt.Errorf("reading pack: %w", err))
 	}
 	if !c.once {

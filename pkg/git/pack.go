@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -20,18 +21,16 @@ const (
 	packTrailer = sha1.Size
 )
 
-// storePack stores the pack that r holds, and its index. Then st has its objects.
+// storePack stores the pack that r holds, and its index. Then st has its objects, none of
+// which is larger than most.
 //
-// A thin pack has deltas of objects that are here and not in it. It is completed by
-// them before it is stored, for which it is read once more.
-func (g generation) storePack(st *filesystem.Storage, r io.Reader, thin bool) error {
-	if !thin {
-		return packfile.WritePackfileToObjectStorage(st, r)
-	}
+// The pack is read once before, in order to see what it is. A thin pack has deltas of
+// objects that are here and not in it, and is completed by them.
+func (g generation) storePack(st *filesystem.Storage, r io.Reader, most int64) error {
 	if err := os.MkdirAll(g.packDir(), 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(g.packDir(), "tmp_thin_")
+	f, err := os.CreateTemp(g.packDir(), "tmp_received_")
 	if err != nil {
 		return err
 	}
@@ -41,7 +40,7 @@ func (g generation) storePack(st *filesystem.Storage, r io.Reader, thin bool) er
 	if err != nil {
 		return err
 	}
-	count, bases, err := scan(st, io.NewSectionReader(f, 0, size))
+	count, bases, err := scan(st, io.NewSectionReader(f, 0, size), most)
 	if err != nil {
 		return err
 	}
@@ -59,8 +58,9 @@ func (g generation) storePack(st *filesystem.Storage, r io.Reader, thin bool) er
 }
 
 // scan returns how many objects a pack has, and which objects that are here it has
-// deltas of.
-func scan(st *filesystem.Storage, pack io.Reader) (count uint32, bases []plumbing.Hash, err error) {
+// deltas of. It refuses a pack with an object that is larger than most: go-git would
+// have it in memory.
+func scan(st *filesystem.Storage, pack io.Reader, most int64) (count uint32, bases []plumbing.Hash, err error) {
 	s := packfile.NewScanner(pack)
 	seen := make(map[plumbing.Hash]bool)
 	if _, count, err = s.Header(); err != nil {
@@ -71,20 +71,56 @@ func scan(st *filesystem.Storage, pack io.Reader) (count uint32, bases []plumbin
 		if err != nil {
 			return 0, nil, err
 		}
+		if header.Length > most {
+			return 0, nil, tooLargeObject(header.Length, most)
+		}
 		if base := header.Reference; header.Type == plumbing.REFDeltaObject && !seen[base] {
 			seen[base] = true
 			if has(st, base) {
 				bases = append(bases, base)
 			}
 		}
-		if _, _, err := s.NextObject(io.Discard); err != nil {
+		var begin beginning
+		if _, _, err := s.NextObject(&begin); err != nil {
 			return 0, nil, err
+		}
+		if header.Type.IsDelta() && begin.result() > most {
+			return 0, nil, tooLargeObject(begin.result(), most)
 		}
 	}
 	if _, err := s.Checksum(); err != nil {
 		return 0, nil, err
 	}
 	return count, bases, nil
+}
+
+func tooLargeObject(size, most int64) error {
+	return fmt.Errorf("an object of the remote is %w: it has %d bytes, and the limit is %d", ErrTooLarge, size, most)
+}
+
+// beginning keeps the first bytes of a delta, which are the sizes of what it is of and of
+// what it makes of that.
+type beginning struct {
+	n     int
+	bytes [2 * binary.MaxVarintLen64]byte
+}
+
+func (b *beginning) Write(p []byte) (int, error) {
+	b.n += copy(b.bytes[b.n:], p)
+	return len(p), nil
+}
+
+// result returns the size of what the delta makes, and 0 if it does not say.
+func (b *beginning) result() int64 {
+	_, n := binary.Uvarint(b.bytes[:b.n])
+	if n <= 0 {
+		return 0
+	}
+	size, n := binary.Uvarint(b.bytes[n:b.n])
+	if n <= 0 {
+		return 0
+	}
+	return int64(min(size, math.MaxInt64))
 }
 
 // has reports whether an object is here. HasEncodedObject does not know of packs if the
@@ -98,10 +134,7 @@ func has(st *filesystem.Storage, hash plumbing.Hash) bool {
 // that deltas, which say how far back their base is, stay right.
 func complete(st *filesystem.Storage, objects io.Reader, count uint32, bases []plumbing.Hash) (io.Reader, error) {
 	var front bytes.Buffer
-	front.WriteString("PACK")
-	for _, n := range []uint32{packfile.VersionSupported, count + uint32(len(bases))} {
-		front.Write(binary.BigEndian.AppendUint32(nil, n))
-	}
+	front.Write(packStart(count + uint32(len(bases))))
 	for _, base := range bases {
 		if err := writeObject(&front, st, base); err != nil {
 			return nil, fmt.Errorf("object %s: %w: %w", base, ErrDamaged, err)
@@ -110,6 +143,33 @@ func complete(st *filesystem.Storage, objects io.Reader, count uint32, bases []p
 	sum := sha1.New()
 	body := io.TeeReader(io.MultiReader(&front, objects), sum)
 	return io.MultiReader(body, &trailer{sum: func() []byte { return sum.Sum(nil) }}), nil
+}
+
+// writePack writes a pack of some objects, whole each.
+func writePack(w io.Writer, st *filesystem.Storage, hashes []plumbing.Hash) error {
+	sum := sha1.New()
+	body := io.MultiWriter(w, sum)
+	if _, err := body.Write(packStart(uint32(len(hashes)))); err != nil {
+		return err
+	}
+	var object bytes.Buffer
+	for _, hash := range hashes {
+		object.Reset()
+		if err := writeObject(&object, st, hash); err != nil {
+			return fmt.Errorf("object %s: %w", hash, err)
+		}
+		if _, err := body.Write(object.Bytes()); err != nil {
+			return err
+		}
+	}
+	_, err := w.Write(sum.Sum(nil))
+	return err
+}
+
+// packStart is the header of a pack with so many objects.
+func packStart(count uint32) []byte {
+	b := binary.BigEndian.AppendUint32([]byte("PACK"), packfile.VersionSupported)
+	return binary.BigEndian.AppendUint32(b, count)
 }
 
 // writeObject writes an object as it is in a pack.

@@ -39,6 +39,7 @@ func newWorld(t *testing.T, opts gitserver.Options) world {
 	r.Tag("8.1.0+a", w.revs["old"])
 	w.label["8.1.0+b"] = r.TagAnnotated("8.1.0+b", w.revs["main"], "b")
 	r.Tag("v8.1.0", w.revs["master"])
+	r.SetDefault("main")
 	// A tag and a branch of one name.
 	r.Tag("main", w.revs["old"])
 	r.SetRef("refs/pull/42/head", w.revs["team/app"])
@@ -109,6 +110,7 @@ func TestResolve(t *testing.T) {
 		"name, branch":       {why: "the whole ref is kept", ref: git.Reference{Name: "refs/heads/main"}, want: []want{{revision: "refs/heads/main@sha1:main"}}},
 		"name, tag":          {ref: git.Reference{Name: "refs/tags/signed"}, want: []want{{revision: "refs/tags/signed@sha1:old", object: "signed"}}},
 		"name, peeled":       {why: "some write the tag as ls-remote shows its commit", ref: git.Reference{Name: "refs/tags/signed^{}"}, want: []want{{revision: "refs/tags/signed@sha1:old", object: "signed"}}},
+		"name, HEAD":         {why: "what the remote calls its default", ref: git.Reference{Name: "HEAD"}, want: []want{{revision: "HEAD@sha1:main"}}},
 		"name, pull request": {ref: git.Reference{Name: "refs/pull/42/head"}, want: []want{{revision: "refs/pull/42/head@sha1:team/app"}}},
 
 		"commit":            {ref: git.Reference{Commit: "main"}, want: []want{{revision: "sha1:main"}}},

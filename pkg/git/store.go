@@ -20,9 +20,13 @@ import (
 )
 
 const (
-	// maxPacks is how many fetches a store takes up before it is begun anew:
-	// each adds a pack, and looking up an object asks every pack.
+	// maxPacks is how many fetches a store takes up before it is compacted: each adds a
+	// pack, and looking up an object asks every pack.
 	maxPacks = 64
+	// maxSpare is how many bytes there may be beside the largest pack, if that has not
+	// more itself. A store with more is begun anew, which then costs no more than what
+	// was fetched since the last time.
+	maxSpare = 64 << 20
 	// damaged is a file in objects that are not to be used any more.
 	damaged = "damaged"
 	// packExt and indexExt end the names of a pack and of its index.
@@ -33,7 +37,8 @@ const (
 // use: fetches happen one after the other, and reading never waits.
 //
 // On disk it has generations, which are folders with a number for a name. A store
-// that is begun anew begins the next one, and whoever reads the last one goes on.
+// that is compacted or begun anew goes on in the next one, and whoever reads the last one
+// is not disturbed.
 type Store struct {
 	dir string
 
@@ -42,9 +47,12 @@ type Store struct {
 }
 
 // Fetch returns the snapshot of a target. If the store has it, the remote is not
-// asked; otherwise only what the store lacks is transferred. A store that turns
+// asked, but for whether a commit is on its branch; otherwise only what the store lacks is transferred. A store that turns
 // out to be damaged is begun anew.
 func (s *Store) Fetch(ctx context.Context, conn *Conn, t Target) (*Snapshot, error) {
+	if err := checkBranch(ctx, conn, t); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	snapshot, err := s.fetch(ctx, conn, t)
@@ -68,6 +76,7 @@ func (s *Store) Has(commit plumbing.Hash) (*Snapshot, bool) {
 	}
 	st := g.storage()
 	if _, err := st.Reference(fetchedRef(commit)); err != nil {
+		_ = st.Close() // nothing was read
 		return nil, false
 	}
 	s.touch()
@@ -86,8 +95,8 @@ func (s *Store) fetch(ctx context.Context, conn *Conn, t Target) (*Snapshot, err
 	return snapshot, g.mark(err)
 }
 
-// prepare returns the generation to fetch into: the newest, unless it has grown too
-// many packs or is damaged.
+// prepare returns the generation to fetch into: the newest, unless it is worn. Then it
+// is one with the same objects, or, if that cannot be had, without any.
 func (s *Store) prepare() (generation, error) {
 	all, err := s.generations()
 	if err != nil {
@@ -98,8 +107,12 @@ func (s *Store) prepare() (generation, error) {
 		newest = all[len(all)-1]
 	}
 	last := newest
-	if newest == 0 || s.generation(newest).worn() {
+	if state := s.generation(newest).wear(); newest == 0 || state != sound {
 		newest++
+		if state == scattered {
+			// What fails here costs a whole fetch, in which it comes up again.
+			_ = s.generation(newest - 1).compact(s.generation(newest))
+		}
 	}
 	switch {
 	case !s.opened:
@@ -206,10 +219,48 @@ type generation struct {
 	dir   string
 }
 
-// worn reports whether the generation is to be replaced.
-func (g generation) worn() bool {
-	packs, _ := filepath.Glob(filepath.Join(g.packDir(), "*"+packExt)) // the pattern is valid
-	return len(packs) >= maxPacks || g.isDamaged()
+// wear is what keeps a generation from being used on.
+type wear int
+
+const (
+	sound     wear = iota
+	scattered      // it has too many packs
+	spent          // it has little that is of use
+)
+
+// wear looks at what there is on disk.
+func (g generation) wear() wear {
+	packs := g.packs()
+	var total, largest int64
+	for _, p := range packs {
+		total, largest = total+p.size, max(largest, p.size)
+	}
+	switch {
+	case g.isDamaged(), total-largest > max(largest, maxSpare):
+		return spent
+	case len(packs) >= maxPacks:
+		return scattered
+	default:
+		return sound
+	}
+}
+
+// packOnDisk is a pack of a generation.
+type packOnDisk struct {
+	path string // without the extension
+	size int64
+}
+
+// packs returns the packs there are.
+func (g generation) packs() []packOnDisk {
+	var all []packOnDisk
+	paths, _ := filepath.Glob(filepath.Join(g.packDir(), "*"+packExt)) // the pattern is valid
+	for _, path := range paths {
+		if info, err := os.Stat(path); err == nil { // else nobody can use it
+			all = append(all, packOnDisk{strings.TrimSuffix(path, packExt), info.Size()})
+		}
+	}
+	return all
 }
 
 func (g generation) isDamaged() bool {
@@ -260,10 +311,11 @@ func (g generation) tidy() error {
 
 func (g generation) packDir() string { return filepath.Join(g.dir, "objects", "pack") }
 
-// storage opens the object store. It sees what is on disk now.
+// storage opens the object store. It sees what is on disk now, and keeps the packs open
+// that it reads from, so it has to be closed.
 func (g generation) storage() *filesystem.Storage {
 	return filesystem.NewStorageWithOptions(osfs.New(g.dir, osfs.WithBoundOS()), cache.NewObjectLRUDefault(), filesystem.Options{
-		KeepDescriptors: false,
+		KeepDescriptors: true,
 		ExclusiveAccess: true, // the lock of Store sees to that
 	})
 }

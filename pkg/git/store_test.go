@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,45 +19,74 @@ import (
 	"weir.dev/pkg/gitserver/gitservertest"
 )
 
-// TestManyFetches: each fetch leaves a pack, so that a store is begun anew from time to
-// time, under the eyes of who reads it.
-func TestManyFetches(t *testing.T) {
+// TestTwoOfOneRemote: who follows the same remote with the same credentials finds there
+// what the other one fetched.
+func TestTwoOfOneRemote(t *testing.T) {
 	t.Parallel()
-	_, r, f := serve(t, gitserver.Options{Backend: gitserver.GoGit})
-	r.Commit("main", "first", gitserver.File("kept", "the same"))
-	early := f.fetch(branch("main"))
-	var late *git.Snapshot
-	const fetches, most = 80, 64 // packs
-	for i := range fetches {
-		r.Commit("main", "next", gitserver.File("a", fmt.Sprint(i)))
-		snapshot := f.fetch(branch("main"))
-		if i == 60 {
-			late = snapshot
-		}
-		if i == 70 {
-			// The store was begun anew in between.
-			if diff := cmp.Diff(map[string]string{"kept": "the same", "a": "60"}, content(t, late)); diff != "" {
-				t.Errorf("content that is being read (-want +got):\n%s", diff)
-			}
-			if diff := cmp.Diff(map[string]string{"kept": "the same"}, content(t, early)); diff != "" {
-				t.Errorf("content that is being read (-want +got):\n%s", diff)
-			}
-		}
-	}
-	if got, all := len(f.packs()), fetches+1; got != all || most >= all {
-		t.Errorf("%d packs, want those of %d fetches: nothing was removed that may be read", got, all)
-	}
-	want := map[string]string{"kept": "the same", "a": fmt.Sprint(fetches - 1)}
-	if diff := cmp.Diff(want, content(t, f.fetch(branch("main")))); diff != "" {
+	s, r, f := serve(t, gitserver.Options{Backend: gitserver.GoGit})
+	r.Commit("main", "one", gitserver.File("big", noise(1, 100_000)))
+	second := &follower{t: t, dir: f.dir, stores: f.stores, client: f.client, remote: remoteAt(t, s.URL("fleet"), creds.Git{})}
+	f.fetch(branch("main"))
+	first := s.Counter.Counts()
+	s.Counter.Reset()
+	if diff := cmp.Diff(map[string]string{"big": noise(1, 100_000)}, content(t, second.fetch(branch("main")))); diff != "" {
 		t.Errorf("content (-want +got):\n%s", diff)
 	}
-	// A process that starts has no readers, and clears away what was for them.
-	f.restart()
-	r.Commit("main", "last", gitserver.File("a", "last"))
-	f.fetch(branch("main"))
-	if got, newest := len(f.packs()), fetches+2-most; got != newest {
-		t.Errorf("%d packs after the restart, want the %d since the store was begun anew", got, newest)
+	if got := s.Counter.Counts(); got.UploadPacks != 0 || got.Advertisements != 1 || got.Bytes > first.Bytes/20 {
+		t.Errorf("%+v after %+v, want the refs and nothing else", got, first)
 	}
+	r.Commit("main", "two", gitserver.File("small", "2"))
+	second.fetch(branch("main"))
+	s.Counter.Reset()
+	f.fetch(branch("main"))
+	if got := s.Counter.Counts(); got.UploadPacks != 0 {
+		t.Errorf("%+v for what the second fetched, want the refs and nothing else", got)
+	}
+}
+
+// TestSnapshotKeepsNoFiles: a process may have only so many files open.
+func TestSnapshotKeepsNoFiles(t *testing.T) {
+	t.Parallel()
+	if _, err := os.ReadDir("/proc/self/fd"); err != nil {
+		t.Skip("this system does not tell which files are open")
+	}
+	_, r, f := serve(t, gitserver.Options{Backend: gitserver.GoGit})
+	for i := range 5 {
+		r.Commit("main", "next", gitserver.File(fmt.Sprint("file-", i), noise(i+1, 30_000)))
+		snapshot := f.fetch(branch("main"))
+		content(t, snapshot)
+		if n := f.open(); n == 0 || n > i+1 {
+			t.Errorf("%d files are open, want one for each of the %d packs at most", n, i+1)
+		}
+		if err := snapshot.Close(); err != nil {
+			t.Error(err)
+		}
+		if n := f.open(); n != 0 {
+			t.Errorf("%d files are open, want none of who has closed everything", n)
+		}
+		if _, err := f.try(git.Reference{Tag: "none"}); err == nil {
+			t.Error("there is a tag")
+		}
+	}
+	if n := f.open(); n != 0 {
+		t.Errorf("%d files are open after what failed", n)
+	}
+}
+
+// open returns how many files of the stores are open.
+func (f *follower) open() int {
+	f.t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	n := 0
+	for _, fd := range fds {
+		if path, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && strings.HasPrefix(path, f.dir) {
+			n++
+		}
+	}
+	return n
 }
 
 // restart opens the stores as a new process does.

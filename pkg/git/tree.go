@@ -30,7 +30,7 @@ var (
 )
 
 // Snapshot is one commit with its whole tree, and no history. It is for one
-// goroutine at a time.
+// goroutine at a time, and keeps files open until it is closed.
 type Snapshot struct {
 	Commit *object.Commit
 
@@ -39,8 +39,20 @@ type Snapshot struct {
 	from    generation
 }
 
-// open reads a commit and its root tree.
+// Close closes the files that were read from. What was read stays.
+func (s *Snapshot) Close() error { return s.objects.Close() }
+
+// open reads a commit and its root tree. It closes the object store unless there is a
+// Snapshot, which does it then.
 func (g generation) open(st *filesystem.Storage, hash plumbing.Hash) (*Snapshot, error) {
+	snapshot, err := g.read(st, hash)
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return snapshot, nil
+}
+
+func (g generation) read(st *filesystem.Storage, hash plumbing.Hash) (*Snapshot, error) {
 	obj, err := st.EncodedObject(plumbing.AnyObject, hash)
 	if err != nil {
 		return nil, fmt.Errorf("commit %s: %w: %w", hash, ErrDamaged, err)
@@ -139,7 +151,21 @@ func nameable(name string) bool {
 	return true
 }
 
-// Open returns the content of a file and its size.
+// Content names what a file holds: two files of which it is the same have the same
+// bytes.
+func (e Entry) Content() string { return string(e.hash[:]) }
+
+// Size returns the size of a file.
+func (s *Snapshot) Size(e Entry) (int64, error) {
+	size, err := s.objects.EncodedObjectSize(e.hash)
+	if err != nil {
+		return 0, s.from.mark(fmt.Errorf("file %q: %w: %w", e.Path, ErrDamaged, err))
+	}
+	return size, nil
+}
+
+// Open returns the content of a file and its size, which is within the limit for objects
+// that there was when it was fetched.
 func (s *Snapshot) Open(e Entry) (io.ReadCloser, int64, error) {
 	blob, err := object.GetBlob(s.objects, e.hash)
 	if err != nil {
