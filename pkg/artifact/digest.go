@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/zeebo/blake3"
 )
 
 // The algorithms that artifacts can be digested with.
@@ -16,6 +17,7 @@ const (
 	SHA256 Algorithm = "sha256"
 	SHA384 Algorithm = "sha384"
 	SHA512 Algorithm = "sha512"
+	BLAKE3 Algorithm = "blake3" // 256 bits of it
 )
 
 // Algorithm names a hash function. The zero value is not one; ParseAlgorithm turns it into SHA256.
@@ -30,15 +32,18 @@ func ParseAlgorithm(name string) (Algorithm, error) {
 	switch a := Algorithm(name); a {
 	case "":
 		return SHA256, nil
-	case SHA256, SHA384, SHA512:
+	case SHA256, SHA384, SHA512, BLAKE3:
 		return a, nil
 	default:
-		return "", fmt.Errorf("digest algorithm %q is not supported: use sha256, sha384 or sha512", name)
+		return "", fmt.Errorf("digest algorithm %q is not supported: use sha256, sha384, sha512 or blake3", name)
 	}
 }
 
 // New returns a hash to write content to. It panics for an algorithm that is not supported.
 func (a Algorithm) New() hash.Hash {
+	if a == BLAKE3 {
+		return blake3.New()
+	}
 	return digest.Algorithm(a).Hash()
 }
 
@@ -72,6 +77,9 @@ func (d Digest) Validate() error {
 	a, err := ParseAlgorithm(algorithm)
 	if err != nil {
 		return err
+	}
+	if a == BLAKE3 {
+		a = SHA256 // of the same form, and unknown to the library
 	}
 	if err := digest.Algorithm(a).Validate(hex); err != nil {
 		return fmt.Errorf("digest %q: %w", string(d), err)

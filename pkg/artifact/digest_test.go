@@ -28,7 +28,9 @@ func TestParseDigest(t *testing.T) {
 		"refuses a missing algorithm":    {why: "it is not clear what to compute", in: ":" + emptySHA256, err: "no algorithm"},
 		"refuses a short sum":            {why: "a truncated digest verifies nothing", in: "sha256:abcd", err: "sha256:abcd"},
 		"refuses upper case":             {why: "two spellings of one digest would differ as keys", in: "sha256:" + strings.ToUpper(emptySHA256), err: "sha256:"},
-		"names an algorithm it does not": {why: "Flux can be configured with blake3; the user must learn why it fails", in: "blake3:" + emptySHA256, err: `"blake3" is not supported: use sha256`},
+		"accepts blake3":                 {why: "the algorithm is a flag", in: "blake3:" + emptySHA256, want: "blake3:" + emptySHA256},
+		"refuses a short blake3":         {why: "a truncated digest verifies nothing", in: "blake3:abcd", err: "blake3:abcd"},
+		"names an algorithm it does not": {why: "the user must learn why it fails", in: "md5:" + emptySHA256, err: `"md5" is not supported: use sha256`},
 		"refuses sha1":                   {why: "an artifact's digest must resist collisions", in: "sha1:" + commit, err: `"sha1" is not supported`},
 	}
 	for name, tc := range tests {
@@ -42,7 +44,7 @@ func TestParseDigest(t *testing.T) {
 }
 
 func TestAlgorithmDigestsContent(t *testing.T) {
-	for _, name := range []string{"", "sha256", "sha384", "sha512"} {
+	for _, name := range []string{"", "sha256", "sha384", "sha512", "blake3"} {
 		algorithm, err := artifact.ParseAlgorithm(name)
 		if err != nil {
 			t.Fatal(err)
@@ -59,6 +61,10 @@ func TestAlgorithmDigestsContent(t *testing.T) {
 	}
 	if got := artifact.SHA256.Digest(artifact.SHA256.New()); got != "sha256:"+emptySHA256 {
 		t.Errorf("digest of nothing = %q", got)
+	}
+	// Of the test vectors that the authors of BLAKE3 publish.
+	if got := artifact.BLAKE3.Digest(artifact.BLAKE3.New()); got != "blake3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262" {
+		t.Errorf("blake3 digest of nothing = %q", got)
 	}
 }
 
