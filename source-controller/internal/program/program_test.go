@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/rest"
 
+	"weir.dev/pkg/artifact/store"
 	"weir.dev/pkg/daemon"
 )
 
@@ -55,57 +56,71 @@ func TestAdvertise(t *testing.T) {
 func TestRetentionMustKeepSomething(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		in   options
+		in   store.Options
 		says string
 	}{
-		"no record":       {in: options{keep: 0, ttl: time.Minute}, says: "--artifact-retention-records"},
-		"no time":         {in: options{keep: 2, ttl: 0}, says: "--artifact-retention-ttl"},
-		"a negative time": {in: options{keep: 2, ttl: -time.Second}, says: "--artifact-retention-ttl"},
-		"one of each":     {in: options{keep: 1, ttl: time.Nanosecond}},
+		"no record":       {in: store.Options{Keep: 0, TTL: time.Minute}, says: "--artifact-retention-records"},
+		"no time":         {in: store.Options{Keep: 2, TTL: 0}, says: "--artifact-retention-ttl"},
+		"a negative time": {in: store.Options{Keep: 2, TTL: -time.Second}, says: "--artifact-retention-ttl"},
+		"one of each":     {in: store.Options{Keep: 1, TTL: time.Nanosecond}},
 	}
 	for name, tc := range tests {
-		err := tc.in.validate()
+		opts := parsed(t, nil)
+		opts.storage.Keep, opts.storage.TTL = tc.in.Keep, tc.in.TTL
+		err := opts.validate()
 		if (err == nil) != (tc.says == "") || err != nil && !strings.Contains(err.Error(), tc.says) {
 			t.Errorf("%s: the error is %v; want it to name %q", name, err, tc.says)
 		}
 	}
 }
 
+// parsed are the options of a command line.
+func parsed(t *testing.T, env map[string]string, args ...string) options {
+	t.Helper()
+	var opts options
+	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	opts.bind(fs, func(key string) string { return env[key] })
+	if err := fs.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return opts
+}
+
 // TestFlags: names and defaults are a contract with the Deployments that exist.
 func TestFlags(t *testing.T) {
 	t.Parallel()
+	want := map[string]string{
+		"storage-path": "/data", "storage-addr": ":9090", "storage-adv-addr": "",
+		"artifact-digest-algo": "sha256", "artifact-retention-ttl": "1m0s", "artifact-retention-records": "2", "artifact-max-size": "268435456",
+		"requeue-dependency": "30s", "ssh-kex-algos": "[]", "ssh-hostkey-algos": "[]",
+		"token-cache-max-size": "100", "token-cache-max-duration": "1h0m0s", "default-service-account": "",
+		"watch-configs-label-selector": "reconcile.fluxcd.io/watch=Enabled",
+		"helm-index-max-size":          "52428800", "helm-chart-max-size": "10485760", "helm-chart-file-max-size": "5242880",
+		"helm-cache-max-size": "0", "helm-cache-ttl": "15m0s", "helm-cache-purge-interval": "1m0s",
+	}
+	got := make(map[string]string)
+	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	new(options).bind(fs, func(string) string { return "" })
+	fs.VisitAll(func(f *pflag.Flag) { got[f.Name] = f.DefValue })
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("flags (-want +got):\n%s", diff)
+	}
+}
+
+func TestFlagsCountMoreThanTheEnvironment(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{"STORAGE_PATH": "/p", "STORAGE_ADDRESS": ":1", "STORAGE_ADV_ADDR": "a"}
 	tests := map[string]struct {
-		why  string
-		env  map[string]string
 		args []string
-		want options
+		want [3]string
 	}{
-		"defaults": {
-			want: options{path: "/data", addr: ":9090", algorithm: "sha256", ttl: time.Minute, keep: 2, maxSize: 256 << 20},
-		},
-		"environment": {
-			env:  map[string]string{"STORAGE_PATH": "/p", "STORAGE_ADDRESS": ":1", "STORAGE_ADV_ADDR": "a"},
-			want: options{path: "/p", addr: ":1", advertised: "a", algorithm: "sha256", ttl: time.Minute, keep: 2, maxSize: 256 << 20},
-		},
-		"flags": {
-			why: "a flag counts more than the environment",
-			env: map[string]string{"STORAGE_PATH": "/p", "STORAGE_ADDRESS": ":1", "STORAGE_ADV_ADDR": "a"},
-			args: []string{
-				"--storage-path=/q", "--storage-addr=:2", "--storage-adv-addr=b", "--artifact-digest-algo=sha512",
-				"--artifact-retention-ttl=1h", "--artifact-retention-records=3", "--artifact-max-size=7",
-			},
-			want: options{path: "/q", addr: ":2", advertised: "b", algorithm: "sha512", ttl: time.Hour, keep: 3, maxSize: 7},
-		},
+		"environment": {want: [3]string{"/p", ":1", "a"}},
+		"flags":       {args: []string{"--storage-path=/q", "--storage-addr=:2", "--storage-adv-addr=b"}, want: [3]string{"/q", ":2", "b"}},
 	}
 	for name, tc := range tests {
-		var got options
-		fs := pflag.NewFlagSet(name, pflag.ContinueOnError)
-		got.bind(fs, func(key string) string { return tc.env[key] })
-		if err := fs.Parse(tc.args); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(options{})); diff != "" {
-			t.Errorf("%s: options (-want +got):\n%s\n(%s)", name, diff, tc.why)
+		opts := parsed(t, env, tc.args...)
+		if got := [3]string{opts.storage.Dir, opts.addr, opts.advertised}; got != tc.want {
+			t.Errorf("%s: options %q; want %q", name, got, tc.want)
 		}
 	}
 }
@@ -136,6 +151,11 @@ func TestRefusesToStart(t *testing.T) {
 		"storage that is a file":    {args: []string{"--storage-path=" + file}, says: []string{"--storage-path", "is not a directory"}},
 		"a negative number":         {args: []string{"--artifact-retention-records=-1"}, says: []string{"-1"}},
 		"a negative age":            {args: []string{"--artifact-retention-ttl=-1m"}, says: []string{"-1m"}},
+		"a feature that is none":    {args: []string{"--feature-gates=Magic=true"}, says: []string{"feature-gates", "Magic", "ObjectLevelWorkloadIdentity"}},
+		"an identity, and no gate":  {args: []string{"--default-service-account=x"}, says: []string{"service account", "ObjectLevelWorkloadIdentity"}},
+		"an unknown key exchange":   {args: []string{"--ssh-kex-algos=rot13"}, says: []string{"--ssh-kex-algos", "rot13"}},
+		"no time to wait":           {args: []string{"--requeue-dependency=0s"}, says: []string{"--requeue-dependency"}},
+		"no index":                  {args: []string{"--helm-index-max-size=0"}, says: []string{"helm-index-max-size"}},
 		"an address that is taken":  {args: []string{"--storage-addr=" + taken.Addr().String()}, says: []string{"listening for artifacts", "in use"}},
 		"a flag that is none":       {args: []string{"--artifacts"}, says: []string{"unknown flag: --artifacts"}},
 	}
