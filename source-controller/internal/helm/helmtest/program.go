@@ -1,0 +1,62 @@
+package helmtest
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	sourcev1 "weir.dev/api/source/v1"
+	"weir.dev/pkg/artifact/serve"
+	"weir.dev/pkg/artifact/store"
+	"weir.dev/pkg/creds"
+	"weir.dev/pkg/creds/cloud"
+	"weir.dev/pkg/daemon"
+	"weir.dev/pkg/oci"
+	"weir.dev/source-controller/internal/helm"
+	"weir.dev/source-controller/internal/helm/remote"
+	"weir.dev/source-controller/internal/helmchart"
+	"weir.dev/source-controller/internal/helmrepository"
+	"weir.dev/source-controller/internal/signature"
+)
+
+// Run is a source-controller that has the kinds of Helm only. The objects of other kinds
+// have the status that a test gives them.
+func Run(ctx context.Context, d *daemon.Daemon) error {
+	var opts helm.Options
+	opts.Bind(d.Flags)
+	dir := d.Flags.String("storage-path", "", "")
+	addr := d.Flags.String("storage-addr", "", "")
+	d.Kinds = []client.Object{&sourcev1.HelmRepository{}, &sourcev1.HelmChart{}, &sourcev1.GitRepository{}, &sourcev1.Bucket{}}
+	if err := d.Parse(sourcev1.AddToScheme); err != nil {
+		return err
+	}
+	if err := opts.Validate(); err != nil {
+		return err
+	}
+	files, err := store.Open(store.Options{Dir: *dir, TTL: time.Hour})
+	if err != nil {
+		return err
+	}
+	at, err := d.Serve("artifacts", *addr, serve.New(files))
+	if err != nil {
+		return errors.Join(err, files.Close())
+	}
+	wires, baseURL := new(remote.Wires), "http://"+at.String()
+	repos := helmrepository.New(files, filepath.Join(*dir, ".helm-indexes"), baseURL, wires, opts)
+	charts := helmchart.New(files, baseURL, wires, oci.NewClient(oci.Limits{}), nobody{}, signature.New(signature.Options{}),
+		helmchart.Options{Options: opts, Requeue: time.Second})
+	return errors.Join(d.Start(ctx, repos, charts), files.Close())
+}
+
+// nobody has no credentials of any cloud.
+type nobody struct{}
+
+func (nobody) Registry(context.Context, string, cloud.Object, string, creds.Proxy) (authn.Authenticator, error) {
+	return nil, cloud.ErrProvider
+}
+
+func (nobody) Forget(cloud.Object) {}
