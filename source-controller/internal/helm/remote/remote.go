@@ -15,7 +15,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"weir.dev/pkg/creds"
 )
@@ -80,7 +79,7 @@ type Answer struct {
 
 // Repository is a chart repository.
 type Repository struct {
-	base   *url.URL // without userinfo
+	base   *url.URL // without userinfo; its path ends with one slash
 	access Access
 	wires  *Wires
 }
@@ -125,7 +124,7 @@ func (w *Wires) Repository(access Access) (*Repository, error) {
 		access.Login = creds.Basic{Username: creds.Hide(u.User.Username()), Password: creds.Hide(password)}
 	}
 	u.User, u.Fragment = nil, ""
-	return &Repository{base: u, access: access, wires: w}, nil
+	return &Repository{base: u.JoinPath("/"), access: access, wires: w}, nil
 }
 
 // Index reads the index, unless it is the one that known are the validators of.
@@ -200,13 +199,9 @@ func (r *Repository) resolve(rawURL string) (*url.URL, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: the index has one for the chart that cannot be parsed", ErrInvalidURL)
 	}
-	base := *r.base
-	if !strings.HasSuffix(base.Path, "/") {
-		base = *base.JoinPath("/")
-	}
-	u := base.ResolveReference(ref)
+	u := r.base.ResolveReference(ref)
 	if !ref.IsAbs() && ref.Host == "" && u.RawQuery == "" {
-		u.RawQuery = base.RawQuery
+		u.RawQuery = r.base.RawQuery
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
 		return nil, fmt.Errorf("%w: the index has one for the chart that is neither http nor https", ErrInvalidURL)
