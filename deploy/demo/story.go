@@ -49,6 +49,8 @@ func (s *story) tell(ctx context.Context) error {
 		{"a commit with invalid YAML leaves the app alone and says what is wrong", s.breakYAML},
 		{"a commit that the API server refuses leaves the app alone and says what is wrong", s.breakObject},
 		{"the fix heals", s.heal},
+		{"an OCIRepository follows the versions 1.x in a registry, and its manifests are live", s.followReleases},
+		{"the next release is live, and one that is out of range is not", s.nextRelease},
 	}
 	fmt.Fprintln(s.out)
 	for i, step := range steps {
@@ -202,9 +204,14 @@ func (s *story) push(ctx context.Context, message string, changes ...gitserver.C
 		return "", err
 	}
 	repo := &sourcev1.GitRepository{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: appSpace}}
+	return rev, s.ask(ctx, repo)
+}
+
+// ask asks for a run of an object, as a webhook would.
+func (s *story) ask(ctx context.Context, obj client.Object) error {
 	token := strconv.FormatInt(time.Now().UnixNano(), 10)
 	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, meta.ReconcileRequestAnnotation, token)
-	return rev, s.Client.Patch(ctx, repo, client.RawPatch("application/merge-patch+json", []byte(patch)), client.FieldOwner("demo"))
+	return s.Client.Patch(ctx, obj, client.RawPatch("application/merge-patch+json", []byte(patch)), client.FieldOwner("demo"))
 }
 
 // event returns the message of the event that has a word.
@@ -232,7 +239,7 @@ func (s *story) invite() {
 Everything is running. Look around from another terminal:
 
   export KUBECONFIG=%s
-  kubectl -n %s get gitrepositories,kustomizations
+  kubectl -n %s get gitrepositories,ocirepositories,kustomizations
   kubectl -n %s get all
   kubectl -n %s scale deployment my-app --replicas=7     # it will not last
   kubectl -n %s get events
@@ -264,8 +271,11 @@ func decode(text string) (client.Object, error) {
 		return nil, err
 	}
 	var obj client.Object = &kustomizev1.Kustomization{}
-	if kind.Kind == sourcev1.GitRepositoryKind {
+	switch kind.Kind {
+	case sourcev1.GitRepositoryKind:
 		obj = &sourcev1.GitRepository{}
+	case sourcev1.OCIRepositoryKind:
+		obj = &sourcev1.OCIRepository{}
 	}
 	return obj, yaml.UnmarshalStrict([]byte(text), obj)
 }

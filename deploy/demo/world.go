@@ -13,8 +13,9 @@ import (
 // world is everything that runs during the demo.
 type world struct {
 	*stack.Stack
-	gitURL string
-	repo   *gitserver.Repo
+	gitURL   string
+	repo     *gitserver.Repo
+	registry string // host and port of a registry
 }
 
 // start brings up the plane, the git server and the controllers. What it returns
@@ -34,6 +35,7 @@ func start(ctx context.Context, dir, bin string) (*world, error) {
 	}{
 		{"a Kubernetes control plane", w.StartPlane},
 		{"a git server", w.startGit},
+		{"a container registry", w.startRegistry},
 		{"the API of weir", func(ctx context.Context) error { return w.InstallAPI(ctx, namespace) }},
 		{"source-controller and kustomize-controller", w.startControllers},
 	} {
