@@ -101,6 +101,18 @@ func TestHeadThatDoesNotDo(t *testing.T) {
 	}
 }
 
+// TestGarbageHasNoDigest: a page that a proxy puts in place of a manifest is no artifact.
+func TestGarbageHasNoDigest(t *testing.T) {
+	t.Parallel()
+	r := ocitest.Start(t, ocitest.Options{})
+	r.Push("app", "latest", ocitest.Files(nil))
+	s := connected(t, r)
+	r.Break(ocitest.Garbage("<html>"))
+	if got, err := s.Resolve(t.Context(), "latest"); !errors.Is(err, oci.ErrCorrupt) {
+		t.Errorf("Resolve = %s, %v; want ErrCorrupt", got.Digest, err)
+	}
+}
+
 func TestContentThatIsNotWhatItHasToBe(t *testing.T) {
 	t.Parallel()
 	r := ocitest.Start(t, ocitest.Options{})

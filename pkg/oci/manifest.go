@@ -40,6 +40,9 @@ func (s *Session) Resolve(ctx context.Context, tagOrDigest string) (v1.Descripto
 	if err != nil {
 		return v1.Descriptor{}, err
 	}
+	if !m.MediaType.IsImage() && !m.MediaType.IsIndex() {
+		return v1.Descriptor{}, fmt.Errorf("%w: the registry answers with what is no manifest", ErrCorrupt)
+	}
 	return m.Descriptor, nil
 }
 
