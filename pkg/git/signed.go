@@ -75,6 +75,7 @@ func (s *Store) FetchTag(ctx context.Context, conn *Conn, t Target) (*Tag, error
 		return tag, err
 	}
 	st := g.storage()
+	defer func() { _ = st.Close() }() // what is written is on disk
 	req, err := request(st, conn.Refs, t)
 	if err != nil {
 		return nil, g.mark(err)
@@ -93,6 +94,7 @@ func (s *Store) FetchTag(ctx context.Context, conn *Conn, t Target) (*Tag, error
 // that it does, so far only the remote has said.
 func (g generation) tag(t Target) (*Tag, error) {
 	st := g.storage()
+	defer func() { _ = st.Close() }() // it was only read
 	var outer *Tag
 	for at, n := t.Want, 0; n < maxTags; n++ {
 		object, err := readObject(st, plumbing.TagObject, at)

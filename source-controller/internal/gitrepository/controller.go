@@ -10,11 +10,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
@@ -22,6 +24,7 @@ import (
 	"weir.dev/pkg/artifact/store"
 	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/daemon"
+	"weir.dev/pkg/followed"
 	"weir.dev/pkg/git"
 	"weir.dev/pkg/loop"
 	"weir.dev/source-controller/internal/source"
@@ -30,7 +33,8 @@ import (
 // +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=gitrepositories,verbs=get;list;watch;update;patch
 // +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=gitrepositories/status,verbs=get;update;patch
 // +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=gitrepositories/finalizers,verbs=update
-// +kubebuilder:rbac:groups="",resources=secrets,verbs=get
+// +kubebuilder:rbac:groups="",resources=secrets;serviceaccounts,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=serviceaccounts/token,verbs=create
 // +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
 
 const (
@@ -45,12 +49,20 @@ type Reconciler struct {
 	// Identities get credentials of short life. Unless it is set, objects have no
 	// identity of their own.
 	Identities *cloud.Identities
+	// Objects are the Secrets that objects read, which wake them when they change.
+	// Unless it is set, no other kind shares them.
+	Objects *followed.Objects
+
+	// RequeueDependency is after what time an included repository that is not there is
+	// looked for again; zero means 30s. Its coming is noticed at once.
+	RequeueDependency time.Duration
 
 	shelf   *source.Shelf
 	stores  *git.Stores
 	remotes *git.Client
 
 	secrets client.Reader
+	reader  client.Reader // of GitRepository objects, from the cache
 	save    func(context.Context, *sourcev1.GitRepository) error
 	deeds   source.Deeds
 }
@@ -67,9 +79,14 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 	if err != nil {
 		return err
 	}
-	r.secrets = d.Client()
+	r.secrets, r.reader = d.Client(), d.Client()
 	if r.Identities == nil {
 		if r.Identities, err = cloud.New(d.Client(), d.Live(), cloud.Options{CacheSize: cloud.DefaultCacheSize}); err != nil {
+			return err
+		}
+	}
+	if r.Objects == nil {
+		if r.Objects, err = followed.Manage(d.Manager()); err != nil {
 			return err
 		}
 	}
@@ -80,8 +97,13 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 	if err := d.Manager().Add(manager.RunnableFunc(r.sweep)); err != nil {
 		return err
 	}
+	if err := d.Manager().GetFieldIndexer().IndexField(context.Background(), &sourcev1.GitRepository{}, includeIndex, indexIncludes); err != nil {
+		return err
+	}
 	return ctrl.NewControllerManagedBy(d.Manager()).
 		For(&sourcev1.GitRepository{}, builder.WithPredicates(loop.Asked())).
+		Watches(&sourcev1.GitRepository{}, handler.EnqueueRequestsFromMapFunc(r.includers), builder.WithPredicates(forIncluders())).
+		WatchesRawSource(r.Objects.Wake(sourcev1.GitRepositoryKind)).
 		WithOptions(d.ControllerOptions()).
 		Complete(l)
 }
@@ -93,12 +115,18 @@ func (r *Reconciler) Reconcile(ctx context.Context, repo *sourcev1.GitRepository
 	defer r.deeds.Keep(repo, &s.did)
 	return loop.Run(ctx, s,
 		r.forgetLostArtifact, // the status never advertises a file that is gone
-		r.refuseUnsupported,
 		r.collectGarbage,
+		r.checkVerification,
+		r.findIncludes, // which are published here, so that nobody is asked
 		r.authenticate,
 		r.resolveRevision, // asks the remote; fetches nothing
 		r.stopIfPublished,
 		r.fetch,
+		r.verifySignature,
+		r.stopIfVerified, // when that was all there was to do
+		r.list,
+		r.addSubmodules,
+		r.addIncludes,
 		r.publish,
 	)
 }
@@ -108,6 +136,7 @@ func (r *Reconciler) Finalize(_ context.Context, repo *sourcev1.GitRepository) e
 	var did source.Deed
 	defer r.deeds.Keep(repo, &did)
 	r.Identities.Forget(asker(repo))
+	r.Objects.Forget(reads(repo))
 	return r.shelf.Clear(repo, &did)
 }
 
@@ -157,14 +186,29 @@ type scope struct {
 	target   git.Target    // by resolveRevision, or by fetch where there are several
 	snapshot *git.Snapshot // by fetch
 
+	includes []include                    // by findIncludes
+	verified sourcev1.GitVerificationMode // by verifySignature: what was found signed
+	files    []file                       // by list, addSubmodules and addIncludes
+	open     []io.Closer                  // by the steps that read files from elsewhere
+
 	did source.Deed // by the steps that do what an event tells
 }
 
 func (s *scope) close() {
+	s.closeConn()
+	for _, c := range s.open {
+		_ = c.Close() // it was only read
+	}
+}
+
+func (s *scope) closeConn() {
 	if s.conn != nil {
 		_ = s.conn.Close() // everything was read, or the run failed for another reason
 	}
 }
+
+// onClose closes c when the run ends.
+func (s *scope) onClose(c io.Closer) { s.open = append(s.open, c) }
 
 // failed wraps an error of git with the reason that a condition gives.
 func failed(err error) error {

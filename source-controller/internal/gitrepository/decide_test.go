@@ -4,58 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/google/go-cmp/cmp"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/git"
 	"weir.dev/pkg/loop"
 )
-
-func TestUnsupported(t *testing.T) {
-	t.Parallel()
-	ref := &meta.LocalObjectReference{Name: "x"}
-	tests := map[string]struct {
-		spec sourcev1.GitRepositorySpec
-		want string
-	}{
-		"nothing set":         {},
-		"generic":             {spec: sourcev1.GitRepositorySpec{Provider: sourcev1.GitProviderGeneric}},
-		"what works":          {spec: sourcev1.GitRepositorySpec{URL: "x", Reference: &sourcev1.GitRepositoryRef{}, SecretRef: ref, Timeout: &metav1.Duration{}, Ignore: new(string), Suspend: true}},
-		"verify":              {spec: sourcev1.GitRepositorySpec{Verification: &sourcev1.GitRepositoryVerification{}}, want: "verify"},
-		"submodules":          {spec: sourcev1.GitRepositorySpec{RecurseSubmodules: true}, want: "recurseSubmodules"},
-		"include":             {spec: sourcev1.GitRepositorySpec{Include: []sourcev1.GitRepositoryInclude{{}}}, want: "include"},
-		"sparse checkout":     {spec: sourcev1.GitRepositorySpec{SparseCheckout: []string{"a"}}, want: "sparseCheckout"},
-		"proxy":               {spec: sourcev1.GitRepositorySpec{ProxySecretRef: ref}, want: "proxySecretRef"},
-		"provider":            {spec: sourcev1.GitRepositorySpec{Provider: sourcev1.GitProviderGitHub}, want: "provider"},
-		"service account":     {spec: sourcev1.GitRepositorySpec{ServiceAccountName: "x"}, want: "serviceAccountName"},
-		"account of provider": {spec: sourcev1.GitRepositorySpec{ServiceAccountName: "x", Provider: sourcev1.GitProviderAWS}, want: "serviceAccountName"},
-	}
-	// What the API server accepts as a reason.
-	valid := regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$`)
-	r := &Reconciler{}
-	for name, tc := range tests {
-		if got := unsupported(tc.spec); got != tc.want {
-			t.Errorf("%s: unsupported field %q; want %q", name, got, tc.want)
-		}
-		err := r.refuseUnsupported(t.Context(), &scope{repo: &sourcev1.GitRepository{Spec: tc.spec}})
-		if tc.want == "" {
-			if err != nil {
-				t.Errorf("%s is refused: %v", name, err)
-			}
-			continue
-		}
-		out := outcome(t, err)
-		if out.Verdict != loop.Stalled || !valid.MatchString(out.Reason) || !strings.HasSuffix(out.Reason, tc.want) {
-			t.Errorf("%s: %s with the reason %q; want Stalled with a valid reason that names %s", name, out.Verdict, out.Reason, tc.want)
-		}
-	}
-}
 
 // TestEveryFieldIsKnown fails when a field is added to the spec, so that somebody
 // decides whether it works.

@@ -9,7 +9,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 
 	sourcev1 "weir.dev/api/source/v1"
-	"weir.dev/pkg/artifact"
 	"weir.dev/pkg/git"
 	"weir.dev/pkg/loop"
 	"weir.dev/source-controller/internal/source"
@@ -22,7 +21,8 @@ func (r *Reconciler) resolveRevision(ctx context.Context, s *scope) error {
 	if a := s.repo.Status.Artifact; ref.Commit != "" && a != nil {
 		hash := plumbing.NewHash(ref.Commit)
 		known := git.Target{Commit: hash, Want: hash, Label: ref.Branch}
-		if _, ok := s.objects.Has(hash); ok && known.Revision() == a.Revision {
+		if snapshot, ok := s.objects.Has(hash); ok && known.Revision() == a.Revision {
+			s.onClose(snapshot)
 			s.targets, s.target = []git.Target{known}, known
 			return nil
 		}
@@ -48,8 +48,7 @@ func (r *Reconciler) resolveRevision(ctx context.Context, s *scope) error {
 
 // stopIfPublished ends the run if what is meant is what is advertised.
 func (r *Reconciler) stopIfPublished(_ context.Context, s *scope) error {
-	a := s.repo.Status.Artifact
-	if a != nil && len(s.targets) == 1 && artifact.SameRevision(a.Revision, s.target.Revision()) && equal(s.repo.Spec.Ignore, s.repo.Status.ObservedIgnore) {
+	if len(s.targets) == 1 && published(s) && verified(s.repo) {
 		return loop.Done()
 	}
 	return nil
@@ -73,6 +72,7 @@ func (r *Reconciler) fetch(ctx context.Context, s *scope) error {
 		if err != nil {
 			return failed(err)
 		}
+		s.onClose(snapshot)
 		if s.snapshot == nil || snapshot.Commit.Committer.When.After(s.snapshot.Commit.Committer.When) {
 			s.snapshot, s.target = snapshot, t
 		}
@@ -94,7 +94,7 @@ func (r *Reconciler) snapshot(ctx context.Context, s *scope, t git.Target, again
 		if err != nil {
 			return nil, err
 		}
-		s.close()
+		s.closeConn()
 		s.conn = conn
 	}
 	return s.objects.Fetch(ctx, s.conn, t)
@@ -128,11 +128,4 @@ func subject(message string) string {
 		return string(runes[:most]) + "..."
 	}
 	return line
-}
-
-func equal(a, b *string) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return *a == *b
 }

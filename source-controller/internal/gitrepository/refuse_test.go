@@ -205,10 +205,11 @@ func (w *world) expectRefused(repo *sourcev1.GitRepository, stalled bool, failed
 	}
 }
 
-// expectHealed checks that nothing of a failure is left on what is Ready again.
-func (w *world) expectHealed(repo *sourcev1.GitRepository) {
+// expectHealed checks that nothing of a failure is left on what is Ready again. It may
+// have other conditions that say something good.
+func (w *world) expectHealed(repo *sourcev1.GitRepository, others ...string) {
 	w.t.Helper()
-	want := []string{sourcev1.ConditionReady, sourcev1.ConditionArtifactInStorage}
+	want := append([]string{sourcev1.ConditionReady, sourcev1.ConditionArtifactInStorage}, others...)
 	var got []string
 	for _, c := range repo.Status.Conditions {
 		got = append(got, c.Type)

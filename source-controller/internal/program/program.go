@@ -87,7 +87,7 @@ func reconcilers(d *daemon.Daemon, opts *options, files *store.Store, baseURL st
 	gits := git.NewClient(git.Limits{})
 	gits.Use(opts.algorithms)
 	repos := gitrepository.New(files, remotes, gits, baseURL)
-	repos.Identities = identities
+	repos.Identities, repos.RequeueDependency = identities, opts.requeue
 	registries, wires := oci.NewClient(oci.Limits{}), new(remote.Wires)
 	signatures := signature.New(signature.Options{RootDir: d.Getenv("TUF_ROOT")})
 	return []daemon.Reconciler{
