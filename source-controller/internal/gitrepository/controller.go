@@ -61,10 +61,9 @@ type Reconciler struct {
 	stores  *git.Stores
 	remotes *git.Client
 
-	secrets client.Reader
-	reader  client.Reader // of GitRepository objects, from the cache
-	save    func(context.Context, *sourcev1.GitRepository) error
-	deeds   source.Deeds
+	reader client.Reader // of GitRepository objects, from the cache
+	save   func(context.Context, *sourcev1.GitRepository) error
+	deeds  source.Deeds
 }
 
 // New returns a Reconciler that keeps artifacts in files and objects in stores.
@@ -79,7 +78,7 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 	if err != nil {
 		return err
 	}
-	r.secrets, r.reader = d.Client(), d.Client()
+	r.reader = d.Client()
 	if r.Identities == nil {
 		if r.Identities, err = cloud.New(d.Client(), d.Live(), cloud.Options{CacheSize: cloud.DefaultCacheSize}); err != nil {
 			return err

@@ -116,7 +116,7 @@ func (r *Reconciler) verifySignature(ctx context.Context, s *scope) error {
 func (r *Reconciler) publicKeys(ctx context.Context, repo *sourcev1.GitRepository) (signature.Keys, error) {
 	key := client.ObjectKey{Namespace: repo.Namespace, Name: repo.Spec.Verification.SecretRef.Name}
 	var secret corev1.Secret
-	if err := r.secrets.Get(ctx, key, &secret); err != nil {
+	if err := r.Objects.For(reads(repo), asked(repo)).Get(ctx, key, &secret); err != nil {
 		return signature.Keys{}, err
 	}
 	keys, err := signature.ReadKeys(secret.Data)
@@ -146,7 +146,7 @@ func verifyCommit(snapshot *git.Snapshot, keys signature.Keys) (string, error) {
 // verifyTag returns the line that says who has signed the tag.
 func (r *Reconciler) verifyTag(ctx context.Context, s *scope, keys signature.Keys) (string, error) {
 	if !s.target.Annotated() {
-		name := s.target.Label + "@" + s.target.Commit.String()
+		name := strings.TrimPrefix(s.target.Label, "refs/tags/") + "@" + s.target.Commit.String()
 		return "", loop.Fail(sourcev1.ReasonInvalidGitObject, fmt.Errorf("cannot verify signature of tag '%s' since it is not signed", name))
 	}
 	tag, err := r.tag(ctx, s)
