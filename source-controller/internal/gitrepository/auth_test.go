@@ -279,3 +279,34 @@ func TestRotatedSecretWorksAtTheNextRun(t *testing.T) {
 	w.WaitPublished(repo, s.revision)
 	w.WaitEvent(repo, corev1.EventTypeNormal, sourcev1.ReasonSucceeded, "stored artifact for revision '"+s.revision+"'")
 }
+
+// TestRotationIsNoticedAtOnce: nobody asks for a run, and the interval is an hour.
+func TestRotationIsNoticedAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := startServers(t)
+	repo := w.source("fleet", func(spec *sourcev1.GitRepositorySpec) {
+		spec.URL, spec.SecretRef = s.basic.URL("fleet"), w.Secret("basic", map[string]string{"username": user, "password": password})
+	})
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "basic"}}
+	w.WaitPublished(repo, s.revision)
+	w.Settle()
+	w.Patch(secret, "test", "stringData: {password: "+wrong+"}")
+	w.WaitCondition(repo, sourcev1.ConditionReady, metav1.ConditionFalse, sourcev1.ReasonAuthenticationFailed)
+	w.Patch(secret, "test", "stringData: {password: "+password+"}")
+	w.WaitPublished(repo, s.revision)
+}
+
+// TestSecretThatComesLater is noticed at once too, however long a retry would take.
+func TestSecretThatComesLater(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "--min-retry-delay=1h", "--max-retry-delay=1h")
+	s := startServers(t)
+	repo := w.source("fleet", func(spec *sourcev1.GitRepositorySpec) {
+		spec.URL, spec.SecretRef = s.basic.URL("fleet"), &meta.LocalObjectReference{Name: "basic"}
+	})
+	w.WaitCondition(repo, sourcev1.ConditionReady, metav1.ConditionFalse, sourcev1.ReasonAuthenticationFailed)
+	w.Settle()
+	w.Secret("basic", map[string]string{"username": user, "password": password})
+	w.WaitPublished(repo, s.revision)
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 
+	"github.com/fluxcd/pkg/apis/meta"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -14,6 +15,7 @@ import (
 	"weir.dev/pkg/creds"
 	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/creds/githubapp"
+	"weir.dev/pkg/followed"
 	"weir.dev/pkg/git"
 	"weir.dev/pkg/loop"
 )
@@ -165,8 +167,21 @@ func asker(repo *sourcev1.GitRepository) cloud.Object {
 func (r *Reconciler) secret(ctx context.Context, repo *sourcev1.GitRepository, name string) (map[string][]byte, string, error) {
 	key := client.ObjectKey{Namespace: repo.Namespace, Name: name}
 	var secret corev1.Secret
-	if err := r.secrets.Get(ctx, key, &secret); err != nil {
+	// Who has changed a Secret and asks for a run expects it to be read.
+	if err := r.Objects.For(reads(repo), asked(repo)).Get(ctx, key, &secret); err != nil {
 		return nil, "", loop.Fail(sourcev1.ReasonAuthenticationFailed, fmt.Errorf("failed to get secret '%s': %w", key, err))
 	}
 	return secret.Data, key.String(), nil
+}
+
+// reads is repo as one that reads Secrets, and is to be woken when they change.
+func reads(repo *sourcev1.GitRepository) followed.User {
+	return followed.User{Kind: sourcev1.GitRepositoryKind, NamespacedName: client.ObjectKeyFromObject(repo)}
+}
+
+// asked reports whether somebody waits for this run: it is none that the interval or a
+// failure brought about.
+func asked(repo *sourcev1.GitRepository) bool {
+	request, ok := meta.ReconcileAnnotationValue(repo.GetAnnotations())
+	return repo.Generation != repo.Status.ObservedGeneration || ok && request != repo.Status.GetLastHandledReconcileRequest()
 }

@@ -1,4 +1,4 @@
-package follow_test
+package followed_test
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"weir.dev/pkg/daemon"
-	"weir.dev/pkg/follow"
+	"weir.dev/pkg/followed"
 	"weir.dev/pkg/testplane"
 )
 
@@ -25,15 +25,15 @@ import (
 type world struct {
 	*testplane.Plane
 	t       *testing.T
-	objects *follow.Objects
+	objects *followed.Objects
 	woken   workqueue.TypedRateLimitingInterface[reconcile.Request]
-	user    follow.User
+	user    followed.User
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{Plane: testplane.Start(t), t: t}
-	w.user = follow.User{Kind: "GitRepository", NamespacedName: types.NamespacedName{Namespace: w.Namespace, Name: "fleet"}}
+	w.user = followed.User{Kind: "GitRepository", NamespacedName: types.NamespacedName{Namespace: w.Namespace, Name: "fleet"}}
 	w.woken = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
 	t.Cleanup(w.woken.ShutDown)
 	ready := make(chan struct{})
@@ -52,7 +52,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) prepare(config *rest.Config) error {
 	c, err := client.NewWithWatch(config, client.Options{})
-	w.objects = follow.New(c)
+	w.objects = followed.New(c)
 	return err
 }
 

@@ -1,4 +1,4 @@
-package follow
+package followed
 
 import (
 	corev1 "k8s.io/api/core/v1"

@@ -1,12 +1,13 @@
-// Package follow reads Secrets and ServiceAccounts, and follows those that are used:
+// Package followed reads Secrets and ServiceAccounts, and follows those that are used:
 // whoever reads one again asks nobody, and is told when it changes. Each is watched by
 // itself, so that no more of them are in memory than are used.
 //
 // Where the API server refuses the watch, every read asks it.
-package follow
+package followed
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 )
@@ -46,6 +48,16 @@ type Objects struct {
 // New returns Objects that are read by c, which has no cache.
 func New(c client.WithWatch) *Objects {
 	return &Objects{client: c, now: time.Now, all: make(map[key]*object), wake: make(map[string]func(types.NamespacedName))}
+}
+
+// Manage returns Objects that a manager runs, and that are read by its connection.
+func Manage(m manager.Manager) (*Objects, error) {
+	c, err := client.NewWithWatch(m.GetConfig(), client.Options{HTTPClient: m.GetHTTPClient(), Scheme: m.GetScheme(), Mapper: m.GetRESTMapper()})
+	if err != nil {
+		return nil, fmt.Errorf("following objects: %w", err)
+	}
+	o := New(c)
+	return o, m.Add(o)
 }
 
 // Start implements manager.Runnable: it follows what is read until ctx ends. Outside of
