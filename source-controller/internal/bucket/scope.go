@@ -66,7 +66,9 @@ func (s *scope) besides(ctx context.Context) (context.Context, context.CancelFun
 	ctx, cancel := context.WithTimeoutCause(ctx, s.bucket.GetTimeout(), s.errTimeout())
 	return ctx, func() {
 		cancel()
-		s.ends = s.ends.Add(time.Since(began))
+		if !s.ends.IsZero() {
+			s.ends = s.ends.Add(time.Since(began))
+		}
 	}
 }
 

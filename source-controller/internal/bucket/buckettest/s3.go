@@ -1,9 +1,13 @@
 package buckettest
 
 import (
+	"crypto/tls"
 	"encoding/xml"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -147,4 +151,14 @@ func (s *STS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &answer.Result.Credentials
 	c.AccessKey, c.SecretKey, c.SessionToken, c.Expiration = s.key, "secret-of-"+s.key, "session", time.Now().Add(time.Hour).UTC()
 	_ = xml.NewEncoder(w).Encode(answer) // who asked is gone
+}
+
+// TLS serves the storage by TLS besides, and returns where.
+func (s *S3) TLS(t testing.TB, cert tls.Certificate) (host string) {
+	server := httptest.NewUnstartedServer(s.Gate)
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // who distrusts it is a test's to see
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "https://")
 }

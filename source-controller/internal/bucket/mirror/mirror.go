@@ -2,9 +2,9 @@
 // changed are downloaded.
 //
 // An object is kept under a name that follows from where it comes from and from its
-// state. So what is kept is complete and never changes; a crash leaves at most a
-// temporary file, which the next Open removes. Which objects are still wanted is the
-// caller's decision, by Retain and Sweep.
+// state. So what is kept is complete and never changes; a crash leaves at most temporary
+// files, which the next Retain removes. Which objects are still wanted is the caller's
+// decision, by Retain and Sweep.
 package mirror
 
 import (
@@ -43,8 +43,7 @@ type Mirror struct {
 	used map[string]int // how often a folder is in use, so that Sweep leaves it alone
 }
 
-// Open opens the mirror in a directory, makes it if need be, and removes the temporary
-// files that a crash left.
+// Open opens the mirror in a directory, and makes it if need be.
 func Open(dir string) (*Mirror, error) {
 	if err := os.MkdirAll(dir, modeDir); err != nil {
 		return nil, fmt.Errorf("making the folder of downloaded objects: %w", err)
@@ -53,24 +52,11 @@ func Open(dir string) (*Mirror, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the folder of downloaded objects: %w", err)
 	}
-	m := &Mirror{root: root, wrap: func(w io.Writer) io.Writer { return w }, used: make(map[string]int)}
-	if err := m.removeTemporary(); err != nil {
-		return nil, errors.Join(fmt.Errorf("removing temporary files: %w", err), root.Close())
-	}
-	return m, nil
+	return &Mirror{root: root, wrap: func(w io.Writer) io.Writer { return w }, used: make(map[string]int)}, nil
 }
 
 // Close releases the directory.
 func (m *Mirror) Close() error { return m.root.Close() }
-
-func (m *Mirror) removeTemporary() error {
-	return fs.WalkDir(m.root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasPrefix(d.Name(), tempPrefix) {
-			return err
-		}
-		return m.root.Remove(name)
-	})
-}
 
 // Folder returns the folder of an object of the API. The caller closes it.
 func (m *Mirror) Folder(namespace, name string) (*Folder, error) {
@@ -198,7 +184,7 @@ func (f *Folder) Put(write func(io.Writer) (name string, err error)) error {
 		}
 		err = &DiskError{err}
 	}
-	_ = root.Remove(temp) // or the next Open does
+	_ = root.Remove(temp) // or the next Retain does
 	return err
 }
 
@@ -246,8 +232,8 @@ func (k *keeping) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Retain removes what is kept but is not wanted any more, and returns how much that
-// was.
+// Retain removes what is kept but is not wanted any more, and what a crash left, and
+// returns how much that was.
 func (f *Folder) Retain(wanted func(name string) bool) (int, error) {
 	dir, err := f.mirror.root.Open(f.dir)
 	if errors.Is(err, fs.ErrNotExist) {
