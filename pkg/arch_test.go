@@ -15,10 +15,10 @@ func TestLinks(t *testing.T) {
 	t.Parallel()
 	scaffolds := []string{root + "daemon", root + "loop"}
 	engines := []string{root + "apply", root + "drift"}
-	testSupport := []string{root + "testplane", root + "depcheck", root + "gitserver/gitservertest"}
+	testSupport := []string{root + "testplane", root + "depcheck", root + "gitserver/gitservertest", root + "oci/ocitest", root + "creds/credstest"}
 	pure := []string{root + "artifact/...", root + "build", root + "inventory", root + "manifest"}
-	clients := []string{root + "creds", root + "git", root + "gitserver"}
-	watches := []string{root + "health", root + "watch"}
+	clients := []string{root + "creds", root + "creds/registry", root + "creds/githubapp", root + "git/...", root + "gitserver", root + "oci"}
+	watches := []string{root + "health", root + "watch", root + "followed"}
 	ground := slices.Concat(pure, clients, watches)
 	depcheck.Module(t, ".").Check(t, map[string]depcheck.Rule{
 		"nothing knows a program": {
@@ -48,7 +48,12 @@ func TestLinks(t *testing.T) {
 				"k8s.io/client-go/tools/...", "sigs.k8s.io/controller-runtime/...",
 			},
 		},
-		"credentials, git and its server reach no cluster": {
+		"only cloud links the libraries of clouds": {
+			Why: "they are large",
+			Of:  slices.Concat(pure, clients, watches, engines, scaffolds),
+			Not: []string{"github.com/aws/...", "github.com/Azure/...", "cloud.google.com/..."},
+		},
+		"credentials, git and registries reach no cluster": {
 			Why: "who calls them reads the Secret",
 			Of:  clients,
 			Not: []string{"k8s.io/client-go/rest", "k8s.io/client-go/dynamic", "sigs.k8s.io/controller-runtime/..."},
