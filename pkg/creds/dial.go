@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"golang.org/x/net/proxy"
@@ -22,8 +23,24 @@ const (
 	maxProxyAnswer = 16 << 10
 )
 
-// errProxyAnswer: the proxy says something that is not HTTP.
-var errProxyAnswer = errors.New("unexpected answer of the proxy")
+var (
+	// errProxyAnswer: the proxy says something that is not HTTP.
+	errProxyAnswer = errors.New("unexpected answer of the proxy")
+	// errProxyRefuses: the proxy wants another user name and password.
+	errProxyRefuses = errors.New("it refuses the user name and password")
+)
+
+// RefusedByProxy reports whether err is that of a connection whose proxy refuses the
+// user name and password, or wants some.
+func RefusedByProxy(err error) bool {
+	if err == nil || errors.Is(err, errProxyRefuses) {
+		return err != nil
+	}
+	// net/http and golang.org/x/net export no errors for it.
+	said := err.Error()
+	return strings.Contains(said, "Proxy Authentication Required") || strings.Contains(said, "username/password authentication failed") ||
+		strings.Contains(said, "no acceptable authentication methods")
+}
 
 // DialContext connects to addr through the proxy, or directly if there is none: what
 // no HTTP request makes knows nothing of the environment's.
@@ -109,7 +126,7 @@ func (p Proxy) ask(conn net.Conn, addr string) error {
 	case http.StatusOK:
 		return nil
 	case http.StatusProxyAuthRequired:
-		return errors.New("it refuses the user name and password")
+		return errProxyRefuses
 	default:
 		return fmt.Errorf("%w: HTTP status %d", errProxyAnswer, res.StatusCode)
 	}

@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"weir.dev/pkg/creds"
 )
 
 const (
@@ -126,6 +128,8 @@ func (h *httpExchange) refusal(status int) error {
 			return fmt.Errorf("%s: %w: it wants credentials, and none are given", h.remote, ErrUnauthorized)
 		}
 		return fmt.Errorf("%s: %w: it refuses the credentials", h.remote, ErrUnauthorized)
+	case http.StatusProxyAuthRequired:
+		return h.remote.refusedByProxy()
 	case http.StatusNotFound, http.StatusGone:
 		return fmt.Errorf("%s: %w", h.remote, ErrNotFound)
 	default:
@@ -145,6 +149,8 @@ func (h *httpExchange) explain(err error) error {
 	var ended x509.CertificateInvalidError
 	var alert *net.OpError
 	switch {
+	case creds.RefusedByProxy(err):
+		return h.remote.refusedByProxy()
 	case errors.As(err, &ended) && ended.Reason == x509.Expired && ended.Cert != nil:
 		// The error has the current time, with which it would be another each time.
 		return fmt.Errorf("%s: %w: %s", h.remote, ErrUntrusted, outOfDate(ended.Cert))
@@ -155,6 +161,11 @@ func (h *httpExchange) explain(err error) error {
 	default:
 		return fmt.Errorf("asking %s: %w", h.remote, err)
 	}
+}
+
+// refusedByProxy is the error of what the proxy does not let through.
+func (r *Remote) refusedByProxy() error {
+	return fmt.Errorf("%s: %w: the proxy %s refuses the user name and password", r, ErrUnauthorized, r.creds.Proxy)
 }
 
 // outOfDate says when a certificate is valid.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
+
+	"weir.dev/pkg/creds"
 )
 
 const (
@@ -60,7 +62,10 @@ func (r *Remote) login(ctx context.Context, algorithms Algorithms) (*ssh.Client,
 		HostKeyAlgorithms: algorithms.hostKeys(known.HostKeyAlgorithms(addr)),
 	}
 	conn, err := r.creds.Proxy.DialContext(ctx, "tcp", addr)
-	if err != nil {
+	switch {
+	case creds.RefusedByProxy(err):
+		return nil, r.refusedByProxy()
+	case err != nil:
 		return nil, fmt.Errorf("asking %s: %w", r, err)
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })

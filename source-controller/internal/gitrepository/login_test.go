@@ -226,7 +226,7 @@ func TestLoginsThatDoNotDo(t *testing.T) {
 		},
 		"proxy-no-address": {set: through(data{"username": user}), reason: refused, says: []string{"secret 'NS/proxy-no-address'", `"address"`}},
 		"proxy-scheme":     {set: through(data{"address": "ftp://proxy.example.com"}), reason: refused, says: []string{"http, https and socks5"}},
-		"proxy-password":   {set: through(data{"address": proxy.URL, "username": user, "password": wrong}), reason: sourcev1.ReasonGitOperationFailed, says: []string{"Proxy Authentication Required"}},
+		"proxy-password":   {set: through(data{"address": proxy.URL, "username": user, "password": wrong}), reason: refused, says: []string{"the proxy " + proxy.URL + " refuses the user name and password"}},
 		"half-certificate": {
 			set: func(name string, s *spec) { s.SecretRef = w.Secret(name, data{"tls.crt": string(stranger.Cert)}) }, reason: refused,
 			says: []string{"secret 'NS/half-certificate'", `"tls.key"`},
