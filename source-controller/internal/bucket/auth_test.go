@@ -150,6 +150,19 @@ func TestKeysRotate(t *testing.T) {
 	}
 }
 
+// TestSecretThatComesLater is noticed at once, however long a retry would take.
+func TestSecretThatComesLater(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "--min-retry-delay=1h", "--max-retry-delay=1h")
+	files := map[string]string{"a": "1"}
+	w.put(files)
+	b := w.bucket("fleet", login(ref("keys")))
+	w.WaitCondition(b, sourcev1.ConditionReady, metav1.ConditionFalse, sourcev1.ReasonAuthenticationFailed)
+	w.Settle()
+	w.Secret("keys", map[string]string{"accesskey": "key-1", "secretkey": "secret-1-value"})
+	w.waitPublished(b, files)
+}
+
 func TestLDAPRotates(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

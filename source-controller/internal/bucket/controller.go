@@ -26,6 +26,7 @@ import (
 	"weir.dev/pkg/creds"
 	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/daemon"
+	"weir.dev/pkg/followed"
 	"weir.dev/pkg/loop"
 	"weir.dev/source-controller/internal/bucket/mirror"
 	"weir.dev/source-controller/internal/source"
@@ -34,8 +35,7 @@ import (
 // +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=buckets,verbs=get;list;watch;update;patch
 // +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=buckets/status,verbs=get;update;patch
 // +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=buckets/finalizers,verbs=update
-// +kubebuilder:rbac:groups="",resources=secrets,verbs=get
-// +kubebuilder:rbac:groups="",resources=serviceaccounts,verbs=get
+// +kubebuilder:rbac:groups="",resources=secrets;serviceaccounts,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=serviceaccounts/token,verbs=create
 // +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
 
@@ -52,12 +52,16 @@ type Identities interface {
 
 // Reconciler publishes Bucket objects.
 type Reconciler struct {
+	// Objects are the Secrets that objects read, which wake them when they change.
+	// Unless it is set, no other kind shares them.
+	Objects *followed.Objects
+
 	shelf       *source.Shelf
 	mirror      *mirror.Mirror
 	identities  Identities
 	connections connections
 
-	reader client.Reader
+	reader client.Reader // of Bucket objects, from the cache
 	save   func(context.Context, *sourcev1.Bucket) error
 	deeds  source.Deeds
 }
@@ -75,6 +79,11 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 		return err
 	}
 	r.reader = d.Client()
+	if r.Objects == nil {
+		if r.Objects, err = followed.Manage(d.Manager()); err != nil {
+			return err
+		}
+	}
 	l := loop.New(d.Client(), d.Live(), recorder, r, loop.Options[*sourcev1.Bucket]{
 		FieldOwner: d.Name, Jitter: d.Jitter(), Metrics: d.Durations(),
 	})
@@ -84,6 +93,7 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 	}
 	return ctrl.NewControllerManagedBy(d.Manager()).
 		For(&sourcev1.Bucket{}, builder.WithPredicates(loop.Asked())).
+		WatchesRawSource(r.Objects.Wake(sourcev1.BucketKind)).
 		WithOptions(d.ControllerOptions()).
 		Complete(l)
 }
@@ -114,6 +124,7 @@ func (r *Reconciler) Finalize(_ context.Context, b *sourcev1.Bucket) error {
 	defer r.deeds.Keep(b, &did)
 	r.connections.forget(b.UID)
 	r.identities.Forget(whose(b))
+	r.Objects.Forget(reads(b))
 	if err := r.shelf.Clear(b, &did); err != nil {
 		return err
 	}
