@@ -80,6 +80,9 @@ func scenarios() []scenario {
 		{"same field changed again and again", changeAgain},
 		{"object deleted by hand", deleteObjects},
 		{"one-file commit, large repository", fetchLarge},
+		{"first fetch, monorepo", firstMono},
+		{"one-file commit, monorepo", changeMono},
+		{"one-file commit, many sources", manySources},
 	}
 }
 
