@@ -7,7 +7,9 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"encoding/base64"
 	"io"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -187,4 +189,14 @@ func raw(files map[string]string) map[string][]byte {
 		out[name] = []byte(content)
 	}
 	return out
+}
+
+// dsaKey is the line of a DSA key, of numbers that mean nothing.
+func dsaKey() string {
+	p := new(big.Int).SetBit(big.NewInt(1), 1023, 1)
+	wire := ssh.Marshal(struct {
+		Type       string
+		P, Q, G, Y *big.Int
+	}{"ssh-dss", p, big.NewInt(7), big.NewInt(2), big.NewInt(4)})
+	return "ssh-dss " + base64.StdEncoding.EncodeToString(wire) + "\n"
 }

@@ -15,8 +15,12 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// sshExt ends the names of files with SSH keys.
-const sshExt = ".sshpub"
+const (
+	// sshExt ends the names of files with SSH keys.
+	sshExt = ".sshpub"
+	// dsa is a type of SSH keys whose signatures can be forged.
+	dsa = "ssh-dss"
+)
 
 // Keys are the public keys whose signatures are trusted.
 type Keys struct {
@@ -106,7 +110,7 @@ func (k *Keys) readSSH(content []byte) error {
 		if option := restriction(options); option != "" {
 			return fmt.Errorf("line %d has the option %q, which is not supported", number+1, option)
 		}
-		if _, isCert := key.(*ssh.Certificate); isCert || key.Type() == ssh.InsecureKeyAlgoDSA {
+		if _, isCert := key.(*ssh.Certificate); isCert || key.Type() == dsa {
 			return fmt.Errorf("line %d has a key of type %s, which is not supported", number+1, key.Type())
 		}
 		k.ssh[string(key.Marshal())] = key

@@ -166,6 +166,7 @@ func TestReadKeys(t *testing.T) {
 		"needs keys that are keys": {why: "nobody is trusted", files: map[string]string{"a.sshpub": "ssh-ed25519 AAAA\n"}, says: "line 1"},
 		"keeps no restriction":     {why: "it would be ignored", files: map[string]string{"a.sshpub": `namespaces="file" ` + key.public()}, says: "namespaces"},
 		"trusts no authority":      {why: "certificates are not verified", files: map[string]string{"a.sshpub": "cert-authority " + key.public()}, says: "cert-authority"},
+		"trusts no weak key":       {why: "its signatures can be forged", files: map[string]string{"a.sshpub": dsaKey()}, says: "ssh-dss"},
 		"has a limit":              {why: "it is read whole", files: map[string]string{"a.sshpub": strings.Repeat("#", 1<<20+1)}, says: "limit"},
 	}
 	for name, tc := range tests {
