@@ -197,6 +197,6 @@ func dsaKey() string {
 	wire := ssh.Marshal(struct {
 		Type       string
 		P, Q, G, Y *big.Int
-	}{"ssh-dss", p, big.NewInt(7), big.NewInt(2), big.NewInt(4)})
+	}{"ssh-dss", p, new(big.Int).SetBit(big.NewInt(1), 159, 1), big.NewInt(2), big.NewInt(4)})
 	return "ssh-dss " + base64.StdEncoding.EncodeToString(wire) + "\n"
 }
