@@ -73,3 +73,26 @@ func TestIgnored(t *testing.T) {
 		check(tc.kept, false)
 	}
 }
+
+// FuzzIgnored: whatever the rules are, what says nothing changes nothing, and what Git
+// keeps stays out unless a rule brings something back.
+func FuzzIgnored(f *testing.F) {
+	for _, rules := range []string{"", "*.md", "/*\n!/deploy/**", "**/test/**", "a/\n!a/b", "\\#x\n \n", "[", "[a-", "*" + strings.Repeat("/*", 50), "!", "!!x", "a\r\nb", "\xff\xfe", "**", "a/**/b\\ "} {
+		f.Add(rules, "a/b/c.md")
+		f.Add(rules, ".git/config")
+	}
+	f.Fuzz(func(t *testing.T, rules, path string) {
+		if len(rules) > 1<<12 || len(path) > 1<<10 || path == "" {
+			return // no more is learnt
+		}
+		parts := strings.Split(path, "/")
+		m := Ignored([]IgnoreFile{{Content: []byte(rules)}}, nil)
+		ignored := m.Match(parts, false)
+		if again := Ignored([]IgnoreFile{{Content: []byte(rules + "\n# nothing\n\n")}}, nil).Match(parts, false); again != ignored {
+			t.Errorf("%q is ignored: %t; with a comment after %q: %t", path, ignored, rules, again)
+		}
+		if !strings.Contains(rules, "!") && !m.Match([]string{".git", "config"}, false) {
+			t.Errorf("%q publishes what Git keeps", rules)
+		}
+	})
+}
