@@ -101,7 +101,7 @@ func (c *Client) Session(repo Repository, access Access) (*Session, error) {
 		if err != nil {
 			return nil, err
 		}
-		s = &Session{repo: repo, named: named, access: access, limits: c.limits, wire: c.transport(access)}
+		s = &Session{repo: repo, named: named, access: access, limits: c.limits, wire: c.transport(access), turn: make(chan struct{}, 1)}
 		c.sessions[key] = s
 	}
 	s.used = now

@@ -28,6 +28,7 @@ type Session struct {
 	wire   *http.Transport
 	used   time.Time // guarded by the Client
 
+	turn  chan struct{} // of who logs in: the others wait, as long as they may
 	mu    sync.Mutex
 	login *login
 }
@@ -46,18 +47,35 @@ func (s *Session) GoString() string { return s.repo.String() }
 
 // enter returns the login, and whether it was made for this.
 func (s *Session) enter(ctx context.Context) (l *login, fresh bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.login != nil {
-		return s.login, false, nil
+	if l := s.known(); l != nil {
+		return l, false, nil
+	}
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return nil, false, explain(ctx, ctx.Err(), false)
+	}
+	if l := s.known(); l != nil {
+		return l, false, nil // somebody else's
 	}
 	scopes := []string{s.named.Scope(transport.PullScope)}
 	rt, err := transport.NewWithContext(ctx, s.named.Registry, s.access.Login.authenticator(), agent{s.wire}, scopes)
 	if err != nil {
 		return nil, false, explain(ctx, err, s.access.Login.Anonymous())
 	}
-	s.login = &login{client: &http.Client{Transport: rt, CheckRedirect: checkRedirect}}
-	return s.login, true, nil
+	l = &login{client: &http.Client{Transport: rt, CheckRedirect: checkRedirect}}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.login = l
+	return l, true, nil
+}
+
+// known returns the login, if there is one.
+func (s *Session) known() *login {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.login
 }
 
 // leave forgets a login that does not do any more.

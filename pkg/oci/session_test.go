@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -196,87 +196,6 @@ func TestRedirectsThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestTLS(t *testing.T) {
-	t.Parallel()
-	r := ocitest.Start(t, ocitest.Options{TLS: true, Username: user, Password: password, Bearer: true})
-	r.Push("app", "latest", ocitest.Files(nil))
-	ca, err := creds.NewTLS(map[string][]byte{"ca.crt": r.CA}, "ns/ca")
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, err := creds.NewTLS(map[string][]byte{"ca.crt": ocitest.Authority(t)}, "ns/other")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tests := map[string]struct {
-		why    string
-		access oci.Access
-		err    error
-	}{
-		"ca":                  {access: oci.Access{TLS: ca}},
-		"nobody vouches":      {err: oci.ErrUntrusted},
-		"others vouch":        {access: oci.Access{TLS: other}, err: oci.ErrUntrusted},
-		"insecure":            {access: oci.Access{Insecure: true}},
-		"insecure with a ca":  {access: oci.Access{TLS: ca, Insecure: true}},
-		"insecure with other": {why: "who names an authority wants it asked", access: oci.Access{TLS: other, Insecure: true}, err: oci.ErrUntrusted},
-	}
-	c := oci.NewClient(oci.Limits{})
-	for name, tc := range tests {
-		tc.access.Login = login(password).Login
-		_, err := open(t, c, r, "app", tc.access).Resolve(t.Context(), "latest")
-		if !errors.Is(err, tc.err) {
-			t.Errorf("%s: %v; want %v (%s)", name, err, tc.err, tc.why)
-		}
-	}
-}
-
-func TestProxy(t *testing.T) {
-	t.Parallel()
-	r := ocitest.Start(t, ocitest.Options{})
-	r.Push("app", "latest", ocitest.Files(nil))
-	var asked atomic.Int64
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if user, pass, ok := proxyLogin(req); !ok || user != "p" || pass != "proxy-secret" {
-			w.WriteHeader(http.StatusProxyAuthRequired)
-			return
-		}
-		if req.Method == http.MethodConnect {
-			w.WriteHeader(http.StatusBadGateway) // the registry speaks no TLS
-			return
-		}
-		asked.Add(1)
-		req.RequestURI = ""
-		res, err := http.DefaultTransport.RoundTrip(req)
-		if err != nil {
-			w.WriteHeader(http.StatusBadGateway)
-			return
-		}
-		defer res.Body.Close()
-		for key, values := range res.Header {
-			w.Header()[key] = values
-		}
-		w.WriteHeader(res.StatusCode)
-	}))
-	t.Cleanup(proxy.Close)
-	for password, want := range map[string]error{"proxy-secret": nil, "wrong-secret": oci.ErrRegistry} {
-		p, err := creds.NewProxy(map[string][]byte{"address": []byte(proxy.URL), "username": []byte("p"), "password": []byte(password)}, "ns/proxy")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = open(t, oci.NewClient(oci.Limits{}), r, "app", oci.Access{Proxy: p, Insecure: true}).Resolve(t.Context(), "latest")
-		if !errors.Is(err, want) || err != nil && strings.Contains(err.Error(), password) {
-			t.Errorf("password %s: %v; want %v", password, err, want)
-		}
-	}
-	if n := asked.Load(); n != 2 {
-		t.Errorf("the proxy passed on %d requests; want 2: a ping and a HEAD", n)
-	}
-}
-
-func proxyLogin(req *http.Request) (user, pass string, ok bool) {
-	return (&http.Request{Header: http.Header{"Authorization": req.Header["Proxy-Authorization"]}}).BasicAuth()
-}
-
 // TestErrorsAreStable: a condition that is another each time would be written, and told,
 // each time.
 func TestErrorsAreStable(t *testing.T) {
@@ -346,6 +265,39 @@ func TestTimeout(t *testing.T) {
 	defer cancel()
 	if _, err := s.Resolve(ctx, "latest"); !errors.Is(err, cause) {
 		t.Errorf("Resolve = %v; want it to say %q", err, cause)
+	}
+}
+
+// TestLoginsWaitAsLongAsTheyMay: one that hangs holds up nobody for longer than they
+// have.
+func TestLoginsWaitAsLongAsTheyMay(t *testing.T) {
+	t.Parallel()
+	r := ocitest.Start(t, ocitest.Options{})
+	r.Push("app", "latest", ocitest.Files(nil))
+	r.Break(ocitest.Hang())
+	s := open(t, oci.NewClient(oci.Limits{}), r, "app", oci.Access{})
+	first, end := context.WithCancel(t.Context())
+	failed := make(chan error)
+	go func() {
+		_, err := s.Resolve(first, "latest")
+		failed <- err
+	}()
+	for r.Counts().Pings == 0 && t.Context().Err() == nil {
+		runtime.Gosched() // the first is on its way
+	}
+	cause := errors.New("time is over")
+	second, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, cause)
+	defer cancel()
+	if _, err := s.Resolve(second, "latest"); !errors.Is(err, cause) {
+		t.Errorf("Resolve = %v; want it to say %q", err, cause)
+	}
+	r.Break(nil)
+	end()
+	if err := <-failed; !errors.Is(err, context.Canceled) {
+		t.Errorf("the first = %v; want that it was canceled", err)
+	}
+	if _, err := s.Resolve(t.Context(), "latest"); err != nil {
+		t.Errorf("the next = %v", err)
 	}
 }
 
