@@ -24,7 +24,8 @@ var summaries = map[string]string{
 // failed says that a part of the work failed. Where only another spec, or another
 // revision of the source, can help, the run is not repeated.
 func failed(reason string, err error) error {
-	if unauthorized(err) {
+	// What a chart depends on comes from other repositories than its own.
+	if reason != sourcev1.ReasonDependencyBuildError && unauthorized(err) {
 		return loop.Fail(sourcev1.ReasonAuthenticationFailed, fmt.Errorf("failed to authenticate with the Helm repository: %w", err))
 	}
 	err = fmt.Errorf("%s: %w", summaries[reason], err)

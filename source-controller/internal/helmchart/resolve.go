@@ -124,7 +124,12 @@ func customValues(files []string) bool {
 
 // stopIfPublished ends the run if the chart is the one that is advertised.
 func (r *Reconciler) stopIfPublished(_ context.Context, s *scope) error {
-	if !current(s.obj, s.name, s.want) {
+	name := s.name
+	if _, tree := s.origin.(*treeOrigin); !tree {
+		// It may have another name inside, which is known only after a download.
+		name = s.obj.Status.ObservedChartName
+	}
+	if !current(s.obj, name, s.want) {
 		return nil
 	}
 	observe(s)

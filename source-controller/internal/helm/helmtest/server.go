@@ -55,10 +55,10 @@ func Start(t testing.TB, opts Options) *Server {
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
 	s.Config.ErrorLog = nil
 	if opts.TLS != nil {
-		s.Server.TLS = opts.TLS
+		s.TLS = opts.TLS
 		s.StartTLS()
 	} else {
-		s.Server.Start()
+		s.Start()
 	}
 	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
 	s.Publish()

@@ -110,19 +110,27 @@ func (b *block) dash() bool {
 func (b *block) key() []byte {
 	text := b.lines[b.i].text
 	for i, c := range text {
-		switch {
-		case c == ':' && i > 0 && (i+1 == len(text) || text[i+1] == ' '):
+		if c == ':' && i > 0 && (i+1 == len(text) || text[i+1] == ' ') {
 			if reserved(text[:i]) {
 				return nil
 			}
 			return text[:i]
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '_':
-		case i > 0 && (c >= '0' && c <= '9' || c == '.' || c == '/' || c == '-'):
-		default:
+		}
+		if !inKey(c, i == 0) {
 			return nil
 		}
 	}
 	return nil
+}
+
+// inKey reports whether a key may have c, which is its first character or not.
+func inKey(c byte, first bool) bool {
+	switch {
+	case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '_':
+		return true
+	default:
+		return !first && (c >= '0' && c <= '9' || c == '.' || c == '/' || c == '-')
+	}
 }
 
 // mapping reads the keys at an indent.

@@ -12,12 +12,15 @@ import (
 // longer scalar, is cut in the middle of that; none of the pieces is YAML then, and the
 // index is read as a whole.
 type splitter struct {
-	index  *Index
-	head   []byte
-	chart  string // whose versions are read
-	names  int    // indent of the names of charts, 0 before the first
-	dashes int    // indent of the versions of the chart, 0 before the first
-	item   int    // where the version that is read begins, -1 if there is none
+	index *Index
+	data  []byte
+	head  []byte
+
+	inEntries, seen bool   // whether "entries:" was the last key, or one before
+	chart           string // whose versions are read
+	names           int    // indent of the names of charts, 0 before the first
+	dashes          int    // indent of the versions of the chart, 0 before the first
+	item            int    // where the version that is read begins, -1 if there is none
 
 	block block
 	feed  bytes.Buffer
@@ -31,56 +34,63 @@ func (x *Index) splitYAML(data []byte) bool {
 			return false // to YAML, but not here
 		}
 	}
-	s := &splitter{index: x, item: -1}
+	s := &splitter{index: x, data: data, item: -1}
 	s.json = json.NewDecoder(&s.feed)
 	s.json.DisallowUnknownFields()
-	inEntries, seen := false, false
 	for start := 0; start < len(data); {
 		end := len(data)
 		if n := bytes.IndexByte(data[start:], '\n'); n >= 0 {
 			end = start + n + 1
 		}
-		text := bytes.TrimLeft(data[start:end], " ")
-		indent := end - start - len(text)
-		text = bytes.TrimRight(text, " \r\n")
-		switch {
-		case len(text) == 0 || text[0] == '#':
-			// Between entries or in one, both know what to do with it.
-		case indent > 0 && inEntries:
-			if !s.line(data, start, indent, text) {
-				return false
-			}
-		case indent == 0:
-			if inEntries && !s.finish(data[:start]) {
-				return false
-			}
-			switch {
-			case string(text) == "---" && len(s.head) == 0 && !seen:
-			case text[0] == '-' || text[0] == '.' || text[0] == '%' || text[0] == '?' || text[0] == '\t':
-				return false
-			case string(text) == "entries:":
-				if seen {
-					return false
-				}
-				inEntries, seen = true, true
-				start = end
-				continue
-			}
-			inEntries = false
-		}
-		if !inEntries && string(text) != "---" {
-			s.head = append(s.head, data[start:end]...)
+		if !s.take(start, end) {
+			return false
 		}
 		start = end
 	}
-	if inEntries && !s.finish(data) {
+	return s.endItem(len(data)) && s.readHead()
+}
+
+// take takes one line.
+func (s *splitter) take(start, end int) bool {
+	text := bytes.TrimLeft(s.data[start:end], " ")
+	indent := end - start - len(text)
+	text = bytes.TrimRight(text, " \r\n")
+	switch {
+	case len(text) == 0 || text[0] == '#':
+		// Between entries or in one, both know what to do with it.
+	case indent == 0:
+		if !s.endItem(start) {
+			return false
+		}
+		return s.topLevel(start, end, text)
+	case s.inEntries:
+		return s.line(start, indent, text)
+	}
+	if !s.inEntries {
+		s.head = append(s.head, s.data[start:end]...)
+	}
+	return true
+}
+
+// topLevel takes a line without an indent.
+func (s *splitter) topLevel(start, end int, text []byte) bool {
+	s.inEntries = string(text) == "entries:"
+	switch {
+	case s.inEntries:
+		twice := s.seen
+		s.seen = true
+		return !twice
+	case string(text) == "---" && len(s.head) == 0 && !s.seen:
+		return true
+	case bytes.IndexByte([]byte("-.%?\t"), text[0]) >= 0:
 		return false
 	}
-	return s.readHead()
+	s.head = append(s.head, s.data[start:end]...)
+	return true
 }
 
 // line takes a line below "entries:".
-func (s *splitter) line(data []byte, start, indent int, text []byte) bool {
+func (s *splitter) line(start, indent int, text []byte) bool {
 	if s.names == 0 {
 		s.names = indent
 	}
@@ -90,13 +100,13 @@ func (s *splitter) line(data []byte, start, indent int, text []byte) bool {
 		return false
 	case dash && s.chart != "" && (indent == s.dashes || s.dashes == 0):
 		s.dashes = indent
-		if !s.endItem(data[:start]) {
+		if !s.endItem(start) {
 			return false
 		}
 		s.item = start
 		return true
 	case indent == s.names:
-		return s.endItem(data[:start]) && s.begin(text)
+		return s.endItem(start) && s.begin(text)
 	default:
 		return s.item >= 0 && indent > s.dashes
 	}
@@ -124,15 +134,12 @@ func (s *splitter) begin(text []byte) bool {
 	}
 }
 
-// finish takes the end of the entries.
-func (s *splitter) finish(data []byte) bool { return s.endItem(data) }
-
-// endItem reads the version that ends where data ends.
-func (s *splitter) endItem(data []byte) bool {
+// endItem reads the version that ends at a position.
+func (s *splitter) endItem(end int) bool {
 	if s.item < 0 {
 		return true
 	}
-	text := data[s.item:]
+	text := s.data[s.item:end]
 	s.item = -1
 	r, ok := s.record(text)
 	return ok && s.index.add(s.chart, r) == nil
