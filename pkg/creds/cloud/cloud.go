@@ -54,7 +54,9 @@ type Options struct {
 	DefaultServiceAccount string // of objects that name none; needs ObjectLevel
 	CacheSize             int    // tokens that are kept; 0 means none
 	CacheDuration         time.Duration
-	Metrics               prometheus.Registerer // nil means none
+	// Accounts reads the ServiceAccount of an object. nil means the reader of New.
+	Accounts func(Object) client.Reader
+	Metrics  prometheus.Registerer // nil means none
 }
 
 // DefaultCacheSize is how many tokens a process keeps unless it is told otherwise.
@@ -162,7 +164,7 @@ func (i *Identities) identify(ctx context.Context, provider string, o Object, pr
 	}
 	key := client.ObjectKey{Namespace: o.Namespace, Name: name}
 	var account corev1.ServiceAccount
-	err = i.client.Get(ctx, key, &account)
+	err = i.accounts(o).Get(ctx, key, &account)
 	switch {
 	case apierrors.IsNotFound(err) && o.ServiceAccount == "":
 		return identity{}, fmt.Errorf("failed to get service account '%s': %w", key, auth.ErrDefaultServiceAccountNotFound)
@@ -172,6 +174,14 @@ func (i *Identities) identify(ctx context.Context, provider string, o Object, pr
 	id.key = accountKey(provider, &account)
 	id.opts = append(id.opts, auth.WithClient(i.client), auth.WithServiceAccountName(name), auth.WithServiceAccountNamespace(o.Namespace))
 	return id, nil
+}
+
+// accounts reads the ServiceAccount of an object.
+func (i *Identities) accounts(o Object) client.Reader {
+	if i.opts.Accounts != nil {
+		return i.opts.Accounts(o)
+	}
+	return i.client
 }
 
 // accountKey identifies a ServiceAccount and what its annotations make of it. One that

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"weir.dev/pkg/creds"
 	"weir.dev/pkg/creds/cloud"
@@ -300,5 +301,32 @@ func TestOptions(t *testing.T) {
 		if _, err := cloud.New(&plane{}, &plane{}, opts); err == nil {
 			t.Errorf("%s is no error", name)
 		}
+	}
+}
+
+// TestAccounts: where ServiceAccounts are followed, the plane is read for a token only.
+func TestAccounts(t *testing.T) {
+	t.Parallel()
+	other := &plane{accounts: map[client.ObjectKey]corev1.ServiceAccount{{Namespace: "team", Name: "robot"}: account("robot")}}
+	var asked []cloud.Object
+	opts := gateOn
+	opts.Accounts = func(o cloud.Object) client.Reader {
+		asked = append(asked, o)
+		return other
+	}
+	w := newWorld(t, opts, account("robot"))
+	for i := range 3 {
+		if _, err := w.Git(t.Context(), "azure", fleet("robot"), parse(t, devOps), creds.Proxy{}); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			w.plane.reads = 0
+		}
+	}
+	if w.plane.reads != 0 || other.reads != 3 {
+		t.Errorf("the plane was read %d times, and the other %d; want never, and each time", w.plane.reads, other.reads)
+	}
+	if diff := cmp.Diff([]cloud.Object{fleet("robot"), fleet("robot"), fleet("robot")}, asked); diff != "" {
+		t.Errorf("read for (-want +got):\n%s", diff)
 	}
 }
