@@ -1,7 +1,6 @@
 package source
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 
@@ -31,19 +30,19 @@ func IgnoreFolder(path string) (folder string, ok bool) {
 // brings it back; the other defaults apply only where there is no rule at all.
 func Ignored(files []IgnoreFile, spec *string) gitignore.Matcher {
 	files = slices.SortedFunc(slices.Values(files), func(a, b IgnoreFile) int { return strings.Compare(a.Folder, b.Folder) })
-	var rules []gitignore.Pattern
+	var all []rule
 	for _, f := range files {
 		var domain []string
 		if f.Folder != "" {
 			domain = strings.Split(strings.TrimSuffix(f.Folder, "/"), "/")
 		}
-		rules = append(rules, sourceignore.ReadPatterns(bytes.NewReader(f.Content), domain)...)
+		all = append(all, readRules(f.Content, domain)...)
 	}
 	if spec != nil {
-		rules = append(rules, sourceignore.ReadPatterns(strings.NewReader(*spec), nil)...)
+		all = append(all, readRules([]byte(*spec), nil)...)
 	}
-	if len(rules) == 0 {
-		rules = sourceignore.DefaultPatterns(nil)
+	if len(all) == 0 {
+		all = listedRules(sourceignore.ExcludeExt, sourceignore.ExcludeCI, sourceignore.ExcludeExtra)
 	}
-	return sourceignore.NewMatcher(append(sourceignore.VCSPatterns(nil), rules...))
+	return newRules(append(listedRules(sourceignore.ExcludeVCS), all...))
 }
