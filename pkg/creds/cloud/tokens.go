@@ -87,14 +87,3 @@ func (t *tokens) entry(key string) *entry {
 	}
 	return e
 }
-
-// drop forgets a token that is not what it seemed.
-func (t *tokens) drop(key string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if _, ok := t.entries[key]; ok {
-		delete(t.entries, key)
-		t.used = slices.DeleteFunc(t.used, func(k string) bool { return k == key })
-		t.metrics.keeps(len(t.entries))
-	}
-}

@@ -275,7 +275,8 @@ func TestStable(t *testing.T) {
 			}
 		}
 	}
-	if plain := errors.New("plain"); cloud.Stable(plain) != plain {
-		t.Error("another error is changed")
+	plain := errors.New("plain")
+	if got := cloud.Stable(plain); !errors.Is(got, plain) || got.Error() != "plain" {
+		t.Errorf("another error becomes %v", got)
 	}
 }

@@ -59,7 +59,7 @@ type App struct {
 // githubAppInstallationOwner, and optionally githubAppBaseURL and what creds.NewTLS
 // reads. secret names the Secret in errors.
 func New(data map[string][]byte, secret string) (App, error) {
-	a := App{owner: strings.TrimSpace(string(data[keyOwner])), base: defaultBaseURL}
+	a := App{owner: strings.TrimSpace(string(data[keyOwner]))}
 	var err error
 	if a.id, err = number(data, keyID, secret); err != nil {
 		return App{}, err
@@ -73,12 +73,8 @@ func New(data map[string][]byte, secret string) (App, error) {
 	if a.installation, err = number(data, keyInstallation, secret); err != nil {
 		return App{}, err
 	}
-	if raw := strings.TrimSpace(string(data[keyBaseURL])); raw != "" {
-		u, err := url.Parse(raw)
-		if err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-			return App{}, fmt.Errorf("secret '%s': the value of %q is no URL of an API", secret, keyBaseURL)
-		}
-		a.base = strings.TrimSuffix(u.String(), "/")
+	if a.base, err = parseBaseURL(data[keyBaseURL]); err != nil {
+		return App{}, fmt.Errorf("secret '%s': %w", secret, err)
 	}
 	if a.key, err = parseKey(data[keyPrivateKey]); err != nil {
 		return App{}, fmt.Errorf("secret '%s': %w", secret, err)
@@ -100,6 +96,19 @@ func number(data map[string][]byte, key, secret string) (int64, error) {
 		return 0, fmt.Errorf("secret '%s': the value of %q is no number", secret, key)
 	}
 	return n, nil
+}
+
+// parseBaseURL reads the URL of an API, without a slash at the end.
+func parseBaseURL(text []byte) (string, error) {
+	raw := strings.TrimSpace(string(text))
+	if raw == "" {
+		return defaultBaseURL, nil
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return "", fmt.Errorf("the value of %q is no URL of an API", keyBaseURL) // the reason may quote a password
+	}
+	return strings.TrimSuffix(u.String(), "/"), nil
 }
 
 // parseKey reads an RSA key in either of its PEM forms.
