@@ -15,7 +15,6 @@ import (
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/creds"
 	"weir.dev/pkg/creds/cloud"
-	"weir.dev/pkg/followed"
 	"weir.dev/pkg/loop"
 	"weir.dev/source-controller/internal/bucket/objects"
 )
@@ -169,26 +168,13 @@ func (r *Reconciler) secret(ctx context.Context, b *sourcev1.Bucket, ref *meta.L
 	}
 	key := client.ObjectKey{Namespace: b.Namespace, Name: ref.Name}
 	var secret corev1.Secret
-	// Who has changed a Secret and asks for a run expects it to be read.
-	if err := r.Objects.For(reads(b), asked(b)).Get(ctx, key, &secret); err != nil {
+	if err := r.secrets.For(b).Get(ctx, key, &secret); err != nil {
 		return nil, fmt.Errorf("failed to get secret '%s': %w", key, err)
 	}
 	if secret.Data == nil {
 		return map[string][]byte{}, nil
 	}
 	return secret.Data, nil
-}
-
-// reads is b as one that reads Secrets, and is to be woken when they change.
-func reads(b *sourcev1.Bucket) followed.User {
-	return followed.User{Kind: sourcev1.BucketKind, NamespacedName: client.ObjectKeyFromObject(b)}
-}
-
-// asked reports whether somebody waits for this run: it is none that the interval or a
-// failure brought about.
-func asked(b *sourcev1.Bucket) bool {
-	request, ok := meta.ReconcileAnnotationValue(b.GetAnnotations())
-	return b.Generation != b.Status.ObservedGeneration || ok && request != b.Status.GetLastHandledReconcileRequest()
 }
 
 // speaksS3 reports whether a storage is spoken to by the protocol of S3.

@@ -22,11 +22,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	sourcev1 "weir.dev/api/source/v1"
-	"weir.dev/pkg/artifact/store"
 	"weir.dev/pkg/creds"
 	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/daemon"
-	"weir.dev/pkg/followed"
 	"weir.dev/pkg/loop"
 	"weir.dev/source-controller/internal/bucket/mirror"
 	"weir.dev/source-controller/internal/source"
@@ -52,11 +50,8 @@ type Identities interface {
 
 // Reconciler publishes Bucket objects.
 type Reconciler struct {
-	// Objects are the Secrets that objects read, which wake them when they change.
-	// Unless it is set, no other kind shares them.
-	Objects *followed.Objects
-
 	shelf       *source.Shelf
+	secrets     *source.Secrets
 	mirror      *mirror.Mirror
 	identities  Identities
 	connections connections
@@ -66,10 +61,9 @@ type Reconciler struct {
 	deeds  source.Deeds
 }
 
-// New returns a Reconciler that keeps artifacts in files and downloaded objects in m.
-// Consumers reach the artifacts under baseURL.
-func New(files *store.Store, m *mirror.Mirror, identities Identities, baseURL string) *Reconciler {
-	return &Reconciler{shelf: source.NewShelf(sourcev1.BucketKind, files, baseURL), mirror: m, identities: identities}
+// New returns a Reconciler that keeps downloaded objects in m.
+func New(c source.Common, m *mirror.Mirror) *Reconciler {
+	return &Reconciler{shelf: c.Shelf(sourcev1.BucketKind), secrets: c.Secrets(sourcev1.BucketKind), mirror: m, identities: c.Identities}
 }
 
 // Register implements daemon.Reconciler.
@@ -79,11 +73,6 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 		return err
 	}
 	r.reader = d.Client()
-	if r.Objects == nil {
-		if r.Objects, err = followed.Manage(d.Manager()); err != nil {
-			return err
-		}
-	}
 	l := loop.New(d.Client(), d.Live(), recorder, r, loop.Options[*sourcev1.Bucket]{
 		FieldOwner: d.Name, Jitter: d.Jitter(), Metrics: d.Durations(),
 	})
@@ -93,7 +82,7 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 	}
 	return ctrl.NewControllerManagedBy(d.Manager()).
 		For(&sourcev1.Bucket{}, builder.WithPredicates(loop.Asked())).
-		WatchesRawSource(r.Objects.Wake(sourcev1.BucketKind)).
+		WatchesRawSource(r.secrets.Wake()).
 		WithOptions(d.ControllerOptions()).
 		Complete(l)
 }
@@ -124,7 +113,7 @@ func (r *Reconciler) Finalize(_ context.Context, b *sourcev1.Bucket) error {
 	defer r.deeds.Keep(b, &did)
 	r.connections.forget(b.UID)
 	r.identities.Forget(whose(b))
-	r.Objects.Forget(reads(b))
+	r.secrets.Forget(b)
 	if err := r.shelf.Clear(b, &did); err != nil {
 		return err
 	}

@@ -42,12 +42,11 @@ func (r *Reconciler) download(ctx context.Context, s *scope) error {
 	defer cancel()
 	got, err := s.fetchAll(ctx, missing, &budget{left: maxBytes - kept})
 	for i, o := range got {
-		switch {
-		case o == nil:
+		if o == nil {
 			delete(s.index, missing[i].Key)
-		default:
-			s.index[o.Key] = *o
+			continue
 		}
+		s.index[o.Key] = *o
 	}
 	if err != nil {
 		return s.failed(doing, err)

@@ -54,46 +54,65 @@ func Identity(credential azcore.TokenCredential) Login {
 // FromSecret returns the login that the data of a Secret describe. Tokens are asked for
 // with client.
 func FromSecret(data map[string][]byte, client *http.Client) (Login, error) {
-	has := func(key string) bool { return len(data[key]) > 0 }
-	value := func(key string) string { return strings.TrimSpace(string(data[key])) }
-	var login Login
-	for _, key := range []string{keyClientSecret, keyCertPassword, keyAccount, keySAS} {
-		if has(key) {
-			login.secrets = append(login.secrets, value(key))
-		}
+	v := make(values, len(data))
+	for key, value := range data {
+		v[key] = strings.TrimSpace(string(value))
 	}
-	options, err := identityOptions(value(keyAuthority), client)
+	options, err := identityOptions(v[keyAuthority], client)
 	if err != nil {
 		return Login{}, err
 	}
-	switch {
-	case has(keyTenant) && has(keyClient) && has(keyClientSecret):
-		login.token, err = azidentity.NewClientSecretCredential(value(keyTenant), value(keyClient), value(keyClientSecret),
-			&azidentity.ClientSecretCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: isPrivate(options)})
-	case has(keyTenant) && has(keyClient) && has(keyCertificate):
-		login.token, err = certificate(data, options)
-	case has(keyClient):
-		login.ambient = true
-		login.token, err = azidentity.NewManagedIdentityCredential(
-			&azidentity.ManagedIdentityCredentialOptions{ClientOptions: options, ID: azidentity.ClientID(value(keyClient))})
-	case has(keyAccount):
-		login.accountKey = value(keyAccount)
-	case has(keySAS):
-		login.sas = strings.TrimPrefix(value(keySAS), "?")
-		_, err = url.ParseQuery(login.sas)
-		if err != nil {
-			err = fmt.Errorf("the value of %q is no query of a URL", keySAS) // the reason would quote it
-		}
-	case has(keyAuthority):
-		login.ambient = true
-		login.token, err = identity(options)
-	default:
-		return Login{}, ErrSecret
-	}
+	login, err := v.login(data, options)
+	login.secrets = v.secrets()
 	if err != nil {
 		return Login{}, objects.Clean(err, login.secrets...)
 	}
 	return login, nil
+}
+
+// values are those of a Secret, without the line ends that files have.
+type values map[string]string
+
+// secrets are the values that no error may tell.
+func (v values) secrets() []string {
+	var list []string
+	for _, key := range []string{keyClientSecret, keyCertPassword, keyAccount, keySAS} {
+		if v[key] != "" {
+			list = append(list, v[key])
+		}
+	}
+	return list
+}
+
+// login decides which way of logging in is meant. data are the values as they are.
+func (v values) login(data map[string][]byte, options azcore.ClientOptions) (Login, error) {
+	principal := v[keyTenant] != "" && v[keyClient] != ""
+	switch {
+	case principal && v[keyClientSecret] != "":
+		token, err := azidentity.NewClientSecretCredential(v[keyTenant], v[keyClient], v[keyClientSecret],
+			&azidentity.ClientSecretCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: isPrivate(options)})
+		return Login{token: token}, err
+	case principal && v[keyCertificate] != "":
+		token, err := certificate(data, options)
+		return Login{token: token}, err
+	case v[keyClient] != "":
+		token, err := azidentity.NewManagedIdentityCredential(
+			&azidentity.ManagedIdentityCredentialOptions{ClientOptions: options, ID: azidentity.ClientID(v[keyClient])})
+		return Login{token: token, ambient: true}, err
+	case v[keyAccount] != "":
+		return Login{accountKey: v[keyAccount]}, nil
+	case v[keySAS] != "":
+		sas := strings.TrimPrefix(v[keySAS], "?")
+		if _, err := url.ParseQuery(sas); err != nil {
+			return Login{}, fmt.Errorf("the value of %q is no query of a URL", keySAS) // the reason would quote it
+		}
+		return Login{sas: sas}, nil
+	case v[keyAuthority] != "":
+		token, err := identity(options)
+		return Login{token: token, ambient: true}, err
+	default:
+		return Login{}, ErrSecret
+	}
 }
 
 // identityOptions are those of a token service, which is Azure's unless another is
