@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -28,11 +29,16 @@ type world struct {
 	objects *followed.Objects
 	woken   workqueue.TypedRateLimitingInterface[reconcile.Request]
 	user    followed.User
+	refused bool // nobody may watch
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{Plane: testplane.Start(t), t: t}
+	return start(t, &world{Plane: testplane.Start(t), t: t})
+}
+
+func start(t *testing.T, w *world) *world {
+	t.Helper()
 	w.user = followed.User{Kind: "GitRepository", NamespacedName: types.NamespacedName{Namespace: w.Namespace, Name: "fleet"}}
 	w.woken = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
 	t.Cleanup(w.woken.ShutDown)
@@ -52,8 +58,18 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) prepare(config *rest.Config) error {
 	c, err := client.NewWithWatch(config, client.Options{})
+	if w.refused {
+		c = unwatched{c}
+	}
 	w.objects = followed.New(c)
 	return err
+}
+
+// unwatched is a client that may not watch.
+type unwatched struct{ client.WithWatch }
+
+func (unwatched) Watch(context.Context, client.ObjectList, ...client.ListOption) (watch.Interface, error) {
+	return nil, apierrors.NewForbidden(corev1.Resource("secrets"), "", errors.New("no"))
 }
 
 func (w *world) serve(ctx context.Context, ready chan struct{}) error {
@@ -200,6 +216,19 @@ func TestForget(t *testing.T) {
 			}
 			w.settle("one") // it may be used again
 		})
+	}
+}
+
+// TestWatchThatIsRefused: then there is what every read asks for.
+func TestWatchThatIsRefused(t *testing.T) {
+	t.Parallel()
+	w := start(t, &world{Plane: testplane.Start(t), t: t, refused: true})
+	s := w.secret("one", "first")
+	for _, value := range []string{"second", "third"} {
+		w.Patch(s, "test", "stringData: {key: "+value+"}")
+		if got, err := w.read("one", false); err != nil || got != value {
+			t.Errorf("read %q, %v; want %q", got, err, value)
+		}
 	}
 }
 

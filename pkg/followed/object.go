@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
@@ -15,8 +16,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// watchTime is how long a watch is asked for. Each costs a request when it begins.
-const watchTime = time.Hour
+const (
+	// watchTime is how long a watch is asked for. Each costs a request when it begins.
+	watchTime = time.Hour
+	// refusedPause is how long an object that we may not watch is left alone.
+	refusedPause = 10 * time.Minute
+)
 
 var errNoObject = errors.New("watch delivered something that is no object")
 
@@ -62,20 +67,39 @@ func (o *object) forgetBefore(since time.Time) bool {
 	return len(o.users) == 0
 }
 
-// follow watches the object until ctx ends.
+// follow watches the object until ctx ends, and tries again later if that is refused.
 func (o *object) follow(ctx context.Context, c client.WithWatch) {
+	for ctx.Err() == nil {
+		o.reflect(ctx, c)
+		select {
+		case <-ctx.Done():
+		case <-time.After(refusedPause):
+		}
+	}
+}
+
+// reflect watches the object until ctx ends or the API server refuses.
+func (o *object) reflect(ctx context.Context, c client.WithWatch) {
+	ctx, refuse := context.WithCancel(ctx)
+	defer refuse()
 	only := o.key.only()
+	check := func(err error) error {
+		if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsMethodNotSupported(err) {
+			refuse()
+		}
+		return err
+	}
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 			list := o.key.kind.list()
 			err := c.List(ctx, list, append(only, &client.ListOptions{Raw: &opts})...)
 			o.heard(false) // what came in before has ended
-			return list, err
+			return list, check(err)
 		},
 		WatchFuncWithContext: func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
 			w, err := c.Watch(ctx, o.key.kind.list(), append(only, &client.ListOptions{Raw: &opts})...)
 			o.heard(err == nil)
-			return w, err
+			return w, check(err)
 		},
 	}
 	cache.NewReflectorWithOptions(lw, nil, o, cache.ReflectorOptions{
