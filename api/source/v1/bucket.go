@@ -211,9 +211,20 @@ func (b *Bucket) SetConditions(conditions []metav1.Condition) {
 	b.Status.Conditions = conditions
 }
 
+// GetObservedGeneration returns the generation that was carried out, or given up.
+func (b *Bucket) GetObservedGeneration() int64 {
+	return b.Status.ObservedGeneration
+}
+
 // SetObservedGeneration records the generation that was carried out.
 func (b *Bucket) SetObservedGeneration(generation int64) {
 	b.Status.ObservedGeneration = generation
+}
+
+// GetLastHandledReconcileAt returns the value of the annotation
+// reconcile.fluxcd.io/requestedAt that was acted upon.
+func (b *Bucket) GetLastHandledReconcileAt() string {
+	return b.Status.LastHandledReconcileAt
 }
 
 // SetLastHandledReconcileAt records the value of the annotation

@@ -258,9 +258,20 @@ func (r *GitRepository) SetConditions(conditions []metav1.Condition) {
 	r.Status.Conditions = conditions
 }
 
+// GetObservedGeneration returns the generation that was carried out, or given up.
+func (r *GitRepository) GetObservedGeneration() int64 {
+	return r.Status.ObservedGeneration
+}
+
 // SetObservedGeneration records the generation that was carried out.
 func (r *GitRepository) SetObservedGeneration(generation int64) {
 	r.Status.ObservedGeneration = generation
+}
+
+// GetLastHandledReconcileAt returns the value of the annotation
+// reconcile.fluxcd.io/requestedAt that was acted upon.
+func (r *GitRepository) GetLastHandledReconcileAt() string {
+	return r.Status.LastHandledReconcileAt
 }
 
 // SetLastHandledReconcileAt records the value of the annotation

@@ -184,9 +184,20 @@ func (c *HelmChart) SetConditions(conditions []metav1.Condition) {
 	c.Status.Conditions = conditions
 }
 
+// GetObservedGeneration returns the generation that was carried out, or given up.
+func (c *HelmChart) GetObservedGeneration() int64 {
+	return c.Status.ObservedGeneration
+}
+
 // SetObservedGeneration records the generation that was carried out.
 func (c *HelmChart) SetObservedGeneration(generation int64) {
 	c.Status.ObservedGeneration = generation
+}
+
+// GetLastHandledReconcileAt returns the value of the annotation
+// reconcile.fluxcd.io/requestedAt that was acted upon.
+func (c *HelmChart) GetLastHandledReconcileAt() string {
+	return c.Status.LastHandledReconcileAt
 }
 
 // SetLastHandledReconcileAt records the value of the annotation

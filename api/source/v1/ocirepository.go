@@ -275,9 +275,20 @@ func (r *OCIRepository) SetConditions(conditions []metav1.Condition) {
 	r.Status.Conditions = conditions
 }
 
+// GetObservedGeneration returns the generation that was carried out, or given up.
+func (r *OCIRepository) GetObservedGeneration() int64 {
+	return r.Status.ObservedGeneration
+}
+
 // SetObservedGeneration records the generation that was carried out.
 func (r *OCIRepository) SetObservedGeneration(generation int64) {
 	r.Status.ObservedGeneration = generation
+}
+
+// GetLastHandledReconcileAt returns the value of the annotation
+// reconcile.fluxcd.io/requestedAt that was acted upon.
+func (r *OCIRepository) GetLastHandledReconcileAt() string {
+	return r.Status.LastHandledReconcileAt
 }
 
 // SetLastHandledReconcileAt records the value of the annotation

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 
-	"github.com/fluxcd/pkg/apis/meta"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -15,9 +14,9 @@ import (
 	"weir.dev/pkg/creds"
 	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/creds/githubapp"
-	"weir.dev/pkg/followed"
 	"weir.dev/pkg/git"
 	"weir.dev/pkg/loop"
+	"weir.dev/source-controller/internal/source"
 )
 
 // schemeSSH is that of URLs that are logged in to by a key.
@@ -97,7 +96,7 @@ func (r *Reconciler) ofSecret(ctx context.Context, repo *sourcev1.GitRepository,
 	case err != nil:
 		return creds.Git{}, loop.Fail(sourcev1.ReasonAuthenticationFailed, err)
 	}
-	if keys := c.TLS.Legacy; len(keys) > 0 {
+	if keys := c.TLS.Legacy; len(keys) > 0 && source.Asked(repo) {
 		log.FromContext(ctx).Info("the secret has keys that are deprecated: use ca.crt, tls.crt and tls.key", "secret", name, "keys", keys)
 	}
 	return c, nil
@@ -119,7 +118,7 @@ func (r *Reconciler) ofGitHubApp(ctx context.Context, repo *sourcev1.GitReposito
 	if err != nil {
 		return creds.Git{}, loop.Fail(sourcev1.ReasonInvalidProviderConfiguration, err)
 	}
-	c, err := r.Identities.GitHubApp(ctx, asker(repo), app, proxy)
+	c, err := r.identities.GitHubApp(ctx, asker(repo), app, proxy)
 	if err != nil {
 		return creds.Git{}, loop.Fail(sourcev1.ReasonAuthenticationFailed, err)
 	}
@@ -136,7 +135,7 @@ func (r *Reconciler) ofCloud(ctx context.Context, repo *sourcev1.GitRepository, 
 	if err != nil {
 		return creds.Git{}, err
 	}
-	c, err := r.Identities.Git(ctx, string(repo.Spec.Provider), asker(repo), u, proxy)
+	c, err := r.identities.Git(ctx, string(repo.Spec.Provider), asker(repo), u, proxy)
 	switch {
 	case errors.Is(err, cloud.ErrGateDisabled):
 		return creds.Git{}, loop.Stall(sourcev1.ReasonFeatureGateDisabled, err)
@@ -167,21 +166,8 @@ func asker(repo *sourcev1.GitRepository) cloud.Object {
 func (r *Reconciler) secret(ctx context.Context, repo *sourcev1.GitRepository, name string) (map[string][]byte, string, error) {
 	key := client.ObjectKey{Namespace: repo.Namespace, Name: name}
 	var secret corev1.Secret
-	// Who has changed a Secret and asks for a run expects it to be read.
-	if err := r.Objects.For(reads(repo), asked(repo)).Get(ctx, key, &secret); err != nil {
+	if err := r.secrets.For(repo).Get(ctx, key, &secret); err != nil {
 		return nil, "", loop.Fail(sourcev1.ReasonAuthenticationFailed, fmt.Errorf("failed to get secret '%s': %w", key, err))
 	}
 	return secret.Data, key.String(), nil
-}
-
-// reads is repo as one that reads Secrets, and is to be woken when they change.
-func reads(repo *sourcev1.GitRepository) followed.User {
-	return followed.User{Kind: sourcev1.GitRepositoryKind, NamespacedName: client.ObjectKeyFromObject(repo)}
-}
-
-// asked reports whether somebody waits for this run: it is none that the interval or a
-// failure brought about.
-func asked(repo *sourcev1.GitRepository) bool {
-	request, ok := meta.ReconcileAnnotationValue(repo.GetAnnotations())
-	return repo.Generation != repo.Status.ObservedGeneration || ok && request != repo.Status.GetLastHandledReconcileRequest()
 }

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -21,10 +22,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	sourcev1 "weir.dev/api/source/v1"
-	"weir.dev/pkg/artifact/store"
 	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/daemon"
-	"weir.dev/pkg/followed"
 	"weir.dev/pkg/git"
 	"weir.dev/pkg/loop"
 	"weir.dev/source-controller/internal/source"
@@ -46,30 +45,27 @@ const (
 
 // Reconciler publishes GitRepository objects.
 type Reconciler struct {
-	// Identities get credentials of short life. Unless it is set, objects have no
-	// identity of their own.
-	Identities *cloud.Identities
-	// Objects are the Secrets that objects read, which wake them when they change.
-	// Unless it is set, no other kind shares them.
-	Objects *followed.Objects
-
-	// RequeueDependency is after what time an included repository that is not there is
-	// looked for again; zero means 30s. Its coming is noticed at once.
-	RequeueDependency time.Duration
-
-	shelf   *source.Shelf
-	stores  *git.Stores
-	remotes *git.Client
+	shelf      *source.Shelf
+	secrets    *source.Secrets
+	identities *cloud.Identities
+	stores     *git.Stores
+	remotes    *git.Client
+	requeue    time.Duration
 
 	reader client.Reader // of GitRepository objects, from the cache
 	save   func(context.Context, *sourcev1.GitRepository) error
 	deeds  source.Deeds
+
+	modules sync.Map // the remotes of submodules, by the UID of the object
 }
 
-// New returns a Reconciler that keeps artifacts in files and objects in stores.
-// Consumers reach the artifacts under baseURL.
-func New(files *store.Store, stores *git.Stores, remotes *git.Client, baseURL string) *Reconciler {
-	return &Reconciler{shelf: source.NewShelf(sourcev1.GitRepositoryKind, files, baseURL), stores: stores, remotes: remotes}
+// New returns a Reconciler that keeps objects in stores. After requeue, an included
+// repository that is not there is looked for again; its coming is noticed at once.
+func New(c source.Common, stores *git.Stores, remotes *git.Client, requeue time.Duration) *Reconciler {
+	return &Reconciler{
+		shelf: c.Shelf(sourcev1.GitRepositoryKind), secrets: c.Secrets(sourcev1.GitRepositoryKind), identities: c.Identities,
+		stores: stores, remotes: remotes, requeue: requeue,
+	}
 }
 
 // Register implements daemon.Reconciler.
@@ -79,16 +75,6 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 		return err
 	}
 	r.reader = d.Client()
-	if r.Identities == nil {
-		if r.Identities, err = cloud.New(d.Client(), d.Live(), cloud.Options{CacheSize: cloud.DefaultCacheSize}); err != nil {
-			return err
-		}
-	}
-	if r.Objects == nil {
-		if r.Objects, err = followed.Manage(d.Manager()); err != nil {
-			return err
-		}
-	}
 	l := loop.New(d.Client(), d.Live(), recorder, r, loop.Options[*sourcev1.GitRepository]{
 		FieldOwner: d.Name, Jitter: d.Jitter(), Metrics: d.Durations(),
 	})
@@ -102,7 +88,7 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 	return ctrl.NewControllerManagedBy(d.Manager()).
 		For(&sourcev1.GitRepository{}, builder.WithPredicates(loop.Asked())).
 		Watches(&sourcev1.GitRepository{}, handler.EnqueueRequestsFromMapFunc(r.includers), builder.WithPredicates(forIncluders())).
-		WatchesRawSource(r.Objects.Wake(sourcev1.GitRepositoryKind)).
+		WatchesRawSource(r.secrets.Wake()).
 		WithOptions(d.ControllerOptions()).
 		Complete(l)
 }
@@ -134,8 +120,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, repo *sourcev1.GitRepository
 func (r *Reconciler) Finalize(_ context.Context, repo *sourcev1.GitRepository) error {
 	var did source.Deed
 	defer r.deeds.Keep(repo, &did)
-	r.Identities.Forget(asker(repo))
-	r.Objects.Forget(reads(repo))
+	r.identities.Forget(asker(repo))
+	r.secrets.Forget(repo)
+	r.modules.Delete(repo.UID)
 	return r.shelf.Clear(repo, &did)
 }
 

@@ -76,8 +76,8 @@ func (r *Reconciler) noArtifact(name string) error {
 }
 
 func (r *Reconciler) includeRetry() time.Duration {
-	if r.RequeueDependency > 0 {
-		return r.RequeueDependency
+	if r.requeue > 0 {
+		return r.requeue
 	}
 	return defaultIncludeRetry
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,6 +20,7 @@ import (
 	"weir.dev/pkg/gitserver"
 	"weir.dev/pkg/gitserver/gitservertest"
 	"weir.dev/pkg/loop"
+	"weir.dev/source-controller/internal/source"
 )
 
 // TestArchiveCostFollowsTheChange publishes commits one after the other. Each is made
@@ -103,7 +105,7 @@ func newPublisher(t *testing.T) *publisher {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := New(files, stores, git.NewClient(git.Limits{}), "http://example.com/")
+	r := New(source.Common{Files: files, BaseURL: "http://example.com/"}, stores, git.NewClient(git.Limits{}), time.Minute)
 	r.save = func(context.Context, *sourcev1.GitRepository) error { return nil } // nobody looks
 	return &publisher{Reconciler: r, t: t, repo: s.Repo("fleet"), remote: remote}
 }

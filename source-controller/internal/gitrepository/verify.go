@@ -116,7 +116,7 @@ func (r *Reconciler) verifySignature(ctx context.Context, s *scope) error {
 func (r *Reconciler) publicKeys(ctx context.Context, repo *sourcev1.GitRepository) (signature.Keys, error) {
 	key := client.ObjectKey{Namespace: repo.Namespace, Name: repo.Spec.Verification.SecretRef.Name}
 	var secret corev1.Secret
-	if err := r.Objects.For(reads(repo), asked(repo)).Get(ctx, key, &secret); err != nil {
+	if err := r.secrets.For(repo).Get(ctx, key, &secret); err != nil {
 		return signature.Keys{}, err
 	}
 	keys, err := signature.ReadKeys(secret.Data)

@@ -17,8 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	sourcev1 "weir.dev/api/source/v1"
-	"weir.dev/pkg/artifact/store"
-	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/daemon"
 	"weir.dev/pkg/loop"
 	"weir.dev/pkg/oci"
@@ -34,7 +32,7 @@ import (
 // +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=helmcharts/status,verbs=get;update;patch
 // +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=helmcharts/finalizers,verbs=update
 // +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=helmrepositories;gitrepositories;buckets,verbs=get;list;watch
-// +kubebuilder:rbac:groups="",resources=secrets,verbs=get
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
 
 // remoteTimeout bounds what is asked of chart repositories that no HelmRepository has a
@@ -51,38 +49,31 @@ type Options struct {
 // Reconciler publishes HelmChart objects.
 type Reconciler struct {
 	shelf   *source.Shelf
+	secrets *source.Secrets
 	sources map[string]*source.Shelf // by kind
 	indexes *indexes
 
 	wires      *remote.Wires
 	registries *oci.Client
-	identities Identities
+	identities access.Identities
 	signatures *signature.Verifiers
 	opts       Options
 
-	client  client.Reader // of objects, from the cache
-	secrets client.Reader
-	access  access.Reader
-	save    func(context.Context, *sourcev1.HelmChart) error
-	deeds   source.Deeds
-	asides  asides
+	client client.Reader // of objects, from the cache
+	save   func(context.Context, *sourcev1.HelmChart) error
+	deeds  source.Deeds
+	asides asides
 }
 
-// Identities get credentials from clouds.
-type Identities interface {
-	access.Identities
-	Forget(o cloud.Object)
-}
-
-// New returns a Reconciler that keeps artifacts in files, and finds those of the sources
-// there. Consumers reach the artifacts under baseURL.
-func New(files *store.Store, baseURL string, wires *remote.Wires, registries *oci.Client, identities Identities, signatures *signature.Verifiers, opts Options) *Reconciler {
+// New returns a Reconciler that finds the artifacts of sources where it keeps its own.
+func New(c source.Common, wires *remote.Wires, registries *oci.Client, signatures *signature.Verifiers, opts Options) *Reconciler {
 	r := &Reconciler{
-		shelf: source.NewShelf(sourcev1.HelmChartKind, files, baseURL), sources: make(map[string]*source.Shelf), indexes: newIndexes(opts.Options),
-		wires: wires, registries: registries, identities: identities, signatures: signatures, opts: opts,
+		shelf: c.Shelf(sourcev1.HelmChartKind), secrets: c.Secrets(sourcev1.HelmChartKind),
+		sources: make(map[string]*source.Shelf), indexes: newIndexes(opts.Options),
+		wires: wires, registries: registries, identities: c.Identities, signatures: signatures, opts: opts,
 	}
 	for _, kind := range []string{sourcev1.HelmRepositoryKind, sourcev1.GitRepositoryKind, sourcev1.BucketKind} {
-		r.sources[kind] = source.NewShelf(kind, files, baseURL)
+		r.sources[kind] = c.Shelf(kind)
 	}
 	return r
 }
@@ -93,8 +84,7 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 	if err != nil {
 		return err
 	}
-	r.client, r.secrets = d.Client(), d.Live()
-	r.access = access.Reader{Secrets: d.Live(), Identities: r.identities}
+	r.client = d.Client()
 	l := loop.New(d.Client(), d.Live(), recorder, r, loop.Options[*sourcev1.HelmChart]{
 		FieldOwner: d.Name, Jitter: d.Jitter(), Metrics: d.Durations(),
 	})
@@ -109,6 +99,7 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 	}
 	b := ctrl.NewControllerManagedBy(d.Manager()).
 		For(&sourcev1.HelmChart{}, builder.WithPredicates(loop.Asked())).
+		WatchesRawSource(r.secrets.Wake()).
 		WithOptions(d.ControllerOptions())
 	for _, kind := range []source.Object{&sourcev1.HelmRepository{}, &sourcev1.GitRepository{}, &sourcev1.Bucket{}} {
 		b.Watches(kind, handler.EnqueueRequestsFromMapFunc(r.behind), builder.WithPredicates(published()))
@@ -118,7 +109,7 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 
 // Reconcile implements loop.Reconciler.
 func (r *Reconciler) Reconcile(ctx context.Context, obj *sourcev1.HelmChart) error {
-	s := &scope{obj: obj}
+	s := &scope{obj: obj, access: access.Reader{Secrets: r.secrets.For(obj), Identities: r.identities}}
 	defer r.deeds.Keep(obj, &s.did)
 	defer r.asides.keep(obj, &s.aside)
 	return loop.Run(ctx, s,
@@ -139,6 +130,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, obj *sourcev1.HelmChart) err
 func (r *Reconciler) Finalize(_ context.Context, obj *sourcev1.HelmChart) error {
 	var did source.Deed
 	defer r.deeds.Keep(obj, &did)
+	r.secrets.Forget(obj)
 	return r.shelf.Clear(obj, &did)
 }
 
@@ -159,7 +151,8 @@ func (r *Reconciler) collectGarbage(ctx context.Context, s *scope) error {
 
 // scope is what one run knows.
 type scope struct {
-	obj *sourcev1.HelmChart
+	obj    *sourcev1.HelmChart
+	access access.Reader
 
 	source  source.Object // by findSource
 	origin  origin        // by resolve: where the chart is

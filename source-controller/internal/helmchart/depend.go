@@ -13,6 +13,7 @@ import (
 
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/oci"
+	"weir.dev/source-controller/internal/helm/access"
 	"weir.dev/source-controller/internal/helm/chart"
 	"weir.dev/source-controller/internal/helm/index"
 	"weir.dev/source-controller/internal/helm/remote"
@@ -26,6 +27,7 @@ const parallel = 4
 // namespace that has the same URL; without one, nobody is told who asks.
 type dependencies struct {
 	reconciler *Reconciler
+	access     access.Reader
 	namespace  string
 	tree       chart.Tree
 	folder     string // of the chart
@@ -104,7 +106,7 @@ func (d *dependencies) fromIndex(ctx context.Context, dep chart.Dependency) (*ch
 	timeout := remoteTimeout
 	if repo != nil {
 		timeout = repo.GetTimeout()
-		if how, err = r.access.HTTP(ctx, repo); err != nil {
+		if how, err = d.access.HTTP(ctx, repo); err != nil {
 			return nil, err
 		}
 	}
@@ -166,7 +168,7 @@ func (d *dependencies) fromRegistry(ctx context.Context, dep chart.Dependency) (
 	if repo == nil {
 		repo = &sourcev1.HelmRepository{}
 	}
-	session, err := r.session(ctx, repo, strings.TrimSuffix(dep.Repository, "/")+"/"+dep.Name)
+	session, err := r.session(ctx, d.access, repo, strings.TrimSuffix(dep.Repository, "/")+"/"+dep.Name)
 	if err != nil {
 		return nil, err
 	}

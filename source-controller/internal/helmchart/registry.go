@@ -16,6 +16,7 @@ import (
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/loop"
 	"weir.dev/pkg/oci"
+	"weir.dev/source-controller/internal/helm/access"
 	"weir.dev/source-controller/internal/helm/chart"
 	"weir.dev/source-controller/internal/helm/index"
 )
@@ -36,7 +37,7 @@ type ociOrigin struct {
 
 // resolveOCI looks the chart up in a registry.
 func (r *Reconciler) resolveOCI(ctx context.Context, s *scope, repo *sourcev1.HelmRepository) error {
-	session, err := r.session(ctx, repo, strings.TrimSuffix(repo.Spec.URL, "/")+"/"+s.obj.Spec.Chart)
+	session, err := r.session(ctx, s.access, repo, strings.TrimSuffix(repo.Spec.URL, "/")+"/"+s.obj.Spec.Chart)
 	if errors.Is(err, oci.ErrInvalidURL) {
 		return loop.Stall(sourcev1.ReasonURLInvalid, err)
 	}
@@ -67,12 +68,12 @@ func newOCIOrigin(session *oci.Session, name, version string, timeout time.Durat
 }
 
 // session logs in to the repository of a chart.
-func (r *Reconciler) session(ctx context.Context, repo *sourcev1.HelmRepository, address string) (*oci.Session, error) {
+func (r *Reconciler) session(ctx context.Context, credentials access.Reader, repo *sourcev1.HelmRepository, address string) (*oci.Session, error) {
 	charts, err := oci.ParseURL(address)
 	if err != nil {
 		return nil, err
 	}
-	how, err := r.access.OCI(ctx, repo, charts)
+	how, err := credentials.OCI(ctx, repo, charts)
 	if err != nil {
 		return nil, err
 	}

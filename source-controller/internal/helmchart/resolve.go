@@ -56,7 +56,7 @@ func (r *Reconciler) resolve(ctx context.Context, s *scope) error {
 
 // resolveHTTP looks the chart up in the index of a repository.
 func (r *Reconciler) resolveHTTP(ctx context.Context, s *scope, repo *sourcev1.HelmRepository) error {
-	how, err := r.access.HTTP(ctx, repo)
+	how, err := s.access.HTTP(ctx, repo)
 	if err != nil {
 		return failed(sourcev1.ReasonChartPullError, fmt.Errorf("%w: %w", errCredentials, err))
 	}

@@ -33,7 +33,7 @@ func (r *Reconciler) resolveTree(s *scope) error {
 	}
 	s.name, s.version = name, version
 	s.origin = &treeOrigin{tree: tree, at: at, deps: &dependencies{
-		reconciler: r, namespace: s.obj.Namespace, tree: tree, folder: chart.Clean(s.obj.Spec.Chart),
+		reconciler: r, access: s.access, namespace: s.obj.Namespace, tree: tree, folder: chart.Clean(s.obj.Spec.Chart),
 	}}
 	return nil
 }

@@ -23,7 +23,7 @@ func (r *Reconciler) verify(ctx context.Context, s *scope) error {
 		return failed(sourcev1.ReasonChartPullError, err)
 	}
 	spec := s.obj.Spec.Verify
-	result, err := r.signatures.Verify(ctx, r.secrets, s.obj.Namespace, &sourcev1.OCIRepositoryVerification{
+	result, err := r.signatures.Verify(ctx, r.secrets.For(s.obj), s.obj.Namespace, &sourcev1.OCIRepositoryVerification{
 		Provider: spec.Provider, SecretRef: spec.SecretRef, MatchOIDCIdentity: spec.MatchOIDCIdentity,
 	}, from.session, from.digest)
 	switch {

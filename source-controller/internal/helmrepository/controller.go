@@ -15,11 +15,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 
 	sourcev1 "weir.dev/api/source/v1"
-	"weir.dev/pkg/artifact/store"
 	"weir.dev/pkg/daemon"
 	"weir.dev/pkg/loop"
 	"weir.dev/source-controller/internal/helm"
-	"weir.dev/source-controller/internal/helm/access"
 	"weir.dev/source-controller/internal/helm/index"
 	"weir.dev/source-controller/internal/helm/remote"
 	"weir.dev/source-controller/internal/source"
@@ -28,27 +26,26 @@ import (
 // +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=helmrepositories,verbs=get;list;watch;update;patch
 // +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=helmrepositories/status,verbs=get;update;patch
 // +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=helmrepositories/finalizers,verbs=update
-// +kubebuilder:rbac:groups="",resources=secrets,verbs=get
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
 
 // Reconciler publishes HelmRepository objects.
 type Reconciler struct {
-	shelf *source.Shelf
-	notes *notes
-	wires *remote.Wires
-	limit int64 // bytes of an index
+	shelf   *source.Shelf
+	secrets *source.Secrets
+	notes   *notes
+	wires   *remote.Wires
+	limit   int64 // bytes of an index
 
-	access access.Reader
-	save   func(context.Context, *sourcev1.HelmRepository) error
-	deeds  source.Deeds
+	save  func(context.Context, *sourcev1.HelmRepository) error
+	deeds source.Deeds
 }
 
-// New returns a Reconciler that keeps artifacts in files and, in the folder dir, which is
-// not to be served, what it has to know of them. Consumers reach the artifacts under
-// baseURL.
-func New(files *store.Store, dir, baseURL string, wires *remote.Wires, opts helm.Options) *Reconciler {
+// New returns a Reconciler that keeps in the folder dir, which is not to be served, what
+// it has to know of artifacts.
+func New(c source.Common, dir string, wires *remote.Wires, opts helm.Options) *Reconciler {
 	return &Reconciler{
-		shelf: source.NewShelf(sourcev1.HelmRepositoryKind, files, baseURL),
+		shelf: c.Shelf(sourcev1.HelmRepositoryKind), secrets: c.Secrets(sourcev1.HelmRepositoryKind),
 		notes: newNotes(dir), wires: wires, limit: opts.IndexMaxSize,
 	}
 }
@@ -59,13 +56,13 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 	if err != nil {
 		return err
 	}
-	r.access = access.Reader{Secrets: d.Client()}
 	l := loop.New(d.Client(), d.Live(), recorder, r, loop.Options[*sourcev1.HelmRepository]{
 		FieldOwner: d.Name, Jitter: d.Jitter(), Metrics: d.Durations(),
 	})
 	r.save = l.Save
 	return ctrl.NewControllerManagedBy(d.Manager()).
 		For(&sourcev1.HelmRepository{}, builder.WithPredicates(loop.Asked())).
+		WatchesRawSource(r.secrets.Wake()).
 		WithOptions(d.ControllerOptions()).
 		Complete(l)
 }
@@ -91,6 +88,7 @@ func (r *Reconciler) Finalize(_ context.Context, repo *sourcev1.HelmRepository) 
 	var did source.Deed
 	defer r.deeds.Keep(repo, &did)
 	r.notes.forget(repo)
+	r.secrets.Forget(repo)
 	return r.shelf.Clear(repo, &did)
 }
 

@@ -11,6 +11,7 @@ import (
 
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/loop"
+	"weir.dev/source-controller/internal/helm/access"
 	"weir.dev/source-controller/internal/helm/index"
 	"weir.dev/source-controller/internal/helm/remote"
 	"weir.dev/source-controller/internal/source"
@@ -24,7 +25,7 @@ func (r *Reconciler) authenticate(ctx context.Context, s *scope) error {
 	if _, err := remote.Parse(s.repo.Spec.URL); err != nil {
 		return loop.Stall(sourcev1.ReasonURLInvalid, err)
 	}
-	how, err := r.access.HTTP(ctx, s.repo)
+	how, err := access.Reader{Secrets: r.secrets.For(s.repo)}.HTTP(ctx, s.repo)
 	if err != nil {
 		return loop.Fail(sourcev1.ReasonAuthenticationFailed, err)
 	}

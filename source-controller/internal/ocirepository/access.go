@@ -99,7 +99,7 @@ func (r *Reconciler) keychain(ctx context.Context, repo *sourcev1.OCIRepository)
 	if name := repo.Spec.ServiceAccountName; name != "" {
 		key := client.ObjectKey{Namespace: repo.Namespace, Name: name}
 		var account corev1.ServiceAccount
-		if err := r.accounts.Get(ctx, key, &account); err != nil {
+		if err := r.secrets.For(repo).Get(ctx, key, &account); err != nil {
 			return nil, fmt.Errorf("failed to get service account '%s': %w", key, err)
 		}
 		for _, ref := range account.ImagePullSecrets {
@@ -151,7 +151,7 @@ func fromSecret[T any](
 func (r *Reconciler) secret(ctx context.Context, repo *sourcev1.OCIRepository, name string) (map[string][]byte, error) {
 	key := client.ObjectKey{Namespace: repo.Namespace, Name: name}
 	var secret corev1.Secret
-	if err := r.secrets.Get(ctx, key, &secret); err != nil {
+	if err := r.secrets.For(repo).Get(ctx, key, &secret); err != nil {
 		err = fmt.Errorf("failed to get secret '%s': %w", key, err)
 		if ref := repo.Spec.SecretRef; apierrors.IsNotFound(err) && ref != nil && ref.Name == name {
 			return nil, &missingSecretError{name: name, err: err}

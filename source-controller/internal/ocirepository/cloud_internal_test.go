@@ -14,12 +14,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlsource "sigs.k8s.io/controller-runtime/pkg/source"
 
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/creds"
 	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/oci"
 	"weir.dev/pkg/oci/ocitest"
+	"weir.dev/source-controller/internal/source"
 )
 
 // clouds records who asks for credentials, and gives the same to all.
@@ -60,6 +62,10 @@ func (o objects) Get(_ context.Context, key client.ObjectKey, obj client.Object,
 	}
 	return nil
 }
+
+func (o objects) For(source.Object) client.Reader { return o }
+func (o objects) Forget(source.Object)            {}
+func (o objects) Wake() ctrlsource.Source         { return nil }
 
 func (o objects) List(context.Context, client.ObjectList, ...client.ListOption) error {
 	return errors.New("nobody lists")
@@ -104,7 +110,7 @@ func TestCloudLogin(t *testing.T) {
 	}
 	for name, tc := range tests {
 		c := &clouds{gate: tc.gate, login: authn.AuthConfig{Username: user, Password: password}, err: tc.cloud}
-		k := &Reconciler{registries: oci.NewClient(oci.Limits{}), identities: c, secrets: known, accounts: known}
+		k := &Reconciler{registries: oci.NewClient(oci.Limits{}), identities: c, secrets: known}
 		repo := &sourcev1.OCIRepository{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "app"}}
 		repo.Spec.URL, repo.Spec.Provider, repo.Spec.ServiceAccountName = r.URL("app"), tc.provider, tc.account
 		if tc.secret != "" {

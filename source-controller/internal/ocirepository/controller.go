@@ -15,10 +15,10 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlsource "sigs.k8s.io/controller-runtime/pkg/source"
 
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/artifact/archive"
-	"weir.dev/pkg/artifact/store"
 	"weir.dev/pkg/creds"
 	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/daemon"
@@ -31,7 +31,7 @@ import (
 // +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=ocirepositories,verbs=get;list;watch;update;patch
 // +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=ocirepositories/status,verbs=get;update;patch
 // +kubebuilder:rbac:groups=source.toolkit.fluxcd.io,resources=ocirepositories/finalizers,verbs=update
-// +kubebuilder:rbac:groups="",resources=secrets;serviceaccounts,verbs=get
+// +kubebuilder:rbac:groups="",resources=secrets;serviceaccounts,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=serviceaccounts/token,verbs=create
 // +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
 
@@ -51,26 +51,31 @@ type Options struct {
 // Reconciler publishes OCIRepository objects.
 type Reconciler struct {
 	shelf      *source.Shelf
+	secrets    secrets
 	registries *oci.Client
 	identities Identities
 	signatures *signature.Verifiers
 	opts       Options
 
-	secrets  client.Reader
-	accounts client.Reader // of ServiceAccounts, of which no more are held than are used
-	save     func(context.Context, *sourcev1.OCIRepository) error
-	deeds    source.Deeds
+	save  func(context.Context, *sourcev1.OCIRepository) error
+	deeds source.Deeds
 }
 
-// New returns a Reconciler that keeps artifacts in files. Consumers reach the artifacts
-// under baseURL.
-func New(files *store.Store, registries *oci.Client, identities Identities, signatures *signature.Verifiers, baseURL string, opts Options) *Reconciler {
+// secrets are the Secrets and ServiceAccounts that objects read.
+type secrets interface {
+	For(obj source.Object) client.Reader
+	Forget(obj source.Object)
+	Wake() ctrlsource.Source
+}
+
+// New returns a Reconciler.
+func New(c source.Common, registries *oci.Client, signatures *signature.Verifiers, opts Options) *Reconciler {
 	if opts.MaxLayer == 0 {
 		opts.MaxLayer = archive.DefaultMaxSize
 	}
 	return &Reconciler{
-		shelf:      source.NewShelf(sourcev1.OCIRepositoryKind, files, baseURL),
-		registries: registries, identities: identities, signatures: signatures, opts: opts,
+		shelf: c.Shelf(sourcev1.OCIRepositoryKind), secrets: c.Secrets(sourcev1.OCIRepositoryKind), identities: c.Identities,
+		registries: registries, signatures: signatures, opts: opts,
 	}
 }
 
@@ -80,13 +85,13 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 	if err != nil {
 		return err
 	}
-	r.secrets, r.accounts = d.Client(), d.Live()
 	l := loop.New(d.Client(), d.Live(), recorder, r, loop.Options[*sourcev1.OCIRepository]{
 		FieldOwner: d.Name, Jitter: d.Jitter(), Metrics: d.Durations(),
 	})
 	r.save = l.Save
 	return ctrl.NewControllerManagedBy(d.Manager()).
 		For(&sourcev1.OCIRepository{}, builder.WithPredicates(loop.Asked())).
+		WatchesRawSource(r.secrets.Wake()).
 		WithOptions(d.ControllerOptions()).
 		Complete(l)
 }
@@ -113,6 +118,7 @@ func (r *Reconciler) Finalize(_ context.Context, repo *sourcev1.OCIRepository) e
 	var did source.Deed
 	defer r.deeds.Keep(repo, &did)
 	r.identities.Forget(identityOf(repo))
+	r.secrets.Forget(repo)
 	return r.shelf.Clear(repo, &did)
 }
 

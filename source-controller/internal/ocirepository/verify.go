@@ -24,7 +24,7 @@ func (r *Reconciler) verify(ctx context.Context, s *scope) error {
 	}
 	ctx, cancel := timeout(ctx, s.repo)
 	defer cancel()
-	result, err := r.signatures.Verify(ctx, r.secrets, s.repo.Namespace, spec, s.session, s.digest)
+	result, err := r.signatures.Verify(ctx, r.secrets.For(s.repo), s.repo.Namespace, spec, s.session, s.digest)
 	switch {
 	case err != nil:
 		return loop.Fail(sourcev1.ReasonVerificationError, err)

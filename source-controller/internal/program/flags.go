@@ -5,12 +5,15 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"weir.dev/pkg/artifact"
 	"weir.dev/pkg/artifact/store"
 	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/daemon"
+	"weir.dev/pkg/followed"
 	"weir.dev/pkg/git"
 	"weir.dev/source-controller/internal/helm"
 )
@@ -68,8 +71,12 @@ func (o *options) validate() error {
 }
 
 // identities are the options of what gets tokens.
-func (o *options) identities(d *daemon.Daemon) cloud.Options {
+func (o *options) identities(d *daemon.Daemon, accounts *followed.Objects) cloud.Options {
 	tokens := o.tokens
+	tokens.Accounts = func(asks cloud.Object) client.Reader {
+		name := types.NamespacedName{Namespace: asks.Namespace, Name: asks.Name}
+		return accounts.For(followed.User{Kind: asks.Kind, NamespacedName: name}, false)
+	}
 	tokens.ObjectLevel, tokens.Metrics = d.Enabled(cloud.FeatureGate), metrics.Registry
 	return tokens
 }

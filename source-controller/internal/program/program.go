@@ -16,6 +16,7 @@ import (
 	"weir.dev/pkg/artifact/store"
 	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/daemon"
+	"weir.dev/pkg/followed"
 	"weir.dev/pkg/git"
 	"weir.dev/pkg/oci"
 	"weir.dev/source-controller/internal/bucket"
@@ -26,6 +27,7 @@ import (
 	"weir.dev/source-controller/internal/helmrepository"
 	"weir.dev/source-controller/internal/ocirepository"
 	"weir.dev/source-controller/internal/signature"
+	"weir.dev/source-controller/internal/source"
 )
 
 // Folders of the storage for what is kept between runs. Those whose name begins with a
@@ -80,21 +82,22 @@ func reconcilers(d *daemon.Daemon, opts *options, files *store.Store, baseURL st
 	if err := os.MkdirAll(indexes, 0o700); err != nil {
 		return nil, fmt.Errorf("making the folder of indexes: %w", err)
 	}
-	identities, err := cloud.New(d.Client(), d.Live(), opts.identities(d))
-	if err != nil {
+	common := source.Common{Files: files, BaseURL: baseURL}
+	if common.Objects, err = followed.Manage(d.Manager()); err != nil {
+		return nil, err
+	}
+	if common.Identities, err = cloud.New(d.Client(), d.Live(), opts.identities(d, common.Objects)); err != nil {
 		return nil, err
 	}
 	gits := git.NewClient(git.Limits{})
 	gits.Use(opts.algorithms)
-	repos := gitrepository.New(files, remotes, gits, baseURL)
-	repos.Identities, repos.RequeueDependency = identities, opts.requeue
 	registries, wires := oci.NewClient(oci.Limits{}), new(remote.Wires)
 	signatures := signature.New(signature.Options{RootDir: d.Getenv("TUF_ROOT")})
 	return []daemon.Reconciler{
-		repos,
-		ocirepository.New(files, registries, identities, signatures, baseURL, ocirepository.Options{MaxLayer: opts.storage.MaxSize}),
-		helmrepository.New(files, indexes, baseURL, wires, opts.helm),
-		helmchart.New(files, baseURL, wires, registries, identities, signatures, helmchart.Options{Options: opts.helm, Requeue: opts.requeue}),
-		bucket.New(files, objects, identities, baseURL),
+		gitrepository.New(common, remotes, gits, opts.requeue),
+		ocirepository.New(common, registries, signatures, ocirepository.Options{MaxLayer: opts.storage.MaxSize}),
+		helmrepository.New(common, indexes, wires, opts.helm),
+		helmchart.New(common, wires, registries, signatures, helmchart.Options{Options: opts.helm, Requeue: opts.requeue}),
+		bucket.New(common, objects),
 	}, nil
 }

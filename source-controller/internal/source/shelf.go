@@ -31,6 +31,8 @@ type Object interface {
 
 	GetArtifact() *meta.Artifact
 	SetArtifact(artifact *meta.Artifact)
+	GetObservedGeneration() int64
+	GetLastHandledReconcileAt() string
 }
 
 // Shelf keeps the artifacts of the objects of one kind, and tells consumers where to

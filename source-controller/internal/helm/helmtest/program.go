@@ -6,21 +6,21 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/artifact/serve"
 	"weir.dev/pkg/artifact/store"
-	"weir.dev/pkg/creds"
 	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/daemon"
+	"weir.dev/pkg/followed"
 	"weir.dev/pkg/oci"
 	"weir.dev/source-controller/internal/helm"
 	"weir.dev/source-controller/internal/helm/remote"
 	"weir.dev/source-controller/internal/helmchart"
 	"weir.dev/source-controller/internal/helmrepository"
 	"weir.dev/source-controller/internal/signature"
+	"weir.dev/source-controller/internal/source"
 )
 
 // Run is a source-controller that has the kinds of Helm only. The objects of other kinds
@@ -45,18 +45,16 @@ func Run(ctx context.Context, d *daemon.Daemon) error {
 	if err != nil {
 		return errors.Join(err, files.Close())
 	}
-	wires, baseURL := new(remote.Wires), "http://"+at.String()
-	repos := helmrepository.New(files, filepath.Join(*dir, ".helm-indexes"), baseURL, wires, opts)
-	charts := helmchart.New(files, baseURL, wires, oci.NewClient(oci.Limits{}), nobody{}, signature.New(signature.Options{}),
+	common := source.Common{Files: files, BaseURL: "http://" + at.String()}
+	if common.Objects, err = followed.Manage(d.Manager()); err != nil {
+		return errors.Join(err, files.Close())
+	}
+	if common.Identities, err = cloud.New(d.Client(), d.Live(), cloud.Options{}); err != nil {
+		return errors.Join(err, files.Close())
+	}
+	wires := new(remote.Wires)
+	repos := helmrepository.New(common, filepath.Join(*dir, ".helm-indexes"), wires, opts)
+	charts := helmchart.New(common, wires, oci.NewClient(oci.Limits{}), signature.New(signature.Options{}),
 		helmchart.Options{Options: opts, Requeue: time.Second})
 	return errors.Join(d.Start(ctx, repos, charts), files.Close())
 }
-
-// nobody has no credentials of any cloud.
-type nobody struct{}
-
-func (nobody) Registry(context.Context, string, cloud.Object, string, creds.Proxy) (authn.Authenticator, error) {
-	return nil, cloud.ErrProvider
-}
-
-func (nobody) Forget(cloud.Object) {}
