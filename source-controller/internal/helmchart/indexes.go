@@ -7,6 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/loop"
 	"weir.dev/source-controller/internal/helm"
@@ -38,7 +41,11 @@ func (x *indexes) enabled() bool { return x.most > 0 }
 // find returns the versions of a chart in the index that a repository advertises.
 func (x *indexes) find(repo *sourcev1.HelmRepository, chart string, open func() (io.ReadCloser, error)) ([]index.Version, error) {
 	digest := repo.Status.Artifact.Digest
-	if versions, ok := x.lookUp(digest, chart); ok {
+	versions, ok := x.lookUp(digest, chart)
+	if x.enabled() {
+		count(repo, ok)
+	}
+	if ok {
 		return versions, nil
 	}
 	f, err := open()
@@ -56,6 +63,25 @@ func (x *indexes) find(repo *sourcev1.HelmRepository, chart string, open func() 
 	}
 	x.keep(digest, table)
 	return table[chart], nil
+}
+
+// lookups is the metric of how often an index was in memory. It is one of the process,
+// however many controllers a test starts.
+var lookups = sync.OnceValue(func() *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gotk_cache_events_total", Help: "Number of looks into the index of a Helm repository, by whether it was in memory.",
+	}, []string{"event_type", "name", "namespace"})
+	metrics.Registry.MustRegister(c)
+	return c
+})
+
+// count counts a look into the index of a repository.
+func count(repo *sourcev1.HelmRepository, hit bool) {
+	what := "cache_miss"
+	if hit {
+		what = "cache_hit"
+	}
+	lookups().WithLabelValues(what, repo.Name, repo.Namespace).Inc()
 }
 
 // unreadable says that the index cannot be read back.
