@@ -49,6 +49,7 @@ func (r *Reconciler) resolveRevision(ctx context.Context, s *scope) error {
 // stopIfPublished ends the run if what is meant is what is advertised.
 func (r *Reconciler) stopIfPublished(_ context.Context, s *scope) error {
 	if len(s.targets) == 1 && published(s) && verified(s.repo) {
+		r.useSubmodules(s.repo)
 		return loop.Done()
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/git"
 )
 
@@ -31,14 +32,25 @@ func (r *Reconciler) addSubmodules(ctx context.Context, s *scope) error {
 	if err := c.add(ctx, module{remote: s.remote, snapshot: s.snapshot, entries: entries}); err != nil {
 		return failed(err)
 	}
+	r.modules.Store(s.repo.UID, c.remotes)
 	return nil
+}
+
+// useSubmodules counts a run that asks for no submodule as a use of what was fetched of
+// them, so that the next commit does not need all of it again.
+func (r *Reconciler) useSubmodules(repo *sourcev1.GitRepository) {
+	remotes, _ := r.modules.Load(repo.UID)
+	known, _ := remotes.([]*git.Remote)
+	for _, remote := range known {
+		r.stores.For(remote)
+	}
 }
 
 // submodules collects the submodules of one commit.
 type submodules struct {
-	r     *Reconciler
-	s     *scope
-	count int
+	r       *Reconciler
+	s       *scope
+	remotes []*git.Remote // of those that were added
 }
 
 // module is a repository with its place in the artifact.
@@ -61,14 +73,14 @@ func (c *submodules) add(ctx context.Context, m module) error {
 		switch {
 		case m.depth == maxSubmoduleDepth:
 			return fmt.Errorf("submodule %q: %w: there are more than %d of them in each other", at, git.ErrTooDeep, maxSubmoduleDepth)
-		case c.count == maxSubmodules:
+		case len(c.remotes) == maxSubmodules:
 			return fmt.Errorf("%w: there are more than %d submodules", git.ErrTooLarge, maxSubmodules)
 		}
-		c.count++
 		next, err := c.fetch(ctx, m.remote, sub)
 		if err != nil {
 			return fmt.Errorf("submodule %q: %w", at, err)
 		}
+		c.remotes = append(c.remotes, next.remote)
 		next.at, next.depth = at, m.depth+1
 		if err := c.take(next); err != nil {
 			return err
