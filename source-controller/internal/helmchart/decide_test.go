@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fluxcd/pkg/apis/meta"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
@@ -164,7 +165,10 @@ func TestIndexesAreKept(t *testing.T) {
 		return io.NopCloser(bytes.NewReader([]byte(`{"apiVersion":"v1","entries":{"demo":[{"version":"1.0.0"}]}}`))), nil
 	}
 	repo := func(digest string) *sourcev1.HelmRepository {
-		return &sourcev1.HelmRepository{Status: sourcev1.HelmRepositoryStatus{Artifact: &meta.Artifact{Digest: digest}}}
+		return &sourcev1.HelmRepository{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "counted"},
+			Status:     sourcev1.HelmRepositoryStatus{Artifact: &meta.Artifact{Digest: digest}},
+		}
 	}
 	look := func(x *indexes, digest string, want int) {
 		t.Helper()
@@ -191,4 +195,9 @@ func TestIndexesAreKept(t *testing.T) {
 	look(two, "b", 4)
 	two.drop(time.Now().Add(time.Hour))
 	look(two, "b", 5)
+	for event, want := range map[string]float64{"cache_hit": 9, "cache_miss": 5} {
+		if got := testutil.ToFloat64(lookups().WithLabelValues(event, "counted", "ns")); got != want {
+			t.Errorf("%v events %s were counted; want %v", got, event, want)
+		}
+	}
 }
