@@ -85,7 +85,7 @@ func (g generation) newest(st *filesystem.Storage) ([]use, error) {
 		return nil, errors.New("there is no commit without its history to go on with")
 	}
 	all = slices.DeleteFunc(all, func(u use) bool { return u.history })
-	return all[:min(len(all), maxHaves)], nil
+	return all[:min(len(all), maxHaves, g.store.packs/2)], nil
 }
 
 // take takes over a pack of another generation.

@@ -40,7 +40,8 @@ const (
 // that is compacted or begun anew goes on in the next one, and whoever reads the last one
 // is not disturbed.
 type Store struct {
-	dir string
+	dir   string
+	packs int // how many there may be
 
 	mu     sync.Mutex
 	opened bool // since this process began, so that others may be reading
@@ -238,7 +239,7 @@ func (g generation) wear() wear {
 	switch {
 	case g.isDamaged(), total-largest > max(largest, maxSpare):
 		return spent
-	case len(packs) >= maxPacks:
+	case len(packs) >= g.store.packs:
 		return scattered
 	default:
 		return sound

@@ -12,7 +12,8 @@ import (
 
 // Stores keeps one Store for each remote, under one directory.
 type Stores struct {
-	dir string
+	dir   string
+	packs int // how many a store may have; tests need not make that many
 
 	mu sync.Mutex
 	// open is who shares which store. Credentials come and go, and their stores
@@ -25,7 +26,7 @@ func OpenStores(dir string) (*Stores, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("opening git stores: %w", err)
 	}
-	return &Stores{dir: dir, open: make(map[string]weak.Pointer[Store])}, nil
+	return &Stores{dir: dir, packs: maxPacks, open: make(map[string]weak.Pointer[Store])}, nil
 }
 
 // For returns the store of a remote, and counts as a use of it. Remotes of one URL
@@ -42,7 +43,7 @@ func (s *Stores) named(key string) *Store {
 	if store := s.open[key].Value(); store != nil {
 		return store
 	}
-	store := &Store{dir: filepath.Join(s.dir, key)}
+	store := &Store{dir: filepath.Join(s.dir, key), packs: s.packs}
 	s.open[key] = weak.Make(store)
 	return store
 }
