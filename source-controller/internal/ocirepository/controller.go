@@ -2,8 +2,8 @@
 // of versions, of an artifact in a container registry, and publishes one of its layers.
 //
 // A run that finds nothing new costs one HEAD to the registry and none to the API
-// server, but for the Secrets that the spec names. What a digest was resolved to is
-// what is verified and pulled: the tag may move meanwhile.
+// server. What a tag was resolved to is what is verified and pulled: the tag may move
+// meanwhile.
 package ocirepository
 
 import (
