@@ -98,6 +98,7 @@ func (r *Reconciler) Abstains(repo *sourcev1.HelmRepository) bool { return repo.
 // Withdraw implements loop.Abstainer.
 func (r *Reconciler) Withdraw(_ context.Context, repo *sourcev1.HelmRepository) error {
 	r.notes.forget(repo)
+	r.secrets.Forget(repo)
 	if err := r.shelf.Clear(repo, new(source.Deed)); err != nil {
 		return err
 	}
