@@ -12,6 +12,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
+	"github.com/sigstore/sigstore-go/pkg/verify"
 
 	"weir.dev/pkg/oci"
 )
@@ -22,6 +23,8 @@ const (
 	bundleType = "application/vnd.dev.sigstore.bundle.v0.3+json"
 	// bundlePrefix begins the media types of bundles of all versions.
 	bundlePrefix = "application/vnd.dev.sigstore.bundle"
+	// signPredicate is the type of the statement that a signature is.
+	signPredicate = "https://sigstore.dev/cosign/sign/v1"
 	// simpleType is the media type of what the older signatures sign.
 	simpleType = "application/vnd.dev.cosign.simplesigning.v1+json"
 
@@ -61,6 +64,16 @@ func (c cosign) verify(ctx context.Context, s *oci.Session, digest v1.Hash) (Res
 		return 0, errUnsigned
 	}
 	return 0, noMatch(reasons)
+}
+
+// isSignature tells a signature of an artifact from other statements about it, which
+// the same people sign: that it was scanned, or what it was built from, vouches for
+// nothing.
+func isSignature(found *verify.VerificationResult) error {
+	if s := found.Statement; s != nil && s.GetPredicateType() != signPredicate {
+		return fmt.Errorf("a bundle is no signature, but a statement of the type %q", s.GetPredicateType())
+	}
+	return nil
 }
 
 // noMatch says why signatures do not count. The words are partly those of libraries.

@@ -109,6 +109,9 @@ func (k *keyless) check(b *bundle.Bundle, artifact verify.ArtifactPolicyOption) 
 	if err != nil {
 		return err
 	}
-	_, err = v.Verify(b, verify.NewPolicy(artifact, k.identities...))
-	return err
+	found, err := v.Verify(b, verify.NewPolicy(artifact, k.identities...))
+	if err != nil {
+		return err
+	}
+	return isSignature(found)
 }

@@ -65,8 +65,8 @@ func (k keys) bundle(b *bundle.Bundle, digest v1.Hash) error {
 		if err != nil {
 			return err
 		}
-		if _, err := v.Verify(b, policy); err == nil {
-			return nil
+		if found, err := v.Verify(b, policy); err == nil {
+			return isSignature(found)
 		}
 	}
 	return errOtherKey

@@ -1,6 +1,7 @@
 package signature_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -113,9 +114,17 @@ func TestCosignWithKeys(t *testing.T) {
 			bad.SignBundle(w.Registry, repo, w.digest)
 			good.SignBundle(w.Registry, repo, w.digest)
 		}},
-		"of another":    {why: "a good signature of another artifact", sign: func(w *world) { good.Sign(w.Registry, repo, w.other) }, says: "no signatures found"},
-		"moved, old":    {sign: func(w *world) { good.SignPayload(w.Registry, repo, w.digest, signaturetest.Payload(w.other)) }, says: "a signature is of another digest"},
-		"moved, new":    {sign: func(w *world) { good.SignStatement(w.Registry, repo, w.digest, signaturetest.Statement(w.other)) }, says: "no matching signatures"},
+		"of another": {why: "a good signature of another artifact", sign: func(w *world) { good.Sign(w.Registry, repo, w.other) }, says: "no signatures found"},
+		"moved, old": {sign: func(w *world) { good.SignPayload(w.Registry, repo, w.digest, signaturetest.Payload(w.other)) }, says: "a signature is of another digest"},
+		"moved, new": {sign: func(w *world) { good.SignStatement(w.Registry, repo, w.digest, signaturetest.Statement(w.other)) }, says: "no matching signatures"},
+		"a statement": {
+			why: "that it was scanned does not say that it is good",
+			sign: func(w *world) {
+				scan := bytes.Replace(signaturetest.Statement(w.digest), []byte("https://sigstore.dev/cosign/sign/v1"), []byte("https://cosign.sigstore.dev/attestation/vuln/v1"), 1)
+				good.SignStatement(w.Registry, repo, w.digest, scan)
+			},
+			says: "is no signature, but a statement of the type",
+		},
 		"no payload":    {sign: func(w *world) { good.SignPayload(w.Registry, repo, w.digest, []byte("garbage")) }, says: "no JSON"},
 		"no signature":  {sign: func(w *world) { signaturetest.Attach(w.Registry, repo, w.digest, signaturetest.Payload(w.digest), nil) }, says: "no base64"},
 		"garbage":       {sign: func(w *world) { signaturetest.AttachBundle(w.Registry, repo, w.digest, []byte("<html>")) }, says: "a bundle is not of a form that is known"},
