@@ -42,15 +42,24 @@ var (
 
 // Limits bound the charts that are read.
 type Limits struct {
-	Package int64 // bytes of a package
-	File    int64 // bytes of one file
+	Package  int64 // bytes of a package; 0 means no limit
+	File     int64 // bytes of one file; 0 means no limit
+	Unpacked int64 // bytes of all files together; 0 means 100 MiB, which is Helm's limit
 }
 
 const (
-	// maxUnpacked bounds all files of a chart together, as Helm does.
-	maxUnpacked = 100 << 20
-	maxFiles    = 50_000
+	defaultUnpacked = 100 << 20
+	maxFiles        = 50_000
 )
+
+// budget returns what may be read of one chart.
+func (l Limits) budget() *budget {
+	all := l.Unpacked
+	if all == 0 {
+		all = defaultUnpacked
+	}
+	return &budget{file: l.File, all: all, left: all}
+}
 
 // Chart is a chart in memory.
 type Chart struct {

@@ -118,13 +118,18 @@ func TestBombs(t *testing.T) {
 	t.Parallel()
 	var headers []tar.Header
 	headers = append(headers, file("demo/Chart.yaml", meta))
-	zeros := strings.Repeat("\x00", 4<<20)
-	for i := range 30 {
+	zeros := strings.Repeat("\x00", 100_000)
+	for i := range 11 {
 		headers = append(headers, file("demo/"+string(rune('a'+i)), zeros))
 	}
 	data := archiveOf(t, headers...)
-	if _, err := chart.FromPackage(data, chart.Limits{Package: 10 << 20, File: 5 << 20}); !errors.Is(err, chart.ErrTooLarge) {
-		t.Errorf("%d bytes that unpack to 120 MiB: error %v; want %v", len(data), err, chart.ErrTooLarge)
+	limits := chart.Limits{Package: 10_000, File: 200_000, Unpacked: 1_000_000}
+	if _, err := chart.FromPackage(data, limits); !errors.Is(err, chart.ErrTooLarge) {
+		t.Errorf("%d bytes that unpack to 1.1 MB: error %v; want %v", len(data), err, chart.ErrTooLarge)
+	}
+	limits.Unpacked = 1_200_000
+	if _, err := chart.FromPackage(data, limits); err != nil {
+		t.Errorf("within the limit: %v", err)
 	}
 }
 

@@ -11,6 +11,9 @@ import (
 	"strings"
 )
 
+// maxHeaders is how much an archive may have besides its files, at least.
+const maxHeaders = 1 << 20
+
 // FromPackage reads a packaged chart.
 func FromPackage(data []byte, limits Limits) (*Chart, error) {
 	if limits.Package > 0 && int64(len(data)) > limits.Package {
@@ -29,11 +32,12 @@ func unpack(data []byte, limits Limits) (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: it is no gzip archive: %w", ErrInvalid, err)
 	}
+	budget := limits.budget()
 	// Headers count too, or an archive of nothing else would have no limit.
-	plain := &io.LimitedReader{R: zipped, N: 2 * maxUnpacked}
+	most := 2*budget.all + maxHeaders
+	plain := &io.LimitedReader{R: zipped, N: most}
 	archive := tar.NewReader(plain)
 	files := make(map[string][]byte)
-	budget := &budget{file: limits.File, left: maxUnpacked}
 	for entries := 0; ; entries++ {
 		header, err := archive.Next()
 		switch {
@@ -43,7 +47,7 @@ func unpack(data []byte, limits Limits) (map[string][]byte, error) {
 			}
 			return files, nil
 		case err != nil && plain.N <= 0, entries > maxFiles:
-			return nil, fmt.Errorf("%w: the archive exceeds the limit of %d bytes or %d files", ErrTooLarge, int64(2*maxUnpacked), maxFiles)
+			return nil, fmt.Errorf("%w: the archive exceeds the limit of %d bytes or %d files", ErrTooLarge, most, maxFiles)
 		case err != nil:
 			return nil, fmt.Errorf("%w: it is no tar archive: %w", ErrInvalid, err)
 		}
@@ -90,7 +94,8 @@ func entryName(name string) (string, error) {
 // budget is what may still be read.
 type budget struct {
 	file int64 // bytes of one file; 0 means no limit
-	left int64 // bytes of all
+	all  int64 // bytes of all files
+	left int64 // of these
 }
 
 // read reads one file.
@@ -99,7 +104,7 @@ func (b *budget) read(name string, size int64, r io.Reader) ([]byte, error) {
 		return nil, fmt.Errorf("%w: the file %q has %d bytes, and the limit is %d", ErrTooLarge, name, size, b.file)
 	}
 	if b.left -= size; b.left < 0 {
-		return nil, fmt.Errorf("%w: the files of the chart exceed the limit of %d bytes", ErrTooLarge, int64(maxUnpacked))
+		return nil, fmt.Errorf("%w: the files of the chart exceed the limit of %d bytes", ErrTooLarge, b.all)
 	}
 	data := make([]byte, 0, min(size, 1<<20))
 	buf := bytes.NewBuffer(data)

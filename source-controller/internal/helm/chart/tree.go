@@ -38,7 +38,7 @@ func (t Tree) Files(want func(path string) bool) (map[string][]byte, error) {
 	}
 	defer r.Close()
 	files := make(map[string][]byte)
-	budget := &budget{file: t.Limits.File, left: maxUnpacked}
+	budget := t.Limits.budget()
 	err = archive.Read(r, archive.Limits{}, func(e archive.Entry, content io.Reader) error {
 		if e.Dir || !want(e.Path) {
 			return nil
