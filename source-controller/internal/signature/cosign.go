@@ -25,6 +25,8 @@ const (
 	bundlePrefix = "application/vnd.dev.sigstore.bundle"
 	// signPredicate is the type of the statement that a signature is.
 	signPredicate = "https://sigstore.dev/cosign/sign/v1"
+	// provenancePrefix begins the types of statements about who has built an artifact.
+	provenancePrefix = "https://slsa.dev/provenance/"
 	// simpleType is the media type of what the older signatures sign.
 	simpleType = "application/vnd.dev.cosign.simplesigning.v1+json"
 
@@ -66,14 +68,15 @@ func (c cosign) verify(ctx context.Context, s *oci.Session, digest v1.Hash) (Res
 	return 0, noMatch(reasons)
 }
 
-// isSignature tells a signature of an artifact from other statements about it, which
-// the same people sign: that it was scanned, or what it was built from, vouches for
-// nothing.
+// isSignature tells what vouches for an artifact, its signature or its provenance, from
+// other statements about it, which the same people sign: that it was scanned does not
+// say that it is good.
 func isSignature(found *verify.VerificationResult) error {
-	if s := found.Statement; s != nil && s.GetPredicateType() != signPredicate {
-		return fmt.Errorf("a bundle is no signature, but a statement of the type %q", s.GetPredicateType())
+	s := found.Statement
+	if s == nil || s.GetPredicateType() == signPredicate || strings.HasPrefix(s.GetPredicateType(), provenancePrefix) {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("a bundle is no signature, but a statement of the type %q", s.GetPredicateType())
 }
 
 // noMatch says why signatures do not count. The words are partly those of libraries.

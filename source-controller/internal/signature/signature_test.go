@@ -117,6 +117,13 @@ func TestCosignWithKeys(t *testing.T) {
 		"of another": {why: "a good signature of another artifact", sign: func(w *world) { good.Sign(w.Registry, repo, w.other) }, says: "no signatures found"},
 		"moved, old": {sign: func(w *world) { good.SignPayload(w.Registry, repo, w.digest, signaturetest.Payload(w.other)) }, says: "a signature is of another digest"},
 		"moved, new": {sign: func(w *world) { good.SignStatement(w.Registry, repo, w.digest, signaturetest.Statement(w.other)) }, says: "no matching signatures"},
+		"provenance": {
+			why: "who has built it vouches for it, too",
+			sign: func(w *world) {
+				built := bytes.Replace(signaturetest.Statement(w.digest), []byte("https://sigstore.dev/cosign/sign/v1"), []byte("https://slsa.dev/provenance/v1"), 1)
+				good.SignStatement(w.Registry, repo, w.digest, built)
+			},
+		},
 		"a statement": {
 			why: "that it was scanned does not say that it is good",
 			sign: func(w *world) {
