@@ -35,7 +35,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		"a file":            {why: "a path that was mistyped", opts: Options{Dir: notDir}, says: "is not a directory"},
 		"negative keep":     {why: "the flag takes any number", opts: Options{Dir: dir, Keep: -1}, says: "-1"},
 		"negative ttl":      {why: "the flag takes any duration", opts: Options{Dir: dir, TTL: -1}, says: "-1ns"},
-		"other algorithm":   {why: "Flux can be configured with it", opts: Options{Dir: dir, Algorithm: "blake3"}, says: `"blake3" is not supported`},
+		"other algorithm":   {why: "it is too weak", opts: Options{Dir: dir, Algorithm: "md5"}, says: `"md5" is not supported`},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

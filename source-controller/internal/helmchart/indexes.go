@@ -22,6 +22,7 @@ import (
 type indexes struct {
 	most       int
 	ttl, purge time.Duration
+	count      func(repo *sourcev1.HelmRepository, hit bool)
 
 	mu    sync.Mutex
 	known map[string]*knownIndex
@@ -33,7 +34,7 @@ type knownIndex struct {
 }
 
 func newIndexes(opts helm.Options) *indexes {
-	return &indexes{most: opts.CacheMaxSize, ttl: opts.CacheTTL, purge: opts.CachePurgeInterval, known: make(map[string]*knownIndex)}
+	return &indexes{most: opts.CacheMaxSize, ttl: opts.CacheTTL, purge: opts.CachePurgeInterval, count: count, known: make(map[string]*knownIndex)}
 }
 
 func (x *indexes) enabled() bool { return x.most > 0 }
@@ -43,7 +44,7 @@ func (x *indexes) find(repo *sourcev1.HelmRepository, chart string, open func() 
 	digest := repo.Status.Artifact.Digest
 	versions, ok := x.lookUp(digest, chart)
 	if x.enabled() {
-		count(repo, ok)
+		x.count(repo, ok)
 	}
 	if ok {
 		return versions, nil
