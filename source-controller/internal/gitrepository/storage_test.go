@@ -89,9 +89,9 @@ func TestLostArtifactIsNotAdvertised(t *testing.T) {
 			hinder: func(w *world, _ *sourcev1.GitRepository) { w.git.Faults.Set(gitserver.Status(500)) },
 		},
 		"the spec cannot be carried out": {
-			why: "nobody would look at it again", reason: "FieldNotSupported:recurseSubmodules",
+			why: "nobody would look at it again", reason: sourcev1.ReasonInvalidProviderConfiguration,
 			hinder: func(w *world, repo *sourcev1.GitRepository) {
-				w.Patch(repo, "test", "spec: {recurseSubmodules: true}")
+				w.Patch(repo, "test", "spec: {provider: github}")
 			},
 		},
 	}
@@ -117,7 +117,7 @@ func TestLostArtifactIsNotAdvertised(t *testing.T) {
 				}
 			}
 			w.git.Faults.Set(nil)
-			w.Patch(repo, "test", "spec: {recurseSubmodules: null}")
+			w.Patch(repo, "test", "spec: {provider: null}")
 			w.WaitPublished(repo, "main@sha1:"+rev)
 			w.expectHealed(repo)
 		})
