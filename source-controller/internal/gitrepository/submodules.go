@@ -119,7 +119,7 @@ func (c *submodules) snapshot(ctx context.Context, remote *git.Remote, sub git.S
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // it was only read
 	targets, err := git.Reference{Commit: sub.Commit.String()}.Resolve(conn.Refs)
 	if err != nil {
 		return nil, err

@@ -188,6 +188,6 @@ func (r *Reconciler) tag(ctx context.Context, s *scope) (*git.Tag, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // it was only read
 	return s.objects.FetchTag(ctx, conn, s.target)
 }

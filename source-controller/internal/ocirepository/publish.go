@@ -47,7 +47,7 @@ func (r *Reconciler) copyLayer(s *scope, body io.Reader) error {
 	err := r.put(s, func(w io.Writer) error {
 		_, err := io.Copy(w, readerFunc(func(p []byte) (int, error) {
 			n, err := body.Read(p)
-			if err != nil && err != io.EOF { //nolint:errorlint // io.Reader promises EOF itself
+			if err != nil && err != io.EOF { // io.Reader promises EOF itself
 				broken = err
 			}
 			return n, err
