@@ -89,10 +89,10 @@ func (d *Daemon) newManager(schemes []func(*runtime.Scheme) error) (ctrl.Manager
 	// forbid two daemons in one test process.
 	named := true
 	mgr, err := ctrl.NewManager(d.Config, ctrl.Options{
-		Scheme: scheme,
-		Logger: d.Log,
-		Cache:  cached,
-		Client: client.Options{Cache: &client.CacheOptions{DisableFor: d.uncached()}},
+		Scheme:                        scheme,
+		Logger:                        d.Log,
+		Cache:                         cached,
+		Client:                        client.Options{Cache: &client.CacheOptions{DisableFor: d.uncached()}},
 		Metrics:                       metricsserver.Options{BindAddress: d.opts.metricsAddr, ExtraHandlers: pprof.GetHandlers()},
 		HealthProbeBindAddress:        d.opts.healthAddr,
 		LeaderElection:                d.opts.election.Enable,

@@ -1,6 +1,7 @@
 package program
 
 import (
+	"cmp"
 	"net"
 	"strings"
 )
@@ -23,7 +24,7 @@ func advertise(advertised, asked string, inUse net.Addr, hostname string) string
 	case "":
 		host = "localhost"
 	case "0.0.0.0", "::":
-		host = or(hostname, "localhost")
+		host = cmp.Or(hostname, "localhost")
 	}
 	_, port, err := net.SplitHostPort(inUse.String())
 	if err != nil {

@@ -1,6 +1,7 @@
 package program
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -31,8 +32,8 @@ type options struct {
 }
 
 func (o *options) bind(fs *pflag.FlagSet, getenv func(string) string) {
-	fs.StringVar(&o.storage.Dir, "storage-path", or(getenv("STORAGE_PATH"), "/data"), "folder of the artifacts, which must exist (environment: STORAGE_PATH)")
-	fs.StringVar(&o.addr, "storage-addr", or(getenv("STORAGE_ADDRESS"), ":9090"), "address on which artifacts are served (environment: STORAGE_ADDRESS)")
+	fs.StringVar(&o.storage.Dir, "storage-path", cmp.Or(getenv("STORAGE_PATH"), "/data"), "folder of the artifacts, which must exist (environment: STORAGE_PATH)")
+	fs.StringVar(&o.addr, "storage-addr", cmp.Or(getenv("STORAGE_ADDRESS"), ":9090"), "address on which artifacts are served (environment: STORAGE_ADDRESS)")
 	fs.StringVar(&o.advertised, "storage-adv-addr", getenv("STORAGE_ADV_ADDR"), "host, or URL, by which consumers reach --storage-addr; empty means to derive it (environment: STORAGE_ADV_ADDR)")
 	fs.StringVar(&o.algorithm, "artifact-digest-algo", string(artifact.SHA256), "algorithm of the digest of artifacts: sha256, sha384, sha512 or blake3")
 	fs.DurationVar(&o.storage.TTL, "artifact-retention-ttl", time.Minute, "age at which an artifact that is no longer advertised may be removed")
@@ -79,11 +80,4 @@ func (o *options) identities(d *daemon.Daemon, accounts *followed.Objects) cloud
 	}
 	tokens.ObjectLevel, tokens.Metrics = d.Enabled(cloud.FeatureGate), metrics.Registry
 	return tokens
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"fmt"
 	"sync"
 
@@ -69,7 +70,7 @@ func outcomeEvents(before, after Object, out loop.Outcome, did Deed) []loop.Even
 	case a == nil, !after.GetDeletionTimestamp().IsZero():
 		return nil
 	case did.Stored != "" && (old == nil || old.Digest != a.Digest):
-		return []loop.Event{about(a, or(did.Reason, sourcev1.ReasonNewArtifact), did.Stored)}
+		return []loop.Event{about(a, cmp.Or(did.Reason, sourcev1.ReasonNewArtifact), did.Stored)}
 	case did.Stored != "" && old.Revision != a.Revision:
 		e := about(a, sourcev1.ReasonArtifactUpToDate, fmt.Sprintf("artifact up-to-date with remote revision: '%s'", a.Revision))
 		e.Trace = true
@@ -97,11 +98,4 @@ func about(a *meta.Artifact, reason, message string) loop.Event {
 // collected is an event about removed files, which nobody needs to be notified of.
 func collected(message string) loop.Event {
 	return loop.Event{Trace: true, Reason: sourcev1.ReasonGarbageCollectionSucceeded, Message: message}
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
