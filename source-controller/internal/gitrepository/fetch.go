@@ -2,7 +2,6 @@ package gitrepository
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -110,7 +109,7 @@ func (r *Reconciler) stopIfChosen(s *scope) error {
 // timeout bounds one exchange with the remote.
 func (r *Reconciler) timeout(ctx context.Context, s *scope) (context.Context, context.CancelFunc) {
 	d := s.repo.GetTimeout()
-	return context.WithTimeoutCause(ctx, d, errors.New("spec.timeout of "+d.String()+" is over"))
+	return source.Within(ctx, d)
 }
 
 // reference is the reference of the API in the terms of package git.

@@ -38,7 +38,7 @@ func (r *Reconciler) authenticate(ctx context.Context, s *scope) error {
 // fetch asks for the index, and says by which marks it is known if it is.
 func (r *Reconciler) fetch(ctx context.Context, s *scope) error {
 	d := s.repo.GetTimeout()
-	ctx, cancel := context.WithTimeoutCause(ctx, d, errors.New("spec.timeout of "+d.String()+" is over"))
+	ctx, cancel := source.Within(ctx, d)
 	defer cancel()
 	var err error
 	if s.answer, err = s.remote.Index(ctx, r.notes.validators(s.repo), r.limit); err != nil {

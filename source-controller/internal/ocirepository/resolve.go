@@ -11,6 +11,7 @@ import (
 	"weir.dev/pkg/artifact"
 	"weir.dev/pkg/loop"
 	"weir.dev/pkg/oci"
+	"weir.dev/source-controller/internal/source"
 )
 
 const (
@@ -132,7 +133,7 @@ func selection(selector *sourcev1.OCILayerSelector) sourcev1.OCILayerSelector {
 // timeout bounds one exchange with the registry.
 func timeout(ctx context.Context, repo *sourcev1.OCIRepository) (context.Context, context.CancelFunc) {
 	d := repo.GetTimeout()
-	return context.WithTimeoutCause(ctx, d, errors.New("spec.timeout of "+d.String()+" is over"))
+	return source.Within(ctx, d)
 }
 
 func equal(a, b *string) bool {
