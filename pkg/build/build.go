@@ -45,6 +45,13 @@ type Spec struct {
 	// Components are added to those of the kustomization file. They are relative to Path.
 	Components []string
 
+	// IgnoreMissingComponents leaves out those Components that are not in the source.
+	IgnoreMissingComponents bool
+
+	// BuildMetadata says what kustomize notes on the objects, such as originAnnotations. It
+	// replaces the list of the kustomization file, unless it is empty.
+	BuildMetadata []string
+
 	// CommonMetadata is set on all objects once they are built. It reaches neither selectors nor
 	// the templates of pods.
 	CommonMetadata Metadata
@@ -98,8 +105,11 @@ func build(t *tree, spec Spec) (_ Result, err error) {
 		return Result{}, err
 	}
 	g := newGraph(t)
-	root, err := g.root(dir, spec)
+	root, err := g.root(dir)
 	if err != nil {
+		return Result{}, err
+	}
+	if spec.Components, err = g.visitSpec(root, spec); err != nil {
 		return Result{}, err
 	}
 	files, err := g.overlay(root, spec)

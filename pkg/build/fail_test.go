@@ -78,6 +78,21 @@ func TestReferenceErrors(t *testing.T) {
 			tree: "-- app/cm.yaml --\n" + configMap, spec: Spec{Components: []string{"../gone"}},
 			want: `spec.components[0] "../gone" does not exist`,
 		},
+		"component of the spec that is a file": {
+			why:  "it is not missing",
+			tree: "-- app/cm.yaml --\n" + configMap, spec: Spec{Components: []string{"cm.yaml"}, IgnoreMissingComponents: true},
+			want: `spec.components[0] "cm.yaml" is a file: name the directory of the component`,
+		},
+		"component of the spec that climbs out": {
+			why:  "it could not exist",
+			tree: "-- app/cm.yaml --\n" + configMap, spec: Spec{Components: []string{"../../gone"}, IgnoreMissingComponents: true},
+			want: `spec.components[0] "../../gone" climbs out of the source: it must stay below its root`,
+		},
+		"missing component of the source": {
+			why:  "only those of the spec may be missing",
+			tree: "-- app/kustomization.yaml --\ncomponents: [../gone]\n", spec: Spec{IgnoreMissingComponents: true},
+			want: `app/kustomization.yaml:1: components[0] "../gone" does not exist`,
+		},
 		"empty entry": {
 			why:  "kustomize says: new root cannot be empty",
 			tree: "-- app/kustomization.yaml --\nresources: ['']\n",

@@ -33,7 +33,7 @@ func newGraph(t *tree) *graph {
 }
 
 // root reads and checks everything that is built with a directory.
-func (g *graph) root(dir string, spec Spec) (*kustomization, error) {
+func (g *graph) root(dir string) (*kustomization, error) {
 	root, err := g.load(dir)
 	if errors.Is(err, errNoKustomization) {
 		root = &kustomization{dir: dir}
@@ -42,10 +42,7 @@ func (g *graph) root(dir string, spec Spec) (*kustomization, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := g.visit(root, nil); err != nil {
-		return nil, err
-	}
-	return root, g.visitSpec(root, spec)
+	return root, g.visit(root, nil)
 }
 
 // overlay returns the files that kustomize sees in the place of those in the tree: all
@@ -142,22 +139,26 @@ func (g *graph) visit(k *kustomization, trail []*kustomization) error {
 	return nil
 }
 
-// visitSpec checks what a spec refers to.
-func (g *graph) visitSpec(root *kustomization, spec Spec) error {
+// visitSpec checks what a spec refers to. It returns the components to build.
+func (g *graph) visitSpec(root *kustomization, spec Spec) (components []string, err error) {
 	for i, p := range spec.Patches {
 		if err := checkText(field{"spec", "patches", i}.String(), p.Patch); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	for i, name := range spec.Components {
+		if spec.IgnoreMissingComponents && misplaced(root.dir, name) == "" && g.tree.kind(path.Join(root.dir, name)) == missing {
+			continue
+		}
 		ref := reference{at: field{"spec", "components", i}, value: name, want: toComponent}
 		if problem, err := g.follow(root, ref, []*kustomization{root}); err != nil {
-			return err
+			return nil, err
 		} else if problem != "" {
-			return fmt.Errorf("%s %q %s", ref.at, name, problem)
+			return nil, fmt.Errorf("%s %q %s", ref.at, name, problem)
 		}
+		components = append(components, name)
 	}
-	return nil
+	return components, nil
 }
 
 // follow checks what a reference of the last kustomization of a trail leads to. It returns what is

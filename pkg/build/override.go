@@ -30,6 +30,9 @@ func override(root *kustomization, spec Spec) ([]byte, error) {
 		k.Images = mergeImage(k.Images, image)
 	}
 	k.Components = append(k.Components, spec.Components...)
+	if len(spec.BuildMetadata) > 0 {
+		k.BuildMetadata = spec.BuildMetadata
+	}
 	content, err := yaml.Marshal(k)
 	if err != nil {
 		return nil, err

@@ -70,6 +70,29 @@ func TestReadSet(t *testing.T) {
 	}
 }
 
+// A component that is left out because it does not exist is a finding, too.
+func TestMissingComponentAppears(t *testing.T) {
+	src := newMemory(map[string]string{"app/cm.yaml": configMap, "parts/README.md": "text"})
+	spec := Spec{Path: "app", Components: []string{"../parts/one"}, IgnoreMissingComponents: true}
+	got, err := Run(src, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if beside := src.with(map[string]string{"parts/two/kustomization.yaml": "x"}); !got.Reads.Unchanged(beside) {
+		t.Error("another component is said to matter")
+	}
+	with := src.with(map[string]string{"parts/one/kustomization.yaml": "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nnamePrefix: pre-\n"})
+	if got.Reads.Unchanged(with) {
+		t.Errorf("the component is said not to matter; it read %q", got.Reads.Paths())
+	}
+	if got, err = Run(with, spec); err != nil || got.Objects[0].GetName() != "pre-cm" {
+		t.Errorf("with the component: %v, %v", got.Objects, err)
+	}
+	if got.Reads.Unchanged(src) {
+		t.Error("that the component goes is said not to matter")
+	}
+}
+
 // Whatever changes in a tree: if the reads of a build say that it does not matter, then it does not.
 func TestUnchangedMeansTheSameResult(t *testing.T) {
 	cases := buildCases(t)
