@@ -18,8 +18,15 @@ import (
 	kustomizev1 "weir.dev/api/kustomize/v1"
 )
 
-// longest is how long anything is waited for.
-const longest = 5 * time.Minute
+// longest is how long anything is waited for that does not grow with the number of
+// applications, and longestEach what each of them may take besides.
+const (
+	longest     = 5 * time.Minute
+	longestEach = 2 * time.Second
+)
+
+// limit is how long anything is waited for.
+func (o options) limit() time.Duration { return longest + time.Duration(o.apps)*longestEach }
 
 // goal is what a watch has to show.
 type goal interface {
@@ -33,6 +40,7 @@ type goal interface {
 // API server as little as can be.
 type view struct {
 	watch  watch.Interface
+	limit  time.Duration
 	events chan seen
 	done   chan struct{}
 }
@@ -52,7 +60,7 @@ func (w *world) follow(ctx context.Context, list client.ObjectList, opts ...clie
 	if err != nil {
 		return nil, err
 	}
-	v := &view{watch: events, events: make(chan seen, ahead), done: make(chan struct{})}
+	v := &view{watch: events, limit: w.opts.limit(), events: make(chan seen, ahead), done: make(chan struct{})}
 	go v.take()
 	return v, nil
 }
@@ -77,14 +85,14 @@ func (v *view) stop() {
 // until takes in events until the goal is reached, and returns when the event came by
 // which it was.
 func (v *view) until(ctx context.Context, g goal) (time.Time, error) {
-	timeout := time.NewTimer(longest)
+	timeout := time.NewTimer(v.limit)
 	defer timeout.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return time.Time{}, context.Cause(ctx)
 		case <-timeout.C:
-			return time.Time{}, fmt.Errorf("it did not happen within %s: %s", longest, g.open())
+			return time.Time{}, fmt.Errorf("it did not happen within %s: %s", v.limit, g.open())
 		case e, ok := <-v.events:
 			switch {
 			case !ok:
@@ -96,6 +104,31 @@ func (v *view) until(ctx context.Context, g goal) (time.Time, error) {
 			}
 		}
 	}
+}
+
+// within does something and returns how long it takes from its beginning until a goal is
+// reached. Events are taken in meanwhile: there may be more than the API server keeps for
+// somebody who does not look.
+func (v *view) within(ctx context.Context, do func(context.Context) error, g goal) (time.Duration, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done := make(chan error, 1)
+	began := time.Now()
+	go func() {
+		err := do(ctx)
+		if err != nil {
+			cancel(err)
+		}
+		done <- err
+	}()
+	end, err := v.until(ctx, g)
+	if err != nil {
+		cancel(err)
+	}
+	if failed := <-done; err == nil {
+		err = failed
+	}
+	return end.Sub(began), err
 }
 
 // between does something and returns how long it takes from the event by which one

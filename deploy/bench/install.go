@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -23,6 +24,11 @@ func installAll(ctx context.Context, w *world) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
+	before, err := w.meter.held(ctx, "before")
+	if err != nil {
+		return result{}, err
+	}
+	w.before = before
 	var took time.Duration
 	used, err := w.measured(ctx, func(ctx context.Context) error {
 		took, err = w.untilApplied(ctx, revision, func(ctx context.Context) error {
@@ -33,8 +39,13 @@ func installAll(ctx context.Context, w *world) (result, error) {
 		})
 		return err
 	})
+	if err != nil {
+		return result{}, err
+	}
+	after, err := w.meter.held(ctx, "installed")
 	return result{
 		goal: "1.5 x floor, 12 requests each", took: took, floor: low, rounds: 1, programs: used,
+		memory: slices.Concat(before, after),
 		notes: []string{
 			fmt.Sprintf("the floor's objects are healthy after %s s", seconds(healthy)),
 			fmt.Sprintf("%.1f requests a Kustomization", requestsEach(used, w.opts.apps)),
@@ -75,12 +86,7 @@ func (w *world) untilApplied(ctx context.Context, revision string, do func(conte
 		return 0, err
 	}
 	defer v.stop()
-	began := time.Now()
-	if err := do(ctx); err != nil {
-		return 0, err
-	}
-	end, err := v.until(ctx, applied(w.opts.apps, revision))
-	return end.Sub(began), err
+	return v.within(ctx, do, applied(w.opts.apps, revision))
 }
 
 // floorAll lets the floor apply all objects. The second time is that until they are
@@ -98,13 +104,12 @@ func (w *world) floorAll(ctx context.Context, version string) (*bound, time.Dura
 		return nil, 0, err
 	}
 	defer v.stop()
-	began := time.Now()
-	low, err := w.floor.apply(ctx, objects)
-	if err != nil {
-		return nil, 0, err
-	}
-	end, err := v.until(ctx, observed(w.opts.apps, version))
-	return &low, end.Sub(began), err
+	var low bound
+	healthy, err := v.within(ctx, func(ctx context.Context) (err error) {
+		low, err = w.floor.apply(ctx, objects)
+		return err
+	}, observed(w.opts.apps, version))
+	return &low, healthy, err
 }
 
 // requestsEach is the mean number of requests of all programs together.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"debug/buildinfo"
 	"errors"
 	"fmt"
@@ -14,38 +15,63 @@ import (
 
 // machine is what was measured on, and of which commit.
 type machine struct {
-	date       string // of today
-	cores      int
-	processor  string
-	memory     string
-	platform   string
-	goVersion  string
-	commit     string
-	load       string // of the last minute, before anything was started
-	kubernetes string // by asking the API server
+	date        string // of today
+	cores       int
+	processor   string
+	memory      string
+	platform    string
+	goVersion   string
+	commit      string
+	controllers string // whose they are
+	load        string // of the last minute, before anything was started
+	kubernetes  string // by asking the API server
 }
 
-// needed are the programs that run. Report and advice name them.
-func needed() []string { return []string{"localplane", "source-controller", "kustomize-controller"} }
+const (
+	sourceController    = "source-controller"
+	kustomizeController = "kustomize-controller"
+)
 
-// describe looks at this machine and at the programs in bin.
-func describe(bin string) (machine, error) {
-	for _, name := range needed() {
-		if _, err := os.Stat(filepath.Join(bin, name)); err != nil {
-			if errors.Is(err, fs.ErrNotExist) {
-				return machine{}, fmt.Errorf("%w: run `make build` first", err)
-			}
-			return machine{}, err
+// find makes sure that the programs that run are there. Its advice names what is not.
+func find(o options) error {
+	where := map[string]string{"localplane": o.bin, sourceController: o.folder(), kustomizeController: o.folder()}
+	for name, folder := range where {
+		_, err := os.Stat(filepath.Join(folder, name))
+		switch {
+		case err == nil:
+		case !errors.Is(err, fs.ErrNotExist):
+			return err
+		case folder != o.bin:
+			return fmt.Errorf("%w: -controllers, or BENCH_CONTROLLERS, must be a folder of both controllers", err)
+		default:
+			return fmt.Errorf("%w: run `make build` first", err)
 		}
 	}
-	info, err := buildinfo.ReadFile(filepath.Join(bin, "kustomize-controller"))
-	if err != nil {
+	return nil
+}
+
+// folder is where the controllers are.
+func (o options) folder() string { return cmp.Or(o.controllers, o.bin) }
+
+// describe looks at this machine and at the programs.
+func describe(o options) (machine, error) {
+	if err := find(o); err != nil {
 		return machine{}, err
 	}
 	m := machine{
 		date: time.Now().UTC().Format(time.DateOnly), cores: runtime.NumCPU(), platform: runtime.GOOS + "/" + runtime.GOARCH,
-		goVersion: info.GoVersion, commit: commit(info), processor: "unknown", memory: "unknown", load: "unknown",
+		goVersion: "unknown", commit: "unknown", processor: "unknown", memory: "unknown", load: "unknown",
 	}
+	var whose []string
+	for _, name := range []string{sourceController, kustomizeController} {
+		made := "unknown"
+		if info, err := buildinfo.ReadFile(filepath.Join(o.folder(), name)); err == nil { // else it was not made by Go
+			m.goVersion, m.commit = info.GoVersion, commit(info)
+			made = strings.TrimSpace(info.Main.Path + " " + info.Main.Version)
+		}
+		whose = append(whose, made)
+	}
+	m.controllers = fmt.Sprintf("%s, of the folder %s", strings.Join(whose, " and "), o.folder())
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		if name := field(text, "model name"); name != "" {
 			m.processor = name

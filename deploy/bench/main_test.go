@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"strings"
@@ -20,6 +23,7 @@ func TestParse(t *testing.T) {
 	tests := map[string]struct {
 		why  string
 		args []string
+		env  string // BENCH_CONTROLLERS
 		want options
 	}{
 		"measures what the recorded results measure": {
@@ -36,11 +40,26 @@ func TestParse(t *testing.T) {
 				files: 100, commits: 10, dir: ".cache/bench", bin: "bin",
 			},
 		},
+		"takes other controllers from the environment": {
+			why: "it is how other benchmarks are told", env: "/opt/others", args: []string{"-quick"},
+			want: options{
+				apps: 10, interval: 2 * time.Second, idle: 5 * time.Second, rounds: 2, pause: 500 * time.Millisecond,
+				files: 100, commits: 10, dir: ".cache/bench", bin: "bin", controllers: "/opt/others",
+			},
+		},
+		"and rather from the flag": {
+			why: "it is nearer", env: "/opt/others", args: []string{"-quick", "-controllers=/opt/third"},
+			want: options{
+				apps: 10, interval: 2 * time.Second, idle: 5 * time.Second, rounds: 2, pause: 500 * time.Millisecond,
+				files: 100, commits: 10, dir: ".cache/bench", bin: "bin", controllers: "/opt/third",
+			},
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := parse(tc.args, io.Discard)
+			env := func(key string) string { return map[string]string{"BENCH_CONTROLLERS": tc.env}[key] }
+			got, err := parse(tc.args, env, io.Discard)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -66,10 +85,69 @@ func TestParseRefuses(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got, err := parse(tc.args, io.Discard); err == nil {
+			if got, err := parse(tc.args, noEnv, io.Discard); err == nil {
 				t.Errorf("parse(%q) = %+v, want an error (%s)", tc.args, got, tc.why)
 			}
 		})
+	}
+}
+
+// TestWhatOthersCannotDoIsMarked: a comparison goes on, and a measurement of weir does not.
+func TestWhatOthersCannotDoIsMarked(t *testing.T) {
+	t.Parallel()
+	errSlow := errors.New("it took too long")
+	list := []scenario{
+		{"first", func(context.Context, *world) (result, error) { return result{}, errSlow }},
+		{"second", func(_ context.Context, w *world) (result, error) {
+			w.restless = 2
+			return result{took: time.Second}, nil
+		}},
+	}
+	for controllers, goesOn := range map[string]bool{"": false, "/opt/others": true} {
+		w := &world{opts: options{controllers: controllers}, progress: io.Discard}
+		results, err := measure(t.Context(), w, list)
+		if !goesOn {
+			if !errors.Is(err, errSlow) {
+				t.Errorf("with weir: measure = %v, want %v", err, errSlow)
+			}
+			continue
+		}
+		if err != nil || len(results) != 2 || !results[0].failed || results[1].failed {
+			t.Fatalf("with others: measure = %+v, %v; want the first marked", results, err)
+		}
+		rows := timeRows(results)
+		if rows[0][2] != "failed" || rows[1][2] != "1.000" {
+			t.Errorf("times are %q and %q; want the first to say that it failed", rows[0][2], rows[1][2])
+		}
+		report := render(machine{}, w.opts, results)
+		for _, want := range []string{errSlow.Error(), "second: the cluster did not come to rest", "controllers of /opt/others"} {
+			if !strings.Contains(report, want) {
+				t.Errorf("the report does not say %q:\n%s", want, report)
+			}
+		}
+	}
+}
+
+// TestWithin: events come while something is done, more than a view keeps.
+func TestWithin(t *testing.T) {
+	t.Parallel()
+	const n = 10 * ahead
+	errLate := errors.New("late")
+	for name, fault := range map[string]error{"done": nil, "failed": errLate} {
+		events := watch.NewFakeWithChanSize(n, false)
+		v := &view{watch: events, limit: time.Minute, events: make(chan seen, ahead), done: make(chan struct{})}
+		go v.take()
+		ready := newEveryone(n, func(client.Object) bool { return true }, func(client.Object) string { return "" })
+		_, err := v.within(t.Context(), func(context.Context) error {
+			for i := range n {
+				events.Add(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint(i)}})
+			}
+			return fault
+		}, ready)
+		v.stop()
+		if !errors.Is(err, fault) {
+			t.Errorf("%s: within = %v, want %v", name, err, fault)
+		}
 	}
 }
 

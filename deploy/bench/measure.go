@@ -61,7 +61,7 @@ type spent struct {
 type program struct {
 	name    string
 	pid     int
-	metrics string // URL
+	metrics string // URL of the server that has them, without a path
 	ended   <-chan struct{}
 }
 
@@ -129,28 +129,37 @@ func (m *meter) end(ctx context.Context, before []cost) ([]spent, error) {
 // scrape reads from the metrics of a program what it asked of the API server, and how
 // often it ran.
 func (p program) scrape(ctx context.Context) (cost, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.metrics, nil)
+	text, err := p.get(ctx, "/metrics")
 	if err != nil {
 		return cost{}, err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	requests, err := sumBy(text, "rest_client_requests_total", "method")
 	if err != nil {
 		return cost{}, err
+	}
+	runs, err := sumBy(text, "controller_runtime_reconcile_total", "result")
+	return cost{requests: requests, runs: cost{requests: runs}.total()}, err
+}
+
+// get returns what a program tells of itself.
+func (p program) get(ctx context.Context, path string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.metrics+path, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, mostMetrics))
 	if err != nil {
-		return cost{}, err
+		return "", err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return cost{}, fmt.Errorf("metrics: %s", resp.Status)
+		return "", fmt.Errorf("%s: %s", path, resp.Status)
 	}
-	requests, err := sumBy(string(text), "rest_client_requests_total", "method")
-	if err != nil {
-		return cost{}, err
-	}
-	runs, err := sumBy(string(text), "controller_runtime_reconcile_total", "result")
-	return cost{requests: requests, runs: cost{requests: runs}.total()}, err
+	return string(text), nil
 }
 
 // usage reads the CPU time and the peak of resident memory of a process from /proc.
@@ -167,7 +176,7 @@ func usage(pid int) (cpu time.Duration, peak int64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	peak, err = peakMemory(string(status))
+	peak, err = memoryOf(string(status), "VmHWM")
 	return cpu, peak, err
 }
 
@@ -207,10 +216,11 @@ func cpuTime(stat string) (time.Duration, error) {
 	return time.Duration(ticks) * tick, nil
 }
 
-// peakMemory reads VmHWM of /proc/PID/status, in bytes.
-func peakMemory(status string) (int64, error) {
+// memoryOf reads an amount of memory of /proc/PID/status, in bytes: VmRSS is what is
+// resident, VmHWM the peak of that.
+func memoryOf(status, what string) (int64, error) {
 	for line := range strings.Lines(status) {
-		value, ok := strings.CutPrefix(line, "VmHWM:")
+		value, ok := strings.CutPrefix(line, what+":")
 		if !ok {
 			continue
 		}
@@ -220,7 +230,7 @@ func peakMemory(status string) (int64, error) {
 		}
 		return kib << 10, nil
 	}
-	return 0, errors.New("status of a process has no VmHWM")
+	return 0, fmt.Errorf("status of a process has no %s", what)
 }
 
 // sumBy adds up the values of a counter in the text of metrics, by one of its labels.

@@ -47,7 +47,7 @@ func TestCPUTime(t *testing.T) {
 	}
 }
 
-func TestPeakMemory(t *testing.T) {
+func TestMemoryOf(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		why    string
@@ -55,7 +55,7 @@ func TestPeakMemory(t *testing.T) {
 		want   int64
 		fail   bool
 	}{
-		"takes the peak, not what is resident now": {
+		"tells the peak from what is resident now": {
 			why:    "both begin alike",
 			status: "Name:\tcontroller\nVmPeak:\t 1300000 kB\nVmHWM:\t   51200 kB\nVmRSS:\t   40000 kB\n",
 			want:   50 << 20,
@@ -66,9 +66,9 @@ func TestPeakMemory(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := peakMemory(tc.status)
+			got, err := memoryOf(tc.status, "VmHWM")
 			if (err != nil) != tc.fail || got != tc.want {
-				t.Errorf("peakMemory(%q) = %d, %v; want %d, failure %t (%s)", tc.status, got, err, tc.want, tc.fail, tc.why)
+				t.Errorf("memoryOf(%q) = %d, %v; want %d, failure %t (%s)", tc.status, got, err, tc.want, tc.fail, tc.why)
 			}
 		})
 	}

@@ -21,13 +21,18 @@ time is the median and requests are those of one round.
 // render makes the report.
 func render(about machine, o options, results []result) string {
 	var b strings.Builder
-	b.WriteString("System benchmark of weir\n\n")
+	whose := "weir"
+	if o.foreign() {
+		whose = "the controllers of " + o.controllers
+	}
+	fmt.Fprintf(&b, "System benchmark of %s\n\n", whose)
 	fmt.Fprintf(&b, reading, parallel)
 	b.WriteString("\n")
 	for _, line := range [][2]string{
 		{"date", about.date},
 		{"machine", fmt.Sprintf("%d cores, %s, %s, %s", about.cores, about.processor, about.memory, about.platform)},
 		{"load before", about.load + "; what else runs makes everything slower, and ratios worse"},
+		{"controllers", about.controllers},
 		{"commit", about.commit},
 		{"Go", about.goVersion},
 		{"Kubernetes", about.kubernetes + ", all of it on this machine"},
@@ -37,6 +42,7 @@ func render(about machine, o options, results []result) string {
 	}
 	b.WriteString("\nTimes and requests\n\n" + table(timeColumns(), timeRows(results)))
 	b.WriteString("\nWhat the programs used\n\n" + table(costColumns(), costRows(results)))
+	b.WriteString(memoryReport(results, o.apps))
 	b.WriteString("\nNotes\n\n")
 	for _, r := range results {
 		for _, note := range r.notes {
@@ -61,6 +67,9 @@ func timeRows(results []result) [][]string {
 			requests += each(s.total(), r.rounds)
 		}
 		row := []string{r.name, strconv.Itoa(r.rounds), orNothing(r.took), nothing, nothing, number(requests), nothing, nothing, r.goal}
+		if r.failed {
+			row[2], row[5] = "failed", nothing
+		}
 		if r.floor != nil {
 			row[3], row[4] = seconds(r.floor.took), multiple(ratio(r.took, r.floor.took))
 			if n := r.floor.total(); n > 0 {

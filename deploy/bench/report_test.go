@@ -133,15 +133,26 @@ func TestSave(t *testing.T) {
 	dir := t.TempDir()
 	about := machine{date: "2026-11-25", cores: 2}
 	tests := map[string]struct {
-		why, out, want string
+		why, want string
+		in        options
 	}{
-		"into a folder, named after date and machine": {why: "results of a machine are compared over time", out: dir, want: filepath.Join(dir, "2026-11-25-2core.txt")},
-		"as the file that is named":                   {why: "the caller decides", out: filepath.Join(dir, "mine.txt"), want: filepath.Join(dir, "mine.txt")},
+		"into a folder, named after date and machine": {
+			why: "results of a machine are compared over time", in: options{out: dir, apps: 100}, want: filepath.Join(dir, "2026-11-25-2core.txt"),
+		},
+		"apart from those of another size": {
+			why: "they cannot be compared", in: options{out: dir, apps: 1000}, want: filepath.Join(dir, "2026-11-25-2core-1000apps.txt"),
+		},
+		"apart from those of other controllers": {
+			why: "they are what is compared with", in: options{out: dir, apps: 100, controllers: "/opt/others"}, want: filepath.Join(dir, "2026-11-25-2core-others.txt"),
+		},
+		"as the file that is named": {
+			why: "the caller decides", in: options{out: filepath.Join(dir, "mine.txt"), apps: 100}, want: filepath.Join(dir, "mine.txt"),
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if err := save(tc.out, about, "report"); err != nil {
+			if err := save(tc.in, about, "report"); err != nil {
 				t.Fatal(err)
 			}
 			if got, err := os.ReadFile(tc.want); err != nil || string(got) != "report" {
@@ -149,7 +160,7 @@ func TestSave(t *testing.T) {
 			}
 		})
 	}
-	if err := save("", about, "report"); err != nil {
+	if err := save(options{}, about, "report"); err != nil {
 		t.Errorf("saving nowhere: %v", err)
 	}
 }

@@ -15,7 +15,10 @@ type result struct {
 	// rounds together.
 	rounds   int
 	programs []spent
+	memory   []held // of programs, at times that matter
+	live     []holder
 	notes    []string
+	failed   bool // it did not happen; a note says why
 }
 
 // median returns the middle of times, and nothing of none.

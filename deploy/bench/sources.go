@@ -111,10 +111,14 @@ func (w *world) floorMono(ctx context.Context, m monorepo, next int) (*bound, er
 	return medianOf(rounds), nil
 }
 
+// mostSources bounds how many GitRepositories there are of one remote: each has an
+// artifact of its own on the disk.
+const mostSources = 200
+
 // manySources creates GitRepositories of one remote, lets them publish, and measures the
 // time until all have what one commit more brings. There is no floor.
 func manySources(ctx context.Context, w *world) (_ result, err error) {
-	n := 2 * w.opts.apps
+	n := min(2*w.opts.apps, mostSources)
 	repo, url, counter, stop, err := w.counted(ctx)
 	if err != nil {
 		return result{}, err
@@ -215,22 +219,13 @@ func (w *world) untilAll(ctx context.Context, names []string, revision string, d
 	for _, name := range names {
 		missing[name] = true
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	began := time.Now()
-	go func() { // while events are taken in
-		if err := do(ctx); err != nil {
-			cancel(err)
-		}
-	}()
-	end, err := v.until(ctx, once{"an artifact of " + revision + " for all", func(e watch.Event) bool {
+	return v.within(ctx, do, once{"an artifact of " + revision + " for all", func(e watch.Event) bool {
 		r, ok := e.Object.(*sourcev1.GitRepository)
 		if ok && r.Status.Artifact != nil && strings.HasSuffix(r.Status.Artifact.Revision, revision) {
 			delete(missing, r.Name)
 		}
 		return len(missing) == 0
 	}})
-	return end.Sub(began), err
 }
 
 // artifactSize returns the size of the archive of a GitRepository.

@@ -46,7 +46,7 @@ func (s *Stack) KustomizeController(ctx context.Context, more ...string) (*Progr
 // Start starts a controller, without metrics and probes unless a flag asks for
 // them. What is given beside flags are variables of its environment: KEY=value. It
 // goes on until Stop or Kill, whatever becomes of ctx. Its log is added to that of an
-// earlier one of the same name.
+// earlier one of the same name. Several may be started at the same time.
 func (s *Stack) Start(ctx context.Context, name string, more ...string) (*Program, error) {
 	p := &Program{Log: filepath.Join(s.dir, name+".log"), ended: make(chan struct{})}
 	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -62,7 +62,7 @@ func (s *Stack) Start(ctx context.Context, name string, more ...string) (*Progra
 			env = append(env, m)
 		}
 	}
-	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(s.bin, name), flags...)
+	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(s.Controllers, name), flags...)
 	p.cmd.Env = env // of two values, the last counts
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is ours to pass on, in order
@@ -73,6 +73,8 @@ func (s *Stack) Start(ctx context.Context, name string, more ...string) (*Progra
 		p.err = p.cmd.Wait()
 		close(p.ended)
 	}()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.programs = append(s.programs, p)
 	return p, nil
 }

@@ -16,7 +16,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -52,11 +55,16 @@ type Stack struct {
 	Config *rest.Config
 	// Client reads and writes as cluster admin, without a cache.
 	Client client.WithWatch
+	// Controllers is the folder that controllers are taken from: that of the other
+	// programs, unless the caller sets another before one starts.
+	Controllers string
 
 	dir, bin string
-	programs []*Program
 	git      *http.Server
 	gitURL   string
+
+	mu       sync.Mutex
+	programs []*Program
 }
 
 // New returns a Stack that keeps everything below dir and takes programs from the
@@ -70,7 +78,7 @@ func New(dir, bin string) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Stack{dir: dir, bin: bin}, nil
+	return &Stack{dir: dir, bin: bin, Controllers: bin}, nil
 }
 
 // Dir is the folder of everything that the stack makes. The log of each program
@@ -110,6 +118,29 @@ func (s *Stack) StartPlane(ctx context.Context) error {
 		return err
 	}
 	return s.Connect(kubeconfig)
+}
+
+// APIServer is the part of the control plane that everybody talks to.
+const APIServer = "kube-apiserver"
+
+// Component returns the id of the process of a part of the control plane: 0 while it
+// does not run.
+func (s *Stack) Component(ctx context.Context, name string) (int, error) {
+	status, err := s.localplane(ctx, "status")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(status) {
+		fields := strings.Fields(line)
+		switch {
+		case len(fields) < 3 || fields[0] != name:
+		case fields[1] == "pid":
+			return strconv.Atoi(fields[2])
+		default:
+			return 0, nil
+		}
+	}
+	return 0, fmt.Errorf("the control plane has no %s:\n%s", name, status)
 }
 
 // Connect uses a control plane that somebody else has started.
@@ -200,8 +231,11 @@ func established(crd *apiextensionsv1.CustomResourceDefinition) bool {
 // Stop ends everything, in the reverse order of its start.
 func (s *Stack) Stop() error {
 	var errs []error
-	for i := len(s.programs) - 1; i >= 0; i-- {
-		errs = append(errs, s.programs[i].Stop())
+	s.mu.Lock()
+	programs := slices.Clone(s.programs)
+	s.mu.Unlock()
+	for _, p := range slices.Backward(programs) {
+		errs = append(errs, p.Stop())
 	}
 	if s.git != nil {
 		errs = append(errs, s.git.Close())
