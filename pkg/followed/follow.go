@@ -1,4 +1,4 @@
-// Package followed reads Secrets and ServiceAccounts, and follows those that are used:
+// Package followed reads Secrets, ConfigMaps and ServiceAccounts, and follows those that are used:
 // whoever reads one again asks nobody, and is told when it changes. Each is watched by
 // itself, so that no more of them are in memory than are used.
 //
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -37,6 +38,7 @@ type User struct {
 type Objects struct {
 	client client.WithWatch
 	now    func() time.Time
+	told   labels.Selector // whose changes are told
 
 	mu      sync.Mutex
 	ctx     context.Context // of Start; nil before and after
@@ -47,7 +49,7 @@ type Objects struct {
 
 // New returns Objects that are read by c, which has no cache.
 func New(c client.WithWatch) *Objects {
-	return &Objects{client: c, now: time.Now, all: make(map[key]*object), wake: make(map[string]func(types.NamespacedName))}
+	return &Objects{client: c, now: time.Now, told: labels.Everything(), all: make(map[key]*object), wake: make(map[string]func(types.NamespacedName))}
 }
 
 // Manage returns Objects that a manager runs, and that are read by its connection.
@@ -59,6 +61,10 @@ func Manage(m manager.Manager) (*Objects, error) {
 	o := New(c)
 	return o, m.Add(o)
 }
+
+// TellOnly restricts whose changes wake those who have read them, to be called before
+// Start. What else has changed is read anew by whoever runs next.
+func (o *Objects) TellOnly(s labels.Selector) { o.told = s }
 
 // Start implements manager.Runnable: it follows what is read until ctx ends. Outside of
 // that, every read asks the API server.
@@ -184,7 +190,10 @@ func (o *Objects) follow(key key, user User, version string) {
 }
 
 // tell wakes the users of an object that has changed.
-func (o *Objects) tell(users []User) {
+func (o *Objects) tell(users []User, l map[string]string) {
+	if !o.told.Matches(labels.Set(l)) {
+		return
+	}
 	for _, user := range users {
 		o.mu.Lock()
 		wake := o.wake[user.Kind]

@@ -13,6 +13,7 @@ type kind string
 
 const (
 	secrets         kind = "secrets"
+	configMaps      kind = "configmaps"
 	serviceAccounts kind = "serviceaccounts"
 )
 
@@ -21,6 +22,8 @@ func kindOf(obj client.Object) (kind, bool) {
 	switch obj.(type) {
 	case *corev1.Secret:
 		return secrets, true
+	case *corev1.ConfigMap:
+		return configMaps, true
 	case *corev1.ServiceAccount:
 		return serviceAccounts, true
 	default:
@@ -30,10 +33,14 @@ func kindOf(obj client.Object) (kind, bool) {
 
 // list returns an empty list of the kind.
 func (k kind) list() client.ObjectList {
-	if k == secrets {
+	switch k {
+	case secrets:
 		return &corev1.SecretList{}
+	case configMaps:
+		return &corev1.ConfigMapList{}
+	default:
+		return &corev1.ServiceAccountList{}
 	}
-	return &corev1.ServiceAccountList{}
 }
 
 // key names an object.
@@ -53,6 +60,8 @@ func (k key) copy(from, into client.Object) error {
 	switch from := from.(type) {
 	case *corev1.Secret:
 		from.DeepCopyInto(into.(*corev1.Secret))
+	case *corev1.ConfigMap:
+		from.DeepCopyInto(into.(*corev1.ConfigMap))
 	case *corev1.ServiceAccount:
 		from.DeepCopyInto(into.(*corev1.ServiceAccount))
 	default:

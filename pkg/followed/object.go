@@ -28,7 +28,7 @@ var errNoObject = errors.New("watch delivered something that is no object")
 // object is one that is followed. It is the store of its reflector.
 type object struct {
 	key  key
-	tell func([]User)
+	tell func(users []User, labels map[string]string)
 	stop context.CancelFunc
 
 	mu       sync.Mutex
@@ -39,7 +39,7 @@ type object struct {
 	version  string             // that the users know; "" of none
 }
 
-func newObject(key key, version string, tell func([]User)) *object {
+func newObject(key key, version string, tell func([]User, map[string]string)) *object {
 	return &object{key: key, tell: tell, users: make(map[User]time.Time), version: version}
 }
 
@@ -154,8 +154,12 @@ func (o *object) set(obj any) error {
 func (o *object) change(obj client.Object) {
 	o.mu.Lock()
 	version := ""
+	var labels map[string]string
+	if o.obj != nil {
+		labels = o.obj.GetLabels()
+	}
 	if obj != nil {
-		version = obj.GetResourceVersion()
+		version, labels = obj.GetResourceVersion(), obj.GetLabels()
 		obj.SetManagedFields(nil) // nobody asks for them
 	}
 	news := version != o.version
@@ -163,6 +167,6 @@ func (o *object) change(obj client.Object) {
 	users := slices.Collect(maps.Keys(o.users))
 	o.mu.Unlock()
 	if news {
-		o.tell(users)
+		o.tell(users, labels)
 	}
 }

@@ -23,7 +23,7 @@ func (r *Reconciler) plan(_ context.Context, s *scope) error {
 		return loop.Fail(kustomizev1.ReasonReconciliationFailed, err)
 	}
 	s.before = before
-	s.plan, err = apply.NewPlan(s.result.Objects, r.drift, apply.Options{Owner: s.owner, Proven: proven(s)})
+	s.plan, err = apply.NewPlan(s.result.Objects, s.at.Drift, apply.Options{Owner: s.owner, Proven: proven(s)})
 	if err != nil {
 		return loop.Fail(kustomizev1.ReasonBuildFailed, err)
 	}
@@ -56,11 +56,11 @@ func (r *Reconciler) apply(ctx context.Context, s *scope) error {
 	if s.plan.Idle() {
 		return nil
 	}
-	changes, err := r.engine.Apply(ctx, s.plan, apply.Request{Force: s.ks.Spec.Force})
+	changes, err := s.at.Engine.Apply(ctx, s.plan, apply.Request{Force: s.ks.Spec.Force})
 	for _, c := range changes {
 		switch {
 		case c.Restored:
-			s.memory.restored = append(s.memory.restored, r.explain(ctx, c))
+			s.memory.restored = append(s.memory.restored, r.explain(ctx, s, c))
 		case c.Effect != apply.Unchanged && c.Effect != apply.Skipped:
 			s.memory.changes = append(s.memory.changes, c)
 		}
@@ -80,7 +80,7 @@ type restoration struct {
 }
 
 // explain finds out who changed an object that was just restored.
-func (r *Reconciler) explain(ctx context.Context, c apply.Change) restoration {
+func (r *Reconciler) explain(ctx context.Context, s *scope, c apply.Change) restoration {
 	out := restoration{id: c.ID}
 	if c.Before != nil {
 		var err error
@@ -88,7 +88,7 @@ func (r *Reconciler) explain(ctx context.Context, c apply.Change) restoration {
 			log.FromContext(ctx).Error(err, "explaining drift", "object", c.ID.String())
 		}
 	}
-	out.pauses = r.drift.Restored(c.ID, c.Live, out.taken)
+	out.pauses = s.at.Drift.Restored(c.ID, c.Live, out.taken)
 	if len(out.taken) == 0 {
 		log.FromContext(ctx).Info("restored an object", "object", c.ID.String())
 	}
@@ -114,12 +114,12 @@ func (r *Reconciler) prune(ctx context.Context, s *scope) error {
 	var err error
 	if len(stale) > 0 && s.ks.Spec.Prune {
 		var p apply.Pruned
-		p, err = r.engine.Prune(ctx, stale, ownedBy(s.ks))
+		p, err = s.at.Engine.Prune(ctx, stale, ownedBy(s.ks))
 		s.memory.changes = append(s.memory.changes, deleted(p.Changes)...)
 		now = inventory.Union(p.Left, now)
 	} else {
 		for id := range stale {
-			r.drift.Forget(id)
+			s.at.Drift.Forget(id)
 		}
 	}
 	s.ks.Status.Inventory = now.Encode()

@@ -14,23 +14,20 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/metadata"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
 	"weir.dev/pkg/apply"
 	"weir.dev/pkg/artifact/fetch"
 	"weir.dev/pkg/build"
+	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/daemon"
-	"weir.dev/pkg/drift"
-	"weir.dev/pkg/health"
+	"weir.dev/pkg/followed"
 	"weir.dev/pkg/loop"
-	"weir.dev/pkg/watch"
+	"weir.dev/pkg/tenant"
 )
 
 // +kubebuilder:rbac:groups=kustomize.toolkit.fluxcd.io,resources=kustomizations,verbs=get;list;watch;update;patch
@@ -51,8 +48,20 @@ type Options struct {
 	SameNamespaceOnly bool
 	// ExternalArtifacts allows sources that another program publishes.
 	ExternalArtifacts bool
-	// Parallel bounds the requests under way for one Kustomization.
-	Parallel int
+	// Apply is how objects are applied; the manager is that of the controller.
+	Apply apply.Config
+	// DefaultServiceAccount is as whom Kustomizations are applied that name nobody; ""
+	// is the controller itself.
+	DefaultServiceAccount string
+	// DefaultKubeconfigAccount is whose identity opens other clusters for those that name
+	// none; "" is the controller's.
+	DefaultKubeconfigAccount string
+	// Kubeconfigs are what those of tenants may do.
+	Kubeconfigs tenant.Kubeconfigs
+	// Configs follows Secrets, ConfigMaps and ServiceAccounts; nil reads them in each run.
+	Configs *followed.Objects
+	// Identities get tokens for other clusters.
+	Identities *cloud.Identities
 }
 
 // patience is how long objects may take to become healthy, or a source to become
@@ -66,13 +75,11 @@ type Reconciler struct {
 	opts      Options
 	manager   string // field manager of applied objects
 
-	client client.Client
-	save   func(context.Context, *kustomizev1.Kustomization) error
-	engine *apply.Engine
-	drift  *drift.Watcher
-	health *health.Watcher
-	queue  wakeQueue
-	known  memories
+	client   client.Client
+	save     func(context.Context, *kustomizev1.Kustomization) error
+	clusters *tenant.Clusters
+	queue    wakeQueue
+	known    memories
 }
 
 // New returns a Reconciler that takes artifacts from a cache.
@@ -110,37 +117,27 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 	for _, kind := range r.opts.watched() {
 		b = b.Watches(kind, news)
 	}
+	if r.opts.Configs != nil {
+		b = b.WatchesRawSource(r.opts.Configs.Wake(kustomizev1.KustomizationKind))
+	}
 	return b.Complete(l)
 }
 
-// connect makes the engine and the watches of what it applies.
+// connect makes the engines, and the watches of what they apply.
 func (r *Reconciler) connect(d *daemon.Daemon) error {
 	mgr := d.Manager()
-	meta, err := metadata.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
-	if err != nil {
-		return err
-	}
-	objects, err := dynamic.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
-	if err != nil {
-		return err
-	}
-	r.drift = drift.New(watch.Metadata(meta), drift.Options{
-		Manager: r.manager, OwnerName: kustomizev1.LabelName, OwnerNamespace: kustomizev1.LabelNamespace, Wake: r.queue.wake,
-		Refused: func(resource schema.GroupVersionResource, err error) {
-			d.Log.Error(err, "applied objects cannot be watched, so drift is undone at the interval only", "resource", resource.String())
+	opts := tenant.Options{
+		Apply: r.opts.Apply, OwnerName: kustomizev1.LabelName, OwnerNamespace: kustomizev1.LabelNamespace, Wake: r.queue.wake,
+		Refused: func(cluster string, resource schema.GroupVersionResource, err error) {
+			d.Log.Error(err, "applied objects cannot be watched, so drift is undone at the interval only", "resource", resource.String(), "cluster", cluster)
 		},
-	})
-	r.health = health.NewWatcher(watch.Objects(objects), kustomizev1.LabelName, r.queue.wake)
-	r.engine, err = apply.New(mgr.GetConfig(), mgr.GetHTTPClient(), mgr.GetRESTMapper(), r.drift, apply.Config{Manager: r.manager, Parallel: r.opts.Parallel})
-	if err != nil {
+	}
+	opts.Apply.Manager = r.manager
+	var err error
+	if r.clusters, err = tenant.New(mgr.GetConfig(), mgr.GetHTTPClient(), mgr.GetRESTMapper(), opts); err != nil {
 		return err
 	}
-	for _, start := range []func(context.Context) error{r.drift.Start, r.health.Start} {
-		if err := mgr.Add(manager.RunnableFunc(start)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return mgr.Add(r.clusters)
 }
 
 // Reconcile implements loop.Reconciler.
@@ -153,6 +150,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, ks *kustomizev1.Kustomizatio
 		r.refuseSource,
 		r.findSource,
 		r.build, // fetches the artifact if anything in it can matter
+		r.enterPlace,
 		r.plan,
 		r.recordInventory, // what is about to be created is known first
 		r.apply,

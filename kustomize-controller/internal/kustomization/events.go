@@ -31,6 +31,11 @@ func (r *Reconciler) Events(before, after *kustomizev1.Kustomization, out loop.O
 	if len(m.changes) > 0 {
 		list = append(list, about(after, meta.ProgressingReason, changed(m)))
 	}
+	if m.left != "" {
+		e := about(after, kustomizev1.ReasonPruneFailed, m.left)
+		e.Warning = true
+		list = append(list, e)
+	}
 	switch out.Verdict {
 	case loop.Failed, loop.Stalled:
 		if !loop.Repeats(before, after) {

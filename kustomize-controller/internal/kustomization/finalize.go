@@ -13,6 +13,7 @@ import (
 	"weir.dev/pkg/apply"
 	"weir.dev/pkg/inventory"
 	"weir.dev/pkg/loop"
+	"weir.dev/pkg/tenant"
 )
 
 // lookAgain is when objects that are being deleted are looked at again at the latest.
@@ -29,26 +30,56 @@ func (r *Reconciler) Finalize(ctx context.Context, ks *kustomizev1.Kustomization
 	m := r.known.of(ks.UID)
 	m.begin()
 	if deletes(ks) && len(set) > 0 {
-		if err := r.pruneAll(ctx, ks, m, set); err != nil {
-			return err
-		}
-		if err := r.awaitEnd(ctx, ks, m.pruned); err != nil {
+		if err := r.deleteAll(ctx, ks, m, set); err != nil {
 			return err
 		}
 	}
-	for id := range set {
-		r.drift.Forget(id)
-	}
-	r.health.Await(client.ObjectKeyFromObject(ks), nil)
+	r.leave(ks, set)
 	return nil
 }
 
+// leave forgets what was applied.
+func (r *Reconciler) leave(ks *kustomizev1.Kustomization, set inventory.Set) {
+	owner := client.ObjectKeyFromObject(ks)
+	if at := r.clusters.At(owner); at != nil {
+		for id := range set {
+			at.Drift.Forget(id)
+		}
+	}
+	r.clusters.Leave(owner)
+	if r.opts.Configs != nil {
+		r.opts.Configs.Forget(userOf(ks))
+	}
+}
+
+// deleteAll deletes the objects, and waits for their end if the policy says so. When
+// they cannot be reached any more, they are left: a namespace must be able to go.
+func (r *Reconciler) deleteAll(ctx context.Context, ks *kustomizev1.Kustomization, m *memory, set inventory.Set) error {
+	gone, err := r.unreachable(ctx, ks)
+	if err != nil {
+		return loop.Fail(kustomizev1.ReasonPruneFailed, fmt.Errorf("pruning for deleted resource failed: %w", err))
+	}
+	if gone != "" {
+		log.FromContext(ctx).Info("the objects are left, for what it takes to delete them is gone", "missing", gone, "objects", len(set))
+		m.left = fmt.Sprintf("unable to prune objects: '%s/%s', which is needed to reach them, is gone; %d objects are left", ks.Namespace, gone, len(set))
+		return nil
+	}
+	at, err := r.place(ctx, ks)
+	if err != nil {
+		return loop.Fail(kustomizev1.ReasonPruneFailed, fmt.Errorf("pruning for deleted resource failed: %w", err))
+	}
+	if err := r.pruneAll(ctx, ks, at, m, set); err != nil {
+		return err
+	}
+	return r.awaitEnd(ctx, ks, at, m.pruned)
+}
+
 // pruneAll deletes the objects, once, and remembers which are going.
-func (r *Reconciler) pruneAll(ctx context.Context, ks *kustomizev1.Kustomization, m *memory, set inventory.Set) error {
+func (r *Reconciler) pruneAll(ctx context.Context, ks *kustomizev1.Kustomization, at *tenant.Place, m *memory, set inventory.Set) error {
 	if m.pruned != nil {
 		return nil
 	}
-	p, err := r.engine.Prune(ctx, set, ownedBy(ks))
+	p, err := at.Engine.Prune(ctx, set, ownedBy(ks))
 	m.changes = deleted(p.Changes)
 	if err != nil {
 		return loop.Fail(kustomizev1.ReasonPruneFailed, fmt.Errorf("pruning for deleted resource failed: %w", err))
@@ -62,11 +93,11 @@ func (r *Reconciler) pruneAll(ctx context.Context, ks *kustomizev1.Kustomization
 
 // awaitEnd waits until the objects are gone if the policy says so, but no longer than
 // the timeout: then the Kustomization goes without them.
-func (r *Reconciler) awaitEnd(ctx context.Context, ks *kustomizev1.Kustomization, set inventory.Set) error {
+func (r *Reconciler) awaitEnd(ctx context.Context, ks *kustomizev1.Kustomization, at *tenant.Place, set inventory.Set) error {
 	if ks.GetDeletionPolicy() != kustomizev1.DeletionPolicyWaitForTermination {
 		return nil
 	}
-	left, err := r.engine.Left(ctx, set)
+	left, err := at.Engine.Left(ctx, set)
 	if err != nil {
 		return loop.Fail(kustomizev1.ReasonPruneFailed, fmt.Errorf("waiting for the end of objects: %w", err))
 	}
@@ -78,7 +109,7 @@ func (r *Reconciler) awaitEnd(ctx context.Context, ks *kustomizev1.Kustomization
 		log.FromContext(ctx).Info("gave up waiting for the end of objects", "left", len(left), "timeout", ks.GetTimeout().String())
 		return nil
 	}
-	r.health.Await(client.ObjectKeyFromObject(ks), left)
+	at.Health.Await(client.ObjectKeyFromObject(ks), left)
 	return loop.Progress(min(remaining, lookAgain), "waiting for the end of %d objects", len(left))
 }
 

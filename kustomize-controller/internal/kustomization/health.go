@@ -18,11 +18,11 @@ import (
 // revision; no worker is held meanwhile.
 func (r *Reconciler) awaitHealth(_ context.Context, s *scope) error {
 	if !s.ks.Spec.Wait {
-		r.health.Await(s.owner, nil)
+		s.at.Health.Await(s.owner, nil)
 		return nil
 	}
-	r.health.Await(s.owner, r.awaited(s))
-	open := r.health.Check(s.owner)
+	s.at.Health.Await(s.owner, s.awaited())
+	open := s.at.Health.Check(s.owner)
 	m := s.memory
 	if len(open) == 0 {
 		return nil
@@ -58,14 +58,14 @@ func (s *scope) waitKey() string {
 }
 
 // awaited returns the objects whose health takes watching.
-func (r *Reconciler) awaited(s *scope) []health.Awaited {
+func (s *scope) awaited() []health.Awaited {
 	var out []health.Awaited
 	for _, stage := range s.plan.Stages {
 		for _, item := range stage.Items {
 			if item.Action == apply.Skip || health.Immediate(item.ID.GroupKind()) || s.isSelf(item) {
 				continue
 			}
-			last := r.drift.Recall(item.ID).Last
+			last := s.at.Drift.Recall(item.ID).Last
 			if last.Content == "" {
 				continue // it asks not to be applied, as was seen only then
 			}

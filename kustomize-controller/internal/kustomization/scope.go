@@ -13,6 +13,7 @@ import (
 	"weir.dev/pkg/build"
 	"weir.dev/pkg/inventory"
 	"weir.dev/pkg/manifest"
+	"weir.dev/pkg/tenant"
 )
 
 // scope is what one run knows.
@@ -25,6 +26,7 @@ type scope struct {
 	artifact *meta.Artifact // by findSource
 	tree     *fetch.Tree    // by build, unless nothing in it can matter
 	result   build.Result   // by build
+	at       *tenant.Place  // by enterPlace: where the objects are
 	plan     apply.Plan     // by plan
 	before   inventory.Set  // by plan: what was applied by earlier runs
 }
@@ -63,10 +65,11 @@ type memory struct {
 	changes  []apply.Change
 	restored []restoration
 	took     time.Duration
+	left     string // why objects of one that goes are left
 }
 
 // begin forgets what the last run did.
-func (m *memory) begin() { m.changes, m.restored, m.took = nil, nil, 0 }
+func (m *memory) begin() { m.changes, m.restored, m.took, m.left = nil, nil, 0, "" }
 
 // built keeps the outcome of a build, with the objects as they are applied.
 func (m *memory) built(result build.Result, err error) {

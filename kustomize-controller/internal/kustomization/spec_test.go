@@ -135,13 +135,9 @@ func TestFieldThatDoesNotWorkYetStalls(t *testing.T) {
 			s.Ignore = []kustomizev1.IgnoreRule{{Paths: []string{"/spec/replicas"}}}
 		},
 		"ignoreMissingComponents": func(s *kustomizev1.KustomizationSpec) { s.IgnoreMissingComponents = true },
-		"kubeConfig": func(s *kustomizev1.KustomizationSpec) {
-			s.KubeConfig = &meta.KubeConfigReference{SecretRef: &meta.SecretKeyReference{Name: "x"}}
-		},
 		"postBuild": func(s *kustomizev1.KustomizationSpec) {
 			s.PostBuild = &kustomizev1.PostBuild{Substitute: map[string]string{"a": "b"}}
 		},
-		"serviceAccountName": func(s *kustomizev1.KustomizationSpec) { s.ServiceAccountName = "x" },
 	}
 	validReason := regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$`)
 	for field, set := range tests {

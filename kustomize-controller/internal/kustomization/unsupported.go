@@ -30,9 +30,7 @@ func unsupported(spec kustomizev1.KustomizationSpec) string {
 		{"healthChecks", len(spec.HealthChecks) > 0},
 		{"ignore", len(spec.Ignore) > 0},
 		{"ignoreMissingComponents", spec.IgnoreMissingComponents},
-		{"kubeConfig", spec.KubeConfig != nil},
 		{"postBuild", spec.PostBuild != nil},
-		{"serviceAccountName", spec.ServiceAccountName != ""},
 	}
 	for _, f := range fields {
 		if f.set {

@@ -3,34 +3,44 @@
 package program
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
-	"time"
+	"strings"
 
-	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/kustomize-controller/internal/kustomization"
+	"weir.dev/pkg/apply"
 	"weir.dev/pkg/artifact/fetch"
+	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/daemon"
+	"weir.dev/pkg/followed"
 )
-
-// externalArtifact is the feature of sources that another program publishes.
-const externalArtifact = "ExternalArtifact"
 
 // Run is the kustomize-controller.
 func Run(ctx context.Context, d *daemon.Daemon) error {
 	var opts options
 	opts.bind(d.Flags)
 	d.Kinds = []client.Object{&kustomizev1.Kustomization{}}
-	d.Features = map[string]bool{daemon.CacheSecretsAndConfigMaps: false, externalArtifact: false}
+	d.Features = features()
 	if err := d.Parse(kustomizev1.AddToScheme, sourcev1.AddToScheme); err != nil {
+		return err
+	}
+	if err := opts.validate(d.Enabled); err != nil {
+		return err
+	}
+	handled, err := opts.kustomizations(d)
+	if err != nil {
 		return err
 	}
 	scratch, err := fetch.NewScratch(filepath.Join(os.TempDir(), d.Name))
@@ -38,47 +48,67 @@ func Run(ctx context.Context, d *daemon.Daemon) error {
 		return err
 	}
 	artifacts, err := fetch.New(fetch.Options{
-		Dir: scratch.Dir, Retries: opts.retries(), Rewrite: rewrite(d.Getenv("SOURCE_CONTROLLER_LOCALHOST")),
+		Dir: scratch.Dir, Retries: opts.retries(), Rewrite: rewrite(d.Getenv),
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("opening artifact cache: %w", err), scratch.Remove())
 	}
-	kustomizations := kustomization.New(artifacts, kustomization.Options{
-		RequeueDependency: opts.requeueDependency,
-		SameNamespaceOnly: opts.noCrossNamespaceRefs,
-		ExternalArtifacts: d.Enabled(externalArtifact),
-		Parallel:          opts.concurrentSSA,
-	})
-	return errors.Join(d.Start(ctx, kustomizations), artifacts.Close(), scratch.Remove())
+	return errors.Join(d.Start(ctx, kustomization.New(artifacts, handled)), artifacts.Close(), scratch.Remove())
 }
 
-// options are the flags of this controller.
-type options struct {
-	requeueDependency    time.Duration
-	noCrossNamespaceRefs bool
-	concurrentSSA        int
-	httpRetry            int
-}
-
-func (o *options) bind(fs *pflag.FlagSet) {
-	fs.DurationVar(&o.requeueDependency, "requeue-dependency", 30*time.Second, "time after which something that is not ready is looked at again; its becoming ready is noticed at once")
-	fs.BoolVar(&o.noCrossNamespaceRefs, "no-cross-namespace-refs", false, "refuse references to objects of other namespaces")
-	fs.IntVar(&o.concurrentSSA, "concurrent-ssa", 4, "number of requests to the API server under way for one Kustomization")
-	fs.IntVar(&o.httpRetry, "http-retry", 9, "number of times that the download of an artifact is tried again")
-}
-
-// retries is the flag in the terms of package fetch, where 0 means the default.
-func (o *options) retries() int {
-	if o.httpRetry <= 0 {
-		return -1
+// kustomizations says how Kustomizations are handled.
+func (o *options) kustomizations(d *daemon.Daemon) (kustomization.Options, error) {
+	opts := kustomization.Options{
+		RequeueDependency:        o.requeueDependency,
+		SameNamespaceOnly:        o.noCrossNamespaceRefs,
+		ExternalArtifacts:        d.Enabled(externalArtifact),
+		Apply:                    apply.Config{Parallel: o.concurrentSSA},
+		DefaultServiceAccount:    o.defaultAccount,
+		DefaultKubeconfigAccount: o.kubeconfigAccount,
+		Kubeconfigs:              o.kubeconfigs,
 	}
-	return o.httpRetry
+	tokens := o.tokens
+	tokens.ObjectLevel, tokens.Metrics = d.Enabled(cloud.FeatureGate), metrics.Registry
+	if !d.Enabled(disableConfigWatchers) {
+		followed, err := o.follow(d)
+		if err != nil {
+			return opts, err
+		}
+		opts.Configs = followed
+		tokens.Accounts = func(asks cloud.Object) client.Reader { return followed.For(userOf(asks), false) }
+	}
+	var err error
+	opts.Identities, err = cloud.New(d.Client(), d.Live(), tokens)
+	return opts, err
 }
 
-// rewrite returns how to reach artifacts from outside of a cluster: at another host.
-func rewrite(host string) func(*url.URL) {
-	if host == "" {
-		return nil
+// follow returns what follows the Secrets, ConfigMaps and ServiceAccounts that are read.
+func (o *options) follow(d *daemon.Daemon) (*followed.Objects, error) {
+	selected, err := labels.Parse(o.configs)
+	if err != nil {
+		return nil, err
 	}
-	return func(u *url.URL) { u.Host = host }
+	objects, err := followed.Manage(d.Manager())
+	if err != nil {
+		return nil, err
+	}
+	objects.TellOnly(selected)
+	return objects, nil
+}
+
+func userOf(asks cloud.Object) followed.User {
+	return followed.User{Kind: asks.Kind, NamespacedName: types.NamespacedName{Namespace: asks.Namespace, Name: asks.Name}}
+}
+
+// rewrite returns how to reach artifacts from outside of a cluster: at another host,
+// which depends on who serves them.
+func rewrite(getenv func(string) string) func(*url.URL) {
+	controller, watcher := getenv("SOURCE_CONTROLLER_LOCALHOST"), getenv("SOURCE_WATCHER_LOCALHOST")
+	return func(u *url.URL) {
+		host := controller
+		if strings.HasPrefix(u.Host, "source-watcher.") {
+			host = watcher
+		}
+		u.Host = cmp.Or(host, u.Host)
+	}
 }

@@ -6,7 +6,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/spf13/pflag"
+
+	"weir.dev/pkg/creds/cloud"
+	"weir.dev/pkg/tenant"
 )
 
 // TestFlags: names and defaults are a contract with the Deployments that exist.
@@ -16,10 +20,20 @@ func TestFlags(t *testing.T) {
 		args []string
 		want options
 	}{
-		"by default": {want: options{requeueDependency: 30 * time.Second, concurrentSSA: 4, httpRetry: 9}},
+		"by default": {want: options{
+			requeueDependency: 30 * time.Second, concurrentSSA: 4, httpRetry: 9, tokens: cloud.Options{CacheSize: 100, CacheDuration: time.Hour},
+		}},
 		"all of them": {
-			args: []string{"--requeue-dependency=5s", "--no-cross-namespace-refs", "--concurrent-ssa=8", "--http-retry=2"},
-			want: options{requeueDependency: 5 * time.Second, noCrossNamespaceRefs: true, concurrentSSA: 8, httpRetry: 2},
+			args: []string{
+				"--requeue-dependency=5s", "--no-cross-namespace-refs", "--no-remote-bases", "--concurrent-ssa=8", "--http-retry=2",
+				"--default-service-account=a", "--default-kubeconfig-service-account=b", "--insecure-kubeconfig-exec", "--insecure-kubeconfig-tls",
+				"--watch-configs-label-selector=c", "--token-cache-max-size=1", "--token-cache-max-duration=1m",
+			},
+			want: options{
+				requeueDependency: 5 * time.Second, noCrossNamespaceRefs: true, noRemoteBases: true, concurrentSSA: 8, httpRetry: 2,
+				defaultAccount: "a", kubeconfigAccount: "b", kubeconfigs: tenant.Kubeconfigs{Exec: true, InsecureTLS: true},
+				configs: "c", tokens: cloud.Options{CacheSize: 1, CacheDuration: time.Minute},
+			},
 		},
 	}
 	for name, tc := range tests {
@@ -29,7 +43,7 @@ func TestFlags(t *testing.T) {
 		if err := fs.Parse(tc.args); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(options{})); diff != "" {
+		if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(options{}), cmpopts.IgnoreFields(cloud.Options{}, "Accounts", "Metrics")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
@@ -46,12 +60,20 @@ func TestRetries(t *testing.T) {
 
 func TestRewrite(t *testing.T) {
 	t.Parallel()
-	if rewrite("") != nil {
-		t.Error("artifacts are looked for elsewhere without being asked to")
-	}
-	u := &url.URL{Scheme: "http", Host: "source-controller.flux-system.svc.cluster.local.", Path: "/gitrepository/a/b/c.tar.gz"}
-	rewrite("127.0.0.1:9090")(u)
-	if want := "http://127.0.0.1:9090/gitrepository/a/b/c.tar.gz"; u.String() != want {
-		t.Errorf("the URL is %s; want %s", u, want)
+	const git, external = "source-controller.flux-system.svc.cluster.local.", "source-watcher.flux-system.svc.cluster.local."
+	both := map[string]string{"SOURCE_CONTROLLER_LOCALHOST": "127.0.0.1:9090", "SOURCE_WATCHER_LOCALHOST": "127.0.0.1:9191"}
+	for name, tc := range map[string]struct {
+		env        map[string]string
+		host, want string
+	}{
+		"nothing is asked":        {host: git, want: git},
+		"of a source":             {env: both, host: git, want: "127.0.0.1:9090"},
+		"of an external artifact": {env: both, host: external, want: "127.0.0.1:9191"},
+	} {
+		u := &url.URL{Scheme: "http", Host: tc.host, Path: "/gitrepository/a/b/c.tar.gz"}
+		rewrite(func(key string) string { return tc.env[key] })(u)
+		if want := "http://" + tc.want + "/gitrepository/a/b/c.tar.gz"; u.String() != want {
+			t.Errorf("%s: the URL is %s; want %s", name, u, want)
+		}
 	}
 }

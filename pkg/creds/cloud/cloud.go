@@ -6,6 +6,7 @@
 package cloud
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -21,6 +22,7 @@ import (
 	"github.com/fluxcd/pkg/auth/aws"
 	"github.com/fluxcd/pkg/auth/azure"
 	"github.com/fluxcd/pkg/auth/gcp"
+	"github.com/fluxcd/pkg/auth/generic"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -84,9 +86,10 @@ type Identities struct {
 	opts   Options
 	tokens *tokens
 
-	aws   aws.Provider
-	azure azure.Provider
-	gcp   gcp.Provider
+	aws     aws.Provider
+	azure   azure.Provider
+	gcp     gcp.Provider
+	generic generic.Provider
 }
 
 // New returns Identities that read ServiceAccounts by reader, and make tokens of them by
@@ -123,7 +126,9 @@ func (c throughReader) Get(ctx context.Context, key client.ObjectKey, obj client
 // Object is whose credentials are asked for.
 type Object struct {
 	Kind, Namespace, Name string
-	ServiceAccount        string // spec.serviceAccountName
+	ServiceAccount        string // that the object names
+	Default               string // if it names none; "" means that of the Options
+	Operation             string // what it asks for, in metrics; "" means "reconcile"
 }
 
 // Forget drops what is counted for an object that is gone.
@@ -133,7 +138,7 @@ func (i *Identities) Forget(o Object) { i.tokens.metrics.forget(o) }
 // "" means that of the controller.
 func (i *Identities) ServiceAccount(o Object) (string, error) {
 	if o.ServiceAccount == "" {
-		return i.opts.DefaultServiceAccount, nil
+		return cmp.Or(o.Default, i.opts.DefaultServiceAccount), nil
 	}
 	if !i.opts.ObjectLevel {
 		return "", ErrGateDisabled

@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"cmp"
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -68,7 +69,7 @@ func (m *metrics) asked(who Object, hit bool, err error) {
 		event = eventHit
 	}
 	m.requests.WithLabelValues(status).Inc()
-	m.events.WithLabelValues(event, who.Kind, who.Name, who.Namespace, operation).Inc()
+	m.events.WithLabelValues(event, who.Kind, who.Name, who.Namespace, cmp.Or(who.Operation, operation)).Inc()
 }
 
 func (m *metrics) evicted() {
@@ -87,7 +88,5 @@ func (m *metrics) forget(who Object) {
 	if m == nil {
 		return
 	}
-	for _, event := range []string{eventHit, eventMiss} {
-		m.events.DeleteLabelValues(event, who.Kind, who.Name, who.Namespace, operation)
-	}
+	m.events.DeletePartialMatch(prometheus.Labels{"kind": who.Kind, "name": who.Name, "namespace": who.Namespace})
 }

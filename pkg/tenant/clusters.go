@@ -1,0 +1,209 @@
+package tenant
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+
+	"weir.dev/pkg/apply"
+	"weir.dev/pkg/drift"
+	"weir.dev/pkg/health"
+)
+
+// Options say how clusters are worked on.
+type Options struct {
+	// Apply is for the engines of all places.
+	Apply apply.Config
+	// OwnerName and OwnerNamespace are the labels that name the owner of an object.
+	OwnerName, OwnerNamespace string
+	// Wake is called, without blocking, when an owner has something to look at.
+	Wake func(owner types.NamespacedName)
+	// Refused is called once for each resource of a cluster that may not be watched.
+	// The name of this cluster is empty.
+	Refused func(cluster string, resource schema.GroupVersionResource, err error)
+}
+
+// Place is where the objects of an owner are: a cluster, and as whom it is worked on.
+type Place struct {
+	Engine *apply.Engine
+	// Drift and Health watch the objects that carry owner labels.
+	Drift  *drift.Watcher
+	Health *health.Watcher
+	// Lone watches objects one by one, as the tenant.
+	Lone *health.Watcher
+
+	cluster *cluster
+	user    string
+	members int
+	stop    context.CancelFunc // of Lone; nil while it is not run
+}
+
+// Remote is another cluster.
+type Remote struct {
+	// Name is that of what says how to reach it.
+	Name string
+	// Config says how to reach it.
+	Config *rest.Config
+	// Version changes with the credentials in Config.
+	Version string
+}
+
+// Clusters are those that are worked on. They are safe for concurrent use.
+type Clusters struct {
+	opts  Options
+	local *cluster
+
+	mu      sync.Mutex
+	ctx     context.Context // of Start; nil before and after
+	remote  map[string]*cluster
+	places  map[types.NamespacedName]*Place // of the owners
+	running sync.WaitGroup
+}
+
+// New returns Clusters that know this one: how to reach it, and what it serves.
+func New(cfg *rest.Config, hc *http.Client, mapper meta.RESTMapper, opts Options) (*Clusters, error) {
+	local, err := newCluster("", cfg, hc, mapper, opts)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	return &Clusters{
+		opts: opts, local: local,
+		remote: make(map[string]*cluster), places: make(map[types.NamespacedName]*Place),
+	}, nil
+}
+
+// Start watches until ctx ends.
+func (c *Clusters) Start(ctx context.Context) error {
+	c.mu.Lock()
+	c.ctx = ctx
+	c.watch(c.local)
+	for _, other := range c.remote {
+		c.watch(other)
+	}
+	c.mu.Unlock()
+	<-ctx.Done()
+	c.mu.Lock()
+	c.ctx = nil // nothing begins any more
+	c.mu.Unlock()
+	c.running.Wait()
+	return nil
+}
+
+// Enter returns the place in this cluster where an owner works as a user; "" is the
+// controller itself. The place of before is left.
+func (c *Clusters) Enter(owner types.NamespacedName, user string) (*Place, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.enter(owner, c.local, user)
+}
+
+// EnterRemote is Enter for another cluster. New credentials take the place of those of
+// before, and what is known of the cluster stays.
+func (c *Clusters) EnterRemote(owner types.NamespacedName, r Remote, user string) (*Place, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := r.Name + " " + r.Config.Host
+	in, known := c.remote[key]
+	var err error
+	if !known {
+		in, err = newRemote(key, r, c.opts)
+	}
+	if err == nil {
+		err = in.renew(r)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the cluster of %s: %w", r.Name, err)
+	}
+	if !known {
+		c.remote[key] = in
+		c.watch(in)
+	}
+	return c.enter(owner, in, user)
+}
+
+// At returns the place of an owner, nil if it has none.
+func (c *Clusters) At(owner types.NamespacedName) *Place {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.places[owner]
+}
+
+// Leave ends the work of an owner. What nobody uses any more is no longer watched.
+func (c *Clusters) Leave(owner types.NamespacedName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leave(owner)
+}
+
+// enter makes a place the one of owner. The lock is held.
+func (c *Clusters) enter(owner types.NamespacedName, in *cluster, user string) (*Place, error) {
+	before := c.places[owner]
+	if before != nil && before.cluster == in && before.user == user {
+		return before, nil
+	}
+	place, err := in.place(user, c.opts)
+	if err != nil {
+		return nil, err
+	}
+	place.members++
+	c.watchLone(place)
+	c.leave(owner)
+	c.places[owner] = place
+	return place, nil
+}
+
+// leave is Leave. The lock is held.
+func (c *Clusters) leave(owner types.NamespacedName) {
+	place := c.places[owner]
+	if place == nil {
+		return
+	}
+	delete(c.places, owner)
+	place.Health.Await(owner, nil)
+	place.Lone.Await(owner, nil)
+	if place.members--; place.members > 0 {
+		return
+	}
+	if place.stop != nil {
+		place.stop()
+	}
+	in := place.cluster
+	delete(in.places, place.user)
+	if len(in.places) > 0 || in == c.local {
+		return
+	}
+	delete(c.remote, in.key)
+	if in.stop != nil {
+		in.stop()
+	}
+}
+
+// watch begins to watch a cluster, if Start runs. The lock is held.
+func (c *Clusters) watch(in *cluster) {
+	if c.ctx == nil {
+		return
+	}
+	ctx, stop := context.WithCancel(c.ctx)
+	in.stop = stop
+	c.running.Go(func() { _ = in.drift.Start(ctx) }) // they end with ctx, and return nil
+	c.running.Go(func() { _ = in.health.Start(ctx) })
+	for _, place := range in.places {
+		c.watchLone(place)
+	}
+}
+
+// watchLone begins to watch what a tenant names, if Start runs. The lock is held.
+func (c *Clusters) watchLone(place *Place) {
+	if c.ctx == nil || place.stop != nil {
+		return
+	}
+	ctx, stop := context.WithCancel(c.ctx)
+	place.stop = stop
+	c.running.Go(func() { _ = place.Lone.Start(ctx) })
+}
