@@ -156,6 +156,10 @@ func (d *Daemon) Jitter() float64 { return float64(d.opts.jitterPercent) / 100 }
 // Features.
 func (d *Daemon) Enabled(feature string) bool { return d.features[feature] }
 
+// Selective reports whether only some objects are reconciled, and are in the cache: by
+// --watch-label-selector, or those of one namespace.
+func (d *Daemon) Selective() bool { return d.opts.selector != "" || !d.opts.allNamespaces }
+
 // Namespace is where the controller itself runs; empty outside a cluster.
 func (d *Daemon) Namespace() string { return d.Getenv("RUNTIME_NAMESPACE") }
 

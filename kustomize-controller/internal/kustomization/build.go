@@ -61,10 +61,15 @@ func specOf(ks *kustomizev1.Kustomization) build.Spec {
 		Patches:         ks.Spec.Patches,
 		Images:          ks.Spec.Images,
 		Components:      ks.Spec.Components,
+
+		IgnoreMissingComponents: ks.Spec.IgnoreMissingComponents,
 		OwnerLabels: map[string]string{
 			kustomizev1.LabelName:      ks.Name,
 			kustomizev1.LabelNamespace: ks.Namespace,
 		},
+	}
+	for _, m := range ks.Spec.BuildMetadata {
+		spec.BuildMetadata = append(spec.BuildMetadata, string(m))
 	}
 	if m := ks.Spec.CommonMetadata; m != nil {
 		spec.CommonMetadata = build.Metadata{Labels: m.Labels, Annotations: m.Annotations}

@@ -46,6 +46,11 @@ type Options struct {
 	RequeueDependency time.Duration
 	// SameNamespaceOnly refuses sources of other namespaces.
 	SameNamespaceOnly bool
+	// AdditiveReadyExpr has a readyExpr of dependsOn come on top of the usual conditions,
+	// not in their place.
+	AdditiveReadyExpr bool
+	// DirectSources reads sources past the cache.
+	DirectSources bool
 	// ExternalArtifacts allows sources that another program publishes.
 	ExternalArtifacts bool
 	// Apply is how objects are applied; the manager is that of the controller.
@@ -76,6 +81,8 @@ type Reconciler struct {
 	manager   string // field manager of applied objects
 
 	client   client.Client
+	live     client.Reader // past the cache
+	partial  bool          // the cache has not all Kustomizations
 	save     func(context.Context, *kustomizev1.Kustomization) error
 	clusters *tenant.Clusters
 	queue    wakeQueue
@@ -93,7 +100,7 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 	if err != nil {
 		return err
 	}
-	r.client, r.manager = d.Client(), d.Name
+	r.client, r.live, r.partial, r.manager = d.Client(), d.Live(), d.Selective(), d.Name
 	if err := r.connect(d); err != nil {
 		return err
 	}
@@ -103,8 +110,10 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 	})
 	r.save = l.Save
 	mgr := d.Manager()
-	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &kustomizev1.Kustomization{}, sourceIndex, indexSource); err != nil {
-		return err
+	for name, index := range map[string]client.IndexerFunc{sourceIndex: indexSource, dependencyIndex: indexDependencies} {
+		if err := mgr.GetFieldIndexer().IndexField(context.Background(), &kustomizev1.Kustomization{}, name, index); err != nil {
+			return err
+		}
 	}
 	news := newDispatcher(r)
 	if err := mgr.Add(news); err != nil {
@@ -112,6 +121,7 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 	}
 	b := ctrl.NewControllerManagedBy(mgr).
 		For(&kustomizev1.Kustomization{}, builder.WithPredicates(loop.Asked())).
+		Watches(&kustomizev1.Kustomization{}, r.dependents()).
 		WatchesRawSource(source.Func(r.queue.open)).
 		WithOptions(d.ControllerOptions())
 	for _, kind := range r.opts.watched() {
@@ -148,7 +158,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, ks *kustomizev1.Kustomizatio
 	return loop.Run(ctx, s,
 		r.refuseUnsupported,
 		r.refuseSource,
+		r.compileExpressions,
 		r.findSource,
+		r.awaitDependencies,
 		r.build, // fetches the artifact if anything in it can matter
 		r.enterPlace,
 		r.plan,

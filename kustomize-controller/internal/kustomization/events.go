@@ -45,7 +45,7 @@ func (r *Reconciler) Events(before, after *kustomizev1.Kustomization, out loop.O
 		}
 	case loop.Waiting:
 		if !loop.Repeats(before, after) {
-			list = append(list, about(after, out.Reason, out.Message()))
+			list = append(list, about(after, out.Reason, waiting(out)))
 		}
 	case loop.Succeeded:
 		if telling(before, after, m) {
@@ -61,6 +61,14 @@ func (r *Reconciler) Events(before, after *kustomizev1.Kustomization, out loop.O
 		}
 	}
 	return list
+}
+
+// waiting tells what is waited for.
+func waiting(out loop.Outcome) string {
+	if out.Reason != kustomizev1.ReasonDependencyNotReady {
+		return out.Message()
+	}
+	return fmt.Sprintf("Dependencies do not meet ready condition, retrying in %s: %s", out.After, out.Message())
 }
 
 // telling reports whether a successful run did anything that a user would ask about.

@@ -23,6 +23,8 @@ type scope struct {
 	memory *memory
 	start  time.Time
 
+	expressions *expressions // by compileExpressions
+
 	artifact *meta.Artifact // by findSource
 	tree     *fetch.Tree    // by build, unless nothing in it can matter
 	result   build.Result   // by build
@@ -50,8 +52,11 @@ type memory struct {
 	result   build.Result
 	err      error // why the build failed
 
-	mu    sync.Mutex
-	reads build.ReadSet // of result, for the dispatcher
+	expressions *expressions
+
+	mu       sync.Mutex
+	reads    build.ReadSet // of result, for the dispatcher
+	awaiting bool          // a dependency
 
 	waitFor   string    // what is waited for: revision and generation
 	waitSince time.Time // since when
@@ -87,6 +92,20 @@ func (m *memory) unaffected(tree build.Source) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.reads.Unchanged(tree)
+}
+
+// await notes whether a dependency is waited for.
+func (m *memory) await(dependency bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.awaiting = dependency
+}
+
+// awaits reports whether a dependency is waited for.
+func (m *memory) awaits() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.awaiting
 }
 
 // memories holds the memory of each Kustomization.

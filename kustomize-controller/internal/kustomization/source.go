@@ -79,11 +79,19 @@ func (r *Reconciler) refuseSource(_ context.Context, s *scope) error {
 	return nil
 }
 
+// sources is what sources are read by.
+func (r *Reconciler) sources() client.Reader {
+	if r.opts.DirectSources {
+		return r.live
+	}
+	return r.client
+}
+
 // findSource reads the source, which must have an artifact.
 func (r *Reconciler) findSource(ctx context.Context, s *scope) error {
 	key, kind := sourceKey(s.ks), s.ks.Spec.SourceRef.Kind
 	found := newSource(kind)
-	err := r.client.Get(ctx, key, found)
+	err := r.sources().Get(ctx, key, found)
 	switch {
 	case apierrors.IsNotFound(err):
 		return loop.Wait(kustomizev1.ReasonArtifactFailed, s.ks.GetRetryInterval(), "%s '%s' not found", kind, key)

@@ -120,11 +120,7 @@ func TestFieldThatDoesNotWorkYetStalls(t *testing.T) {
 	w := newWorld(t)
 	w.publish(map[string]string{"a.yaml": configMapYAML("a", "k", "1")})
 	tests := map[string]func(*kustomizev1.KustomizationSpec){
-		"buildMetadata": func(s *kustomizev1.KustomizationSpec) {
-			s.BuildMetadata = []kustomizev1.BuildMetadata{kustomizev1.BuildMetadataOrigin}
-		},
 		"decryption": func(s *kustomizev1.KustomizationSpec) { s.Decryption = &kustomizev1.DecryptionSpec{Provider: "sops"} },
-		"dependsOn":  func(s *kustomizev1.KustomizationSpec) { s.DependsOn = []meta.DependencyReference{{Name: "x"}} },
 		"healthCheckExprs": func(s *kustomizev1.KustomizationSpec) {
 			s.HealthCheckExprs = []kustomize.CustomHealthCheck{{APIVersion: "v1", Kind: "ConfigMap", HealthCheckExpressions: kustomize.HealthCheckExpressions{Current: "true"}}}
 		},
@@ -134,7 +130,6 @@ func TestFieldThatDoesNotWorkYetStalls(t *testing.T) {
 		"ignore": func(s *kustomizev1.KustomizationSpec) {
 			s.Ignore = []kustomizev1.IgnoreRule{{Paths: []string{"/spec/replicas"}}}
 		},
-		"ignoreMissingComponents": func(s *kustomizev1.KustomizationSpec) { s.IgnoreMissingComponents = true },
 		"postBuild": func(s *kustomizev1.KustomizationSpec) {
 			s.PostBuild = &kustomizev1.PostBuild{Substitute: map[string]string{"a": "b"}}
 		},

@@ -264,4 +264,3 @@ func (w *world) audience() string {
 	}
 	return found.Issuer
 }
-

@@ -23,13 +23,10 @@ func unsupported(spec kustomizev1.KustomizationSpec) string {
 		name string
 		set  bool
 	}{
-		{"buildMetadata", len(spec.BuildMetadata) > 0},
 		{"decryption", spec.Decryption != nil},
-		{"dependsOn", len(spec.DependsOn) > 0},
 		{"healthCheckExprs", len(spec.HealthCheckExprs) > 0},
 		{"healthChecks", len(spec.HealthChecks) > 0},
 		{"ignore", len(spec.Ignore) > 0},
-		{"ignoreMissingComponents", spec.IgnoreMissingComponents},
 		{"postBuild", spec.PostBuild != nil},
 	}
 	for _, f := range fields {

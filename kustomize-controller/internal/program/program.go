@@ -62,6 +62,8 @@ func (o *options) kustomizations(d *daemon.Daemon) (kustomization.Options, error
 		RequeueDependency:        o.requeueDependency,
 		SameNamespaceOnly:        o.noCrossNamespaceRefs,
 		ExternalArtifacts:        d.Enabled(externalArtifact),
+		DirectSources:            d.Enabled(directSourceFetch),
+		AdditiveReadyExpr:        d.Enabled(additiveReadyExpr),
 		Apply:                    apply.Config{Parallel: o.concurrentSSA},
 		DefaultServiceAccount:    o.defaultAccount,
 		DefaultKubeconfigAccount: o.kubeconfigAccount,
