@@ -49,6 +49,10 @@ demo: build ## show the main job on an empty cluster of this machine; EXIT=1 end
 bench: build ## measure the system on this machine, beside the floor; OUT=file keeps the result
 	@./bin/bench $(if $(OUT),-out $(OUT))
 
+.PHONY: soak
+soak: build ## disturb the system for ten minutes, and compare the cluster with Git; SEED=n repeats a run
+	cd deploy && go test -count=1 -timeout 30m -v ./soak -run TestSoak -soak=10m -kustomizations=200 $(if $(SEED),-seed=$(SEED))
+
 .PHONY: generate
 generate: $(TOOLS)/controller-gen ## write deepcopy functions and CRDs
 	cd api && GOWORK=off $(TOOLS)/controller-gen object crd paths=./... output:crd:dir=../deploy/crds
