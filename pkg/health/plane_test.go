@@ -25,7 +25,7 @@ func TestDeploymentBecomesCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	woken := make(chan types.NamespacedName, 1000)
-	w := health.NewWatcher(watch.Objects(objects), "owner="+p.Namespace, func(o types.NamespacedName) { woken <- o })
+	w := health.NewWatcher(watch.Objects(objects), health.Options{Selector: "owner=" + p.Namespace}, func(o types.NamespacedName) { woken <- o })
 	run(t, w)
 
 	app := object(t, `

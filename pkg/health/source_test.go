@@ -21,25 +21,32 @@ import (
 // there.
 type sources struct {
 	mu  sync.Mutex
-	all map[schema.GroupVersionResource]*source
+	all map[watch.Key]*source
 }
 
-func newSources() *sources { return &sources{all: make(map[schema.GroupVersionResource]*source)} }
+func newSources() *sources { return &sources{all: make(map[watch.Key]*source)} }
 
-func (s *sources) of(r schema.GroupVersionResource) *source {
+func (s *sources) of(r schema.GroupVersionResource) *source { return s.at(whole(r)) }
+
+func (s *sources) at(key watch.Key) *source {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.all[r] == nil {
-		s.all[r] = &source{objects: make(map[string]*unstructured.Unstructured), streams: make(map[*stream]bool)}
+	if s.all[key] == nil {
+		s.all[key] = &source{objects: make(map[string]*unstructured.Unstructured), streams: make(map[*stream]bool)}
 	}
-	return s.all[r]
+	return s.all[key]
 }
 
-func (s *sources) source(r schema.GroupVersionResource) watch.Source { return s.of(r) }
+func (s *sources) source(key watch.Key) watch.Source { return s.at(key) }
 
 // start returns a Watcher that runs until the test ends.
 func (s *sources) start(t *testing.T) *health.Watcher {
-	w := health.NewWatcher(s.source, "owner", func(types.NamespacedName) {})
+	return s.startWith(t, health.Options{Selector: "owner"})
+}
+
+// startWith is start with other options.
+func (s *sources) startWith(t *testing.T, opts health.Options) *health.Watcher {
+	w := health.NewWatcher(s.source, opts, func(types.NamespacedName) {})
 	run(t, w)
 	return w
 }

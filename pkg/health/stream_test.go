@@ -73,7 +73,7 @@ func TestAwaitBeforeStart(t *testing.T) {
 	sources := newSources()
 	sources.of(widgets("v1")).set(widget("a", 11, "True"))
 	woken := make(chan types.NamespacedName, 1)
-	w := health.NewWatcher(sources.source, "owner", func(o types.NamespacedName) { woken <- o })
+	w := health.NewWatcher(sources.source, health.Options{Selector: "owner"}, func(o types.NamespacedName) { woken <- o })
 	w.Await(owner("o"), []health.Awaited{awaited("a", "")})
 	run(t, w)
 	select {

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"sync"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
@@ -22,6 +20,9 @@ type Awaited struct {
 	// Version is the resource version from which on the object counts, so that a
 	// state from before an apply does not; empty means any.
 	Version string
+	// Rule judges the object; nil means that kstatus does. With a Rule even kinds
+	// that are Immediate without may take their time.
+	Rule *Rule
 }
 
 // Verdict is an object that is not Current, and why.
@@ -31,77 +32,104 @@ type Verdict struct {
 	Message string
 }
 
-// Watcher follows the health of objects that owners wait for. It keeps of each its
-// status only. It is safe for concurrent use.
-type Watcher struct {
-	wake func(owner types.NamespacedName)
-	set  *watch.Set
-
-	mu        sync.Mutex
-	resources map[schema.GroupVersionResource]*resource // those that are followed
-	waits     map[types.NamespacedName]map[manifest.ID]Awaited
-	owners    map[manifest.ID]map[types.NamespacedName]bool
+// Options say which objects a Watcher sees, and how.
+type Options struct {
+	// Selector is of labels: objects without them do not exist for the Watcher.
+	// Empty means all objects.
+	Selector string
+	// Lone watches each awaited object by itself, where it is, so that rights in its
+	// namespace are enough. That takes a stream an object; otherwise those of a
+	// resource share one.
+	Lone bool
+	// Refused is called, without blocking, when objects turn out not to be watchable;
+	// may be nil. It is not called again before they have been.
+	Refused func(of watch.Key, err error)
 }
 
-// resource is what is known of the objects of one API resource.
-type resource struct {
+// Watcher follows the health of objects that owners wait for. It keeps of each its
+// status only. Objects that it may read but not watch it looks at every few seconds.
+// It is safe for concurrent use.
+type Watcher struct {
+	open     func(watch.Key) watch.Source
+	opts     Options
+	wake     func(owner types.NamespacedName)
+	set      *watch.Streams[watch.Key]
+	unlooked chan struct{} // holds one if something is to be looked at
+
+	mu      sync.Mutex
+	streams map[watch.Key]*stream // those that are followed
+	waits   map[types.NamespacedName]map[manifest.ID]await
+}
+
+// stream is what is known of objects that are followed together and judged alike.
+type stream struct {
+	key    watch.Key
+	rule   *Rule
+	owners map[manifest.ID]map[types.NamespacedName]bool
 	// listed says that all objects there are have been seen once. Before, nothing
 	// is known of any.
 	listed  bool
-	refused string // why the resource may not be watched, if so
+	refusal error // why they cannot be watched, if so
 	states  map[manifest.ID]state
 }
 
+// await is the waiting of one owner for one object.
+type await struct {
+	version string // from which on the object counts
+	stream  *stream
+}
+
+// state is what is remembered of an object.
 type state struct {
 	status  Status
 	message string
 	version string
 	gone    bool // and yet as it should be
+	barred  bool // from being looked at
 }
 
-// NewWatcher returns a Watcher of the resources that open opens, which must
-// deliver whole objects. Only those with the label selector are seen. wake is
-// called, without blocking, when the verdict on an awaited object changes.
-func NewWatcher(open func(schema.GroupVersionResource) watch.Source, selector string, wake func(types.NamespacedName)) *Watcher {
+// NewWatcher returns a Watcher of the objects that open opens, which must deliver
+// them whole. wake is called, without blocking, when the verdict on an awaited object
+// changes.
+func NewWatcher(open func(watch.Key) watch.Source, opts Options, wake func(types.NamespacedName)) *Watcher {
 	w := &Watcher{
-		wake:      wake,
-		resources: make(map[schema.GroupVersionResource]*resource),
-		waits:     make(map[types.NamespacedName]map[manifest.ID]Awaited),
-		owners:    make(map[manifest.ID]map[types.NamespacedName]bool),
+		open: open, opts: opts, wake: wake,
+		unlooked: make(chan struct{}, 1),
+		streams:  make(map[watch.Key]*stream),
+		waits:    make(map[types.NamespacedName]map[manifest.ID]await),
 	}
-	w.set = watch.NewSet(open, w, watch.Options{Selector: selector})
+	w.set = watch.NewStreams(open, w, watch.Options{Selector: opts.Selector})
 	return w
 }
 
 // Start watches until ctx ends.
-func (w *Watcher) Start(ctx context.Context) error { return w.set.Start(ctx) }
+func (w *Watcher) Start(ctx context.Context) error {
+	var looking sync.WaitGroup
+	defer looking.Wait()
+	looking.Go(func() { w.lookAtUnwatched(ctx) })
+	return w.set.Start(ctx)
+}
 
 // Await makes objects the ones that owner waits for, in the place of those before.
 // Nil ends the waiting.
 func (w *Watcher) Await(owner types.NamespacedName, objects []Awaited) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	before := w.waits[owner]
-	next := make(map[manifest.ID]Awaited, len(objects))
+	wanted := make(map[manifest.ID]Awaited, len(objects))
 	for _, a := range objects {
-		next[a.ID] = a
+		wanted[a.ID] = a
 	}
-	for id, a := range next {
-		if old, ok := before[id]; !ok || old.Resource != a.Resource {
-			w.follow(a.Resource)
+	before, next := w.waits[owner], make(map[manifest.ID]await, len(wanted))
+	for id, a := range wanted {
+		st := before[id].stream
+		if key := w.keyOf(a); st == nil || st.key != key {
+			st = w.join(key, a, owner)
 		}
-		if w.owners[id] == nil {
-			w.owners[id] = make(map[types.NamespacedName]bool)
-		}
-		w.owners[id][owner] = true
+		next[id] = await{version: a.Version, stream: st}
 	}
 	for id, old := range before {
-		a, ok := next[id]
-		if !ok {
-			w.disown(owner, id)
-		}
-		if !ok || old.Resource != a.Resource {
-			w.release(old.Resource)
+		if next[id].stream != old.stream {
+			w.leave(old.stream, id, owner)
 		}
 	}
 	w.waits[owner] = next
@@ -110,26 +138,44 @@ func (w *Watcher) Await(owner types.NamespacedName, objects []Awaited) {
 	}
 }
 
-// follow makes sure that a resource is watched. The lock is held.
-func (w *Watcher) follow(r schema.GroupVersionResource) {
-	if w.resources[r] == nil {
-		w.resources[r] = &resource{states: make(map[manifest.ID]state)}
+// keyOf returns by which stream an object is followed.
+func (w *Watcher) keyOf(a Awaited) watch.Key {
+	key := watch.Key{Resource: a.Resource, Variant: a.Rule.Key()}
+	if w.opts.Lone {
+		key.Namespace, key.Name = a.ID.Namespace, a.ID.Name
 	}
-	w.set.Acquire(r)
+	return key
 }
 
-// release ends one use of a resource. With the last, all that is known of it goes:
-// nobody will keep it current. The lock is held.
-func (w *Watcher) release(r schema.GroupVersionResource) {
-	if w.set.Release(r) {
-		delete(w.resources, r)
+// join makes owner follow an object by a stream. The lock is held.
+func (w *Watcher) join(key watch.Key, a Awaited, owner types.NamespacedName) *stream {
+	st := w.streams[key]
+	if st == nil {
+		st = &stream{
+			key: key, rule: a.Rule, states: make(map[manifest.ID]state),
+			owners: make(map[manifest.ID]map[types.NamespacedName]bool),
+		}
+		w.streams[key] = st
 	}
+	if st.owners[a.ID] == nil {
+		st.owners[a.ID] = make(map[types.NamespacedName]bool)
+	}
+	st.owners[a.ID][owner] = true
+	w.set.Acquire(key)
+	if st.refusal != nil {
+		w.askForLook()
+	}
+	return st
 }
 
-// disown ends the waiting of owner for one object. The lock is held.
-func (w *Watcher) disown(owner types.NamespacedName, id manifest.ID) {
-	if delete(w.owners[id], owner); len(w.owners[id]) == 0 {
-		delete(w.owners, id)
+// leave ends that owner follows an object. With the last use of a stream, all that is
+// known by it goes: nobody will keep it current. The lock is held.
+func (w *Watcher) leave(st *stream, id manifest.ID, owner types.NamespacedName) {
+	if delete(st.owners[id], owner); len(st.owners[id]) == 0 {
+		delete(st.owners, id)
+	}
+	if w.set.Release(st.key) {
+		delete(w.streams, st.key)
 	}
 }
 
@@ -140,8 +186,8 @@ func (w *Watcher) Check(owner types.NamespacedName) []Verdict {
 	defer w.mu.Unlock()
 	var out []Verdict
 	for id, a := range w.waits[owner] {
-		if v := w.judge(a); v.Status != Current {
-			out = append(out, Verdict{ID: id, Status: v.Status, Message: v.Message})
+		if v := a.judge(id); v.Status != Current {
+			out = append(out, v)
 		}
 	}
 	slices.SortFunc(out, func(a, b Verdict) int { return a.ID.Compare(b.ID) })
@@ -149,152 +195,21 @@ func (w *Watcher) Check(owner types.NamespacedName) []Verdict {
 }
 
 // judge returns what is known of an object. The lock is held.
-func (w *Watcher) judge(a Awaited) Verdict {
-	r := w.resources[a.Resource]
-	s, seen := r.states[a.ID]
+func (a await) judge(id manifest.ID) Verdict {
+	v := Verdict{ID: id}
+	s, seen := a.stream.states[id]
 	switch {
-	case r.refused != "":
-		return Verdict{ID: a.ID, Status: Unknown, Message: r.refused}
-	case !r.listed:
-		return Verdict{ID: a.ID, Status: Unknown}
+	case !a.stream.listed && a.stream.refusal == nil:
+	case !seen && a.stream.refusal != nil:
+		v.Status, v.Message = unwatched(a.stream.refusal)
 	case !seen:
-		return Verdict{ID: a.ID, Status: NotFound}
-	case a.Version != "" && older(s.version, a.Version):
-		return Verdict{ID: a.ID, Status: InProgress, Message: "the change is yet to be seen"}
+		v.Status = NotFound
+	case a.version != "" && older(s.version, a.version):
+		v.Status, v.Message = InProgress, "the change is yet to be seen"
 	default:
-		return Verdict{ID: a.ID, Status: s.status, Message: s.message}
+		v.Status, v.Message = s.status, s.message
 	}
-}
-
-// Saw implements watch.Handler.
-func (w *Watcher) Saw(r schema.GroupVersionResource, obj metav1.Object) {
-	if u, ok := obj.(*unstructured.Unstructured); ok {
-		w.note(r, u, false)
-	}
-}
-
-// Lost implements watch.Handler.
-func (w *Watcher) Lost(r schema.GroupVersionResource, obj metav1.Object) {
-	if u, ok := obj.(*unstructured.Unstructured); ok {
-		w.note(r, u, true)
-	}
-}
-
-// note takes in the state of an object and wakes those for whom it is news.
-func (w *Watcher) note(r schema.GroupVersionResource, obj *unstructured.Unstructured, gone bool) {
-	w.mu.Lock()
-	res := w.resources[r]
-	if res == nil { // let go, and its stream has not ended yet
-		w.mu.Unlock()
-		return
-	}
-	id := manifest.IDOf(obj)
-	before := w.verdicts(id)
-	if s, remains := stateOf(obj, gone); remains {
-		res.states[id] = s
-	} else {
-		delete(res.states, id)
-	}
-	owners := w.changed(before)
-	w.mu.Unlock()
-	w.wakeAll(owners)
-}
-
-// stateOf returns what is to be remembered of an object, if anything is.
-func stateOf(obj *unstructured.Unstructured, gone bool) (state, bool) {
-	if gone {
-		if obj = expired(obj); obj == nil {
-			return state{}, false
-		}
-	}
-	s, message := Of(obj)
-	return state{status: s, message: message, version: obj.GetResourceVersion(), gone: gone}, true
-}
-
-// Listed implements watch.Handler.
-func (w *Watcher) Listed(r schema.GroupVersionResource, objs []metav1.Object, _ string) {
-	w.mu.Lock()
-	res := w.resources[r]
-	if res == nil { // let go, and its stream has not ended yet
-		w.mu.Unlock()
-		return
-	}
-	var awaited []manifest.ID
-	for _, waited := range w.waits {
-		for id, a := range waited {
-			if a.Resource == r {
-				awaited = append(awaited, id)
-			}
-		}
-	}
-	before := w.verdicts(awaited...)
-	res.listed, res.refused = true, ""
-	clear(res.states)
-	for _, obj := range objs {
-		if u, ok := obj.(*unstructured.Unstructured); ok {
-			res.states[manifest.IDOf(u)], _ = stateOf(u, false)
-		}
-	}
-	owners := w.changed(before)
-	w.mu.Unlock()
-	w.wakeAll(owners)
-}
-
-// Refused implements watch.Handler: what cannot be seen is never Current, and the
-// owner says so when its time is over.
-func (w *Watcher) Refused(r schema.GroupVersionResource, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if res := w.resources[r]; res != nil {
-		res.listed, res.refused = false, "may not be watched: "+err.Error()
-	}
-}
-
-// wait is that of one owner for one object.
-type wait struct {
-	owner types.NamespacedName
-	id    manifest.ID
-}
-
-// verdict is as much of a Verdict as is news when it changes.
-type verdict struct {
-	status Status
-	gone   bool
-}
-
-// verdicts returns what is known of objects to all who wait for them. The lock is
-// held.
-func (w *Watcher) verdicts(ids ...manifest.ID) map[wait]verdict {
-	out := make(map[wait]verdict, len(ids))
-	for _, id := range ids {
-		for owner := range w.owners[id] {
-			of := wait{owner, id}
-			out[of] = w.verdict(of)
-		}
-	}
-	return out
-}
-
-func (w *Watcher) verdict(of wait) verdict {
-	a := w.waits[of.owner][of.id]
-	return verdict{status: w.judge(a).Status, gone: w.resources[a.Resource].states[of.id].gone}
-}
-
-// changed returns the owners one of whose verdicts is another now. The lock is held.
-func (w *Watcher) changed(before map[wait]verdict) map[types.NamespacedName]bool {
-	out := make(map[types.NamespacedName]bool)
-	for of, was := range before {
-		if w.verdict(of) != was {
-			out[of.owner] = true
-		}
-	}
-	return out
-}
-
-func (w *Watcher) wakeAll(owners map[types.NamespacedName]bool) {
-	for owner := range owners {
-		w.wake(owner)
-	}
+	return v
 }
 
 // older reports whether resource version a is earlier than b.

@@ -28,8 +28,8 @@ type watcher struct {
 
 func newWatcher() *watcher {
 	w := &watcher{}
-	silent := func(schema.GroupVersionResource) watch.Source { return nil } // opened by Start only
-	w.Watcher = health.NewWatcher(silent, "owner", func(owner types.NamespacedName) { w.woken = append(w.woken, owner) })
+	silent := func(watch.Key) watch.Source { return nil } // opened by Start only
+	w.Watcher = health.NewWatcher(silent, health.Options{Selector: "owner"}, func(owner types.NamespacedName) { w.woken = append(w.woken, owner) })
 	return w
 }
 
@@ -61,6 +61,9 @@ func widgets(version string) schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: "example.com", Version: version, Resource: "widgets"}
 }
 
+// whole is a resource as it is followed without a rule.
+func whole(r schema.GroupVersionResource) watch.Key { return watch.Key{Resource: r} }
+
 // awaited is a widget that is awaited from a resource version on.
 func awaited(name, from string) health.Awaited {
 	return health.Awaited{ID: manifest.ID{Group: "example.com", Kind: "Widget", Namespace: "ns", Name: name}, Resource: widgets("v1"), Version: from}
@@ -87,12 +90,12 @@ func (w *watcher) listed(objs ...*unstructured.Unstructured) {
 	for _, obj := range objs {
 		list = append(list, obj)
 	}
-	w.Listed(widgets("v1"), list, "100")
+	w.Listed(whole(widgets("v1")), list, "100")
 }
 
 func TestWatcher(t *testing.T) {
 	t.Parallel()
-	v1 := widgets("v1")
+	v1 := whole(widgets("v1"))
 	await := func(names ...string) func(*watcher) {
 		return func(w *watcher) {
 			var all []health.Awaited
@@ -217,7 +220,7 @@ func TestCheckTellsWhy(t *testing.T) {
 		t.Errorf("Check() differs (-want +got):\n%s", diff)
 	}
 	forbidden := apierrors.NewForbidden(widgets("v1").GroupResource(), "", errors.New("no right to list"))
-	w.Refused(widgets("v1"), forbidden)
+	w.Refused(whole(widgets("v1")), forbidden)
 	for _, v := range w.Check(owner("o")) {
 		if want := "may not be watched: " + forbidden.Error(); v.Status != health.Unknown || v.Message != want {
 			t.Errorf("of what is refused, Check() says %s, %q; want Unknown, %q", v.Status, v.Message, want)
@@ -237,12 +240,12 @@ func TestTwoOwnersOfOneObject(t *testing.T) {
 	if got := fmt.Sprint(w.verdicts("early"), w.verdicts("late")); got != "[] [a InProgress]" {
 		t.Errorf("each owner has its own version to wait for; verdicts are %s", got)
 	}
-	w.Saw(widgets("v1"), widget("a", 21, "True"))
+	w.Saw(whole(widgets("v1")), widget("a", 21, "True"))
 	if diff := cmp.Diff([]string{"late"}, w.wakes()); diff != "" {
 		t.Errorf("only one verdict has changed (-want +got):\n%s", diff)
 	}
 	w.Await(owner("early"), nil)
-	w.Saw(widgets("v1"), widget("a", 22, "False"))
+	w.Saw(whole(widgets("v1")), widget("a", 22, "False"))
 	if diff := cmp.Diff([]string{"late"}, w.wakes()); diff != "" {
 		t.Errorf("one owner waits no more, the other does (-want +got):\n%s", diff)
 	}
@@ -278,14 +281,14 @@ func TestJobThatExpires(t *testing.T) {
 			t.Parallel()
 			w := newWatcher()
 			w.Await(owner("o"), []health.Awaited{{ID: manifest.IDOf(job(tc.last)), Resource: jobs, Version: "10"}})
-			w.Listed(jobs, []metav1.Object{job("status: {}")}, "11")
+			w.Listed(whole(jobs), []metav1.Object{job("status: {}")}, "11")
 			last := job(tc.last)
 			now := metav1.Now()
 			last.SetDeletionTimestamp(&now) // it goes after its Pods
 			last.SetResourceVersion("12")
-			w.Saw(jobs, last)
+			w.Saw(whole(jobs), last)
 			w.wakes()
-			w.Lost(jobs, last)
+			w.Lost(whole(jobs), last)
 			if got := w.wakes(); len(got) != 1 {
 				t.Errorf("woke %q, want the owner, who may wait for the end (%s)", got, tc.why)
 			}
@@ -305,7 +308,7 @@ func TestOneOfTwoResourcesOfAKindIsLetGo(t *testing.T) {
 	w.Await(owner("o"), []health.Awaited{awaited("a", "")})
 	w.Await(owner("p"), []health.Awaited{other})
 	w.listed(widget("a", 11, "True"), widget("b", 11, "True"))
-	w.Listed(other.Resource, []metav1.Object{widget("a", 11, "True"), widget("b", 11, "True")}, "11")
+	w.Listed(whole(other.Resource), []metav1.Object{widget("a", 11, "True"), widget("b", 11, "True")}, "11")
 	w.Await(owner("p"), nil)
 	if got := w.verdicts("o"); len(got) != 0 {
 		t.Errorf("what o waits for is still followed and was healthy; verdicts are %q", got)

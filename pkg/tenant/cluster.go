@@ -49,7 +49,7 @@ func newCluster(name string, cfg *rest.Config, hc *http.Client, mapper meta.REST
 		Manager: opts.Apply.Manager, OwnerName: opts.OwnerName, OwnerNamespace: opts.OwnerNamespace, Wake: opts.Wake,
 		Refused: once(func(r schema.GroupVersionResource, err error) { opts.Refused(name, r, err) }),
 	})
-	c.health = health.NewWatcher(watch.Objects(objects), opts.OwnerName, opts.Wake)
+	c.health = health.NewWatcher(watch.Objects(objects), health.Options{Selector: opts.OwnerName}, opts.Wake)
 	return c, nil
 }
 
@@ -110,7 +110,7 @@ func (c *cluster) place(user string, opts Options) (*Place, error) {
 	}
 	p := &Place{
 		Engine: engine, Drift: c.drift, Health: c.health, cluster: c, user: user,
-		Lone: health.NewWatcher(watch.Objects(objects), "", opts.Wake),
+		Lone: health.NewWatcher(watch.Objects(objects), health.Options{Lone: true}, opts.Wake),
 	}
 	c.places[user] = p
 	return p, nil

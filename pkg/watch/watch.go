@@ -1,11 +1,12 @@
 // Package watch follows the objects of API resources without keeping them: a
-// handler takes from each what it needs. One stream serves a resource, however
-// many ask for it, and ends when the last of them lets go.
+// handler takes from each what it needs. One stream serves all who ask for the same,
+// however many, and ends when the last of them lets go.
 package watch
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -27,41 +28,53 @@ type Source interface {
 	Watch(ctx context.Context, opts metav1.ListOptions) (apiwatch.Interface, error)
 }
 
-// Handler is told what happens to the objects of a resource. Its methods are
-// called one at a time for a resource, and must not block.
-type Handler interface {
-	// Saw tells the state of an object that is new or changed.
-	Saw(resource schema.GroupVersionResource, obj metav1.Object)
-	// Lost tells that an object is gone, or no longer selected.
-	Lost(resource schema.GroupVersionResource, obj metav1.Object)
-	// Listed tells all objects there are at a resource version; what is not among
-	// them was gone by then. Until then, nothing is known of the resource.
-	Listed(resource schema.GroupVersionResource, objs []metav1.Object, version string)
-	// Refused tells that the resource may not be watched, or is not served: what
-	// was known of it is no longer kept current. It may be told again and again;
-	// Listed ends it.
-	Refused(resource schema.GroupVersionResource, err error)
+// Subject is what a stream is about: a resource, or a Key. Its text is for logs.
+type Subject interface {
+	comparable
+	fmt.Stringer
 }
 
-// Set is the resources that are being watched.
-type Set struct {
-	open    func(schema.GroupVersionResource) Source
-	handler Handler
+// HandlerOf is told what happens to the objects of a subject. Its methods are called
+// one at a time for a subject, and must not block.
+type HandlerOf[S Subject] interface {
+	// Saw tells the state of an object that is new or changed.
+	Saw(of S, obj metav1.Object)
+	// Lost tells that an object is gone, or no longer selected.
+	Lost(of S, obj metav1.Object)
+	// Listed tells all objects there are at a resource version; what is not among
+	// them was gone by then. Until then, nothing is known of the subject.
+	Listed(of S, objs []metav1.Object, version string)
+	// Refused tells that the subject may not be watched, or is not served: what
+	// was known of it is no longer kept current. It may be told again and again;
+	// Listed ends it.
+	Refused(of S, err error)
+}
+
+// Streams are the subjects that are being watched.
+type Streams[S Subject] struct {
+	open    func(S) Source
+	handler HandlerOf[S]
 	opts    Options
 
 	mu      sync.Mutex
 	ctx     context.Context // of Start; nil before and after
-	streams map[schema.GroupVersionResource]*stream
-	ended   map[schema.GroupVersionResource]<-chan struct{} // by the latest stream
+	streams map[S]*stream
+	ended   map[S]<-chan struct{} // by the latest stream, until it has ended
 	running sync.WaitGroup
 }
 
-// Options say which objects of a resource are of interest.
+// Set is the resources that are being watched, each with all its objects.
+type Set = Streams[schema.GroupVersionResource]
+
+// Handler is told what happens to the objects of resources.
+type Handler = HandlerOf[schema.GroupVersionResource]
+
+// Options say which objects of a subject are of interest.
 type Options struct {
 	Selector string // of labels; empty means all objects
 }
 
-// stream is one resource.
+// stream is one subject.
 type stream struct {
 	users int
 	stop  context.CancelFunc
@@ -69,20 +82,25 @@ type stream struct {
 
 // NewSet returns a Set that opens each resource by open.
 func NewSet(open func(schema.GroupVersionResource) Source, handler Handler, opts Options) *Set {
-	return &Set{
+	return NewStreams(open, handler, opts)
+}
+
+// NewStreams returns Streams that open each subject by open.
+func NewStreams[S Subject](open func(S) Source, handler HandlerOf[S], opts Options) *Streams[S] {
+	return &Streams[S]{
 		open: open, handler: handler, opts: opts,
-		streams: make(map[schema.GroupVersionResource]*stream),
-		ended:   make(map[schema.GroupVersionResource]<-chan struct{}),
+		streams: make(map[S]*stream),
+		ended:   make(map[S]<-chan struct{}),
 	}
 }
 
-// Start runs the streams until ctx ends. Resources that were acquired before are
+// Start runs the streams until ctx ends. Subjects that were acquired before are
 // watched from then on.
-func (s *Set) Start(ctx context.Context) error {
+func (s *Streams[S]) Start(ctx context.Context) error {
 	s.mu.Lock()
 	s.ctx = ctx
-	for resource, st := range s.streams {
-		s.launch(resource, st)
+	for of, st := range s.streams {
+		s.launch(of, st)
 	}
 	s.mu.Unlock()
 	<-ctx.Done()
@@ -93,60 +111,70 @@ func (s *Set) Start(ctx context.Context) error {
 	return nil
 }
 
-// Acquire makes sure that a resource is watched, until Release is called as often.
-func (s *Set) Acquire(resource schema.GroupVersionResource) {
+// Acquire makes sure that a subject is watched, until Release is called as often.
+func (s *Streams[S]) Acquire(of S) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st, ok := s.streams[resource]
+	st, ok := s.streams[of]
 	if !ok {
 		st = &stream{}
-		s.streams[resource] = st
-		s.launch(resource, st)
+		s.streams[of] = st
+		s.launch(of, st)
 	}
 	st.users++
 }
 
-// Release ends one use of a resource, and reports whether that was the last.
-func (s *Set) Release(resource schema.GroupVersionResource) (last bool) {
+// Release ends one use of a subject, and reports whether that was the last.
+func (s *Streams[S]) Release(of S) (last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st, ok := s.streams[resource]
+	st, ok := s.streams[of]
 	if !ok {
 		return false
 	}
 	if st.users--; st.users > 0 {
 		return false
 	}
-	delete(s.streams, resource)
+	delete(s.streams, of)
 	if st.stop != nil {
 		st.stop()
 	}
 	return true
 }
 
-// launch starts the stream of a resource, if the set runs. It begins when an earlier
-// one of the same resource has ended: late news must not overtake. The lock is held.
-func (s *Set) launch(resource schema.GroupVersionResource, st *stream) {
+// launch starts the stream of a subject, if streams run. It begins when an earlier
+// one of the same subject has ended: late news must not overtake. The lock is held.
+func (s *Streams[S]) launch(of S, st *stream) {
 	if s.ctx == nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	st.stop = cancel
-	before, ended := s.ended[resource], make(chan struct{})
-	s.ended[resource] = ended
+	before, ended := s.ended[of], make(chan struct{})
+	s.ended[of] = ended
 	s.running.Go(func() {
-		defer close(ended)
+		defer s.conclude(of, ended)
 		if before != nil {
 			<-before
 		}
-		s.follow(ctx, resource)
+		s.follow(ctx, of)
 	})
 }
 
-// follow watches a resource, and tries again later if that is refused.
-func (s *Set) follow(ctx context.Context, resource schema.GroupVersionResource) {
+// conclude tells that a stream has ended.
+func (s *Streams[S]) conclude(of S, ended chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(ended)
+	if s.ended[of] == ended {
+		delete(s.ended, of) // nobody has followed it, and perhaps nobody will
+	}
+}
+
+// follow watches a subject, and tries again later if that is refused.
+func (s *Streams[S]) follow(ctx context.Context, of S) {
 	for ctx.Err() == nil {
-		s.reflect(ctx, resource)
+		s.reflect(ctx, of)
 		select {
 		case <-ctx.Done():
 		case <-time.After(refusedPause):
@@ -154,21 +182,21 @@ func (s *Set) follow(ctx context.Context, resource schema.GroupVersionResource) 
 	}
 }
 
-// reflect hands the events of a resource to the handler until ctx ends or the
+// reflect hands the events of a subject to the handler until ctx ends or the
 // API server refuses.
-func (s *Set) reflect(ctx context.Context, resource schema.GroupVersionResource) {
+func (s *Streams[S]) reflect(ctx context.Context, of S) {
 	ctx, refuse := context.WithCancel(ctx)
 	defer refuse()
-	source := s.open(resource)
+	source := s.open(of)
 	ended := func() bool { return ctx.Err() != nil }
 	check := func(err error) {
 		switch {
 		case ended(): // nobody asks any more
 		case refused(err):
-			s.handler.Refused(resource, err)
+			s.handler.Refused(of, err)
 			refuse()
 		case apierrors.IsNotFound(err): // its definition may come back: the reflector asks again soon
-			s.handler.Refused(resource, err)
+			s.handler.Refused(of, err)
 		}
 	}
 	lw := &cache.ListWatch{
@@ -185,8 +213,8 @@ func (s *Set) reflect(ctx context.Context, resource schema.GroupVersionResource)
 			return w, err
 		},
 	}
-	cache.NewReflectorWithOptions(lw, nil, &sink{resource: resource, handler: s.handler, ended: ended}, cache.ReflectorOptions{
-		Name: "weir", TypeDescription: resource.String(),
+	cache.NewReflectorWithOptions(lw, nil, &sink[S]{of: of, handler: s.handler, ended: ended}, cache.ReflectorOptions{
+		Name: "weir", TypeDescription: of.String(),
 	}).RunWithContext(ctx)
 }
 
@@ -196,32 +224,32 @@ func refused(err error) bool {
 }
 
 // sink is a store that stores nothing.
-type sink struct {
-	resource schema.GroupVersionResource
-	handler  Handler
-	ended    func() bool // by refusal, too: a list that was under way must not undo that
+type sink[S Subject] struct {
+	of      S
+	handler HandlerOf[S]
+	ended   func() bool // by refusal, too: a list that was under way must not undo that
 }
 
 var errNoObject = errors.New("watch delivered something that is no object")
 
-func (s *sink) Add(obj any) error { return s.tell(obj, s.handler.Saw) }
+func (s *sink[S]) Add(obj any) error { return s.tell(obj, s.handler.Saw) }
 
-func (s *sink) Update(obj any) error { return s.tell(obj, s.handler.Saw) }
+func (s *sink[S]) Update(obj any) error { return s.tell(obj, s.handler.Saw) }
 
-func (s *sink) Delete(obj any) error { return s.tell(obj, s.handler.Lost) }
+func (s *sink[S]) Delete(obj any) error { return s.tell(obj, s.handler.Lost) }
 
-func (s *sink) tell(obj any, handle func(schema.GroupVersionResource, metav1.Object)) error {
+func (s *sink[S]) tell(obj any, handle func(S, metav1.Object)) error {
 	o, ok := obj.(metav1.Object)
 	if !ok {
 		return errNoObject
 	}
 	if !s.ended() {
-		handle(s.resource, o)
+		handle(s.of, o)
 	}
 	return nil
 }
 
-func (s *sink) Replace(list []any, version string) error {
+func (s *sink[S]) Replace(list []any, version string) error {
 	objs := make([]metav1.Object, 0, len(list))
 	for _, item := range list {
 		o, ok := item.(metav1.Object)
@@ -231,9 +259,9 @@ func (s *sink) Replace(list []any, version string) error {
 		objs = append(objs, o)
 	}
 	if !s.ended() {
-		s.handler.Listed(s.resource, objs, version)
+		s.handler.Listed(s.of, objs, version)
 	}
 	return nil
 }
 
-func (s *sink) Resync() error { return nil }
+func (s *sink[S]) Resync() error { return nil }
