@@ -9,8 +9,9 @@
 // which is parsed once a process. A tree that brings its own schema is built alone.
 //
 // Errors name the file, relative to the root of the source, the line where that is known, and what
-// to do. They do not hold the content of Secrets. What to do with the objects, and whether a failure
-// is worth a retry, is the caller's to decide: the same tree gives the same error.
+// to do. They do not hold the content of Secrets, nor the values of variables. What to do with the
+// objects, and whether a failure is worth a retry, is the caller's to decide: the same tree gives the
+// same error.
 package build
 
 import (
@@ -56,6 +57,9 @@ type Spec struct {
 	// the templates of pods.
 	CommonMetadata Metadata
 
+	// Substitute replaces variables in the objects. nil means none.
+	Substitute *Substitution
+
 	// OwnerLabels are set last.
 	OwnerLabels map[string]string
 }
@@ -70,8 +74,8 @@ type Result struct {
 	// Objects are in the order in which the tree lists them.
 	Objects []*unstructured.Unstructured
 
-	// Digest is that of the objects as YAML, before CommonMetadata and OwnerLabels are set. It is
-	// what status.history records.
+	// Digest is that of the objects as YAML, with their variables replaced, before
+	// CommonMetadata and OwnerLabels are set. It is what status.history records.
 	Digest string
 
 	// Reads are the paths that the result depends on.
@@ -120,9 +124,5 @@ func build(t *tree, spec Spec) (_ Result, err error) {
 	if err != nil {
 		return Result{}, g.explain(root, spec, err)
 	}
-	result, err := output(made, spec, t.max)
-	if err != nil {
-		return Result{}, g.explain(root, spec, err)
-	}
-	return result, nil
+	return g.output(root, made, spec)
 }

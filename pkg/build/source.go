@@ -28,10 +28,14 @@ type limits struct {
 	accesses int   // files and directories opened, each time counted
 	depth    int   // kustomizations that refer to one another in a row
 	objects  int   // objects made
+
+	expansions int     // variables in one object
+	inserted   float64 // bytes that take the place of variables
+	compared   float64 // characters of values that are compared with patterns
 }
 
 func defaultLimits() limits {
-	return limits{fileSize: 5 << 20, accesses: 20_000, depth: 50, objects: 20_000}
+	return limits{fileSize: 5 << 20, accesses: 20_000, depth: 50, objects: 20_000, expansions: 10_000, inserted: 64 << 20, compared: 1 << 30}
 }
 
 // tree is a source that notes what is asked of it.
