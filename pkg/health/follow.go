@@ -3,6 +3,7 @@ package health
 import (
 	"maps"
 	"slices"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,6 +36,9 @@ func (w *Watcher) note(of watch.Key, obj metav1.Object, gone bool) {
 			delete(st.states, id)
 		}
 	})
+	if remains {
+		w.reviseInTime(st, u, s)
+	}
 }
 
 // Listed implements watch.HandlerOf.
@@ -50,6 +54,30 @@ func (w *Watcher) Listed(of watch.Key, objs []metav1.Object, _ string) {
 		}
 	}
 	w.update(st, nil, func() { st.listed, st.refusal, st.states = true, nil, states })
+	for _, obj := range objs {
+		if u, ok := obj.(*unstructured.Unstructured); ok {
+			w.reviseInTime(st, u, states[manifest.IDOf(u)])
+		}
+	}
+}
+
+// reviseInTime judges an object again when its status changes by itself, unless it has
+// changed until then.
+func (w *Watcher) reviseInTime(st *stream, obj *unstructured.Unstructured, was state) {
+	due, ok := matures(obj)
+	if !ok || was.gone || st.rule != nil {
+		return
+	}
+	time.AfterFunc(time.Until(due), func() {
+		id := manifest.IDOf(obj)
+		now, _ := st.stateOf(obj, false)
+		w.update(st, []manifest.ID{id}, func() {
+			if st.states[id] == was {
+				st.states[id] = now
+			}
+		})
+		w.reviseInTime(st, obj, now) // clocks may differ by a little
+	})
 }
 
 // Refused implements watch.HandlerOf: what cannot be seen is never Current. The owner

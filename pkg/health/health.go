@@ -5,6 +5,7 @@ package health
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	corev1 "k8s.io/api/core/v1"
@@ -99,15 +100,39 @@ func expired(obj *unstructured.Unstructured) *unstructured.Unstructured {
 	return last
 }
 
+// matures returns when the status of an object will be another with no change that a
+// watch could tell: a Pod that finds no room has failed after a while. For all others
+// it reports false.
+func matures(obj *unstructured.Unstructured) (time.Time, bool) {
+	if obj.GroupVersionKind().GroupKind() != (schema.GroupKind{Kind: "Pod"}) || obj.GetDeletionTimestamp() != nil {
+		return time.Time{}, false
+	}
+	if s, _ := Of(obj); s != InProgress || !unschedulable(obj) {
+		return time.Time{}, false
+	}
+	return obj.GetCreationTimestamp().Add(status.ScheduleWindow), true
+}
+
+func unschedulable(obj *unstructured.Unstructured) bool {
+	return slices.ContainsFunc(conditionsOf(obj), func(c status.BasicCondition) bool {
+		return c.Type == "PodScheduled" && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable
+	})
+}
+
 // has reports whether a condition of obj is true.
 func has(obj *unstructured.Unstructured, conditionType string) bool {
-	o, err := status.GetObjectWithConditions(obj.Object)
-	if err != nil {
-		return false
-	}
-	return slices.ContainsFunc(o.Status.Conditions, func(c status.BasicCondition) bool {
+	return slices.ContainsFunc(conditionsOf(obj), func(c status.BasicCondition) bool {
 		return c.Type == conditionType && c.Status == corev1.ConditionTrue
 	})
+}
+
+// conditionsOf returns the conditions of obj, none if it has none that make sense.
+func conditionsOf(obj *unstructured.Unstructured) []status.BasicCondition {
+	o, err := status.GetObjectWithConditions(obj.Object)
+	if err != nil {
+		return nil
+	}
+	return o.Status.Conditions
 }
 
 // immediate are kinds that are Current as soon as they exist: they have no

@@ -120,7 +120,6 @@ func TestOfOthers(t *testing.T) {
 	crd := func(conditions string) string {
 		return "{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: a, generation: 1}, status: {conditions: [" + conditions + "]}}"
 	}
-	long := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
 	checkRows(t, map[string]row{
 		"definition, new":         {why: "its kind is not served", in: crd(""), want: health.InProgress, message: "Install in progress"},
 		"definition, installing":  {why: "its kind is not served", in: crd("{type: NamesAccepted, status: 'True'}, {type: Established, status: 'False', reason: Installing}"), want: health.InProgress},
@@ -131,9 +130,34 @@ func TestOfOthers(t *testing.T) {
 		"claim, pending":          {why: "", in: "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: a}, status: {phase: Pending}}", want: health.InProgress},
 		"claim, bound":            {why: "", in: "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: a}, status: {phase: Bound}}", want: health.Current},
 		"service":                 {why: "nothing reports on it", in: "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {type: LoadBalancer, clusterIP: 10.0.0.1}}", want: health.Current},
-		"pod, crash loop":         {why: "it will not get there by itself", in: "{apiVersion: v1, kind: Pod, metadata: {name: a}, status: {phase: Running, containerStatuses: [{name: main, state: {waiting: {reason: CrashLoopBackOff}}}]}}", want: health.Failed, message: "main"},
-		"pod, nowhere to run":     {why: "nobody makes room", in: "{apiVersion: v1, kind: Pod, metadata: {name: a, creationTimestamp: '" + long + "'}, status: {phase: Pending, conditions: [{type: PodScheduled, status: 'False', reason: Unschedulable}]}}", want: health.Failed},
+		"service, no address":     {why: "the API server has yet to give it one", in: "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {type: LoadBalancer}}", want: health.InProgress, message: "ClusterIP not set"},
+		"service, no balancer":    {why: "an address from outside may never come", in: "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {type: LoadBalancer, clusterIP: 10.0.0.1}, status: {loadBalancer: {}}}", want: health.Current},
+		"ingress, no address":     {why: "an address may never come", in: "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: a, generation: 2}, spec: {ingressClassName: a}, status: {loadBalancer: {}}}", want: health.Current},
 		"namespace, terminating":  {why: "it is going", in: "{apiVersion: v1, kind: Namespace, metadata: {name: a, deletionTimestamp: '2026-01-01T00:00:00Z'}, status: {phase: Terminating}}", want: health.Terminating},
+	})
+}
+
+func TestOfPod(t *testing.T) {
+	pod := func(age time.Duration, status string) string {
+		return "{apiVersion: v1, kind: Pod, metadata: {name: a, creationTimestamp: '" + time.Now().Add(-age).UTC().Format(time.RFC3339) + "'}, status: {" + status + "}}"
+	}
+	const (
+		nowhere  = "phase: Pending, conditions: [{type: PodScheduled, status: 'False', reason: Unschedulable}]"
+		gated    = "phase: Pending, conditions: [{type: PodScheduled, status: 'False', reason: SchedulingGated}]"
+		looping  = "containerStatuses: [{name: side, state: {running: {}}}, {name: main, state: {waiting: {reason: CrashLoopBackOff}}}]"
+		starting = "containerStatuses: [{name: main, state: {waiting: {reason: ImagePullBackOff}}}]"
+	)
+	checkRows(t, map[string]row{
+		"just created":    {why: "nobody has seen it", in: pod(time.Hour, ""), want: health.InProgress},
+		"ready":           {why: "", in: pod(time.Hour, "phase: Running, conditions: [{type: Ready, status: 'True'}]"), want: health.Current},
+		"not ready":       {why: "it may become so", in: pod(time.Hour, "phase: Running, conditions: [{type: Ready, status: 'False'}]"), want: health.InProgress},
+		"done":            {why: "", in: pod(time.Hour, "phase: Succeeded"), want: health.Current},
+		"crash loop":      {why: "it will not get there by itself", in: pod(time.Hour, "phase: Running, "+looping), want: health.Failed, message: "main"},
+		"pulls in vain":   {why: "the image may come", in: pod(time.Hour, "phase: Pending, "+starting), want: health.InProgress},
+		"nowhere to run":  {why: "nobody makes room", in: pod(time.Hour, nowhere), want: health.Failed, message: "could not be scheduled"},
+		"nowhere so far":  {why: "room is often made in a moment", in: pod(0, nowhere), want: health.InProgress},
+		"not to run yet":  {why: "somebody holds it back", in: pod(time.Hour, gated), want: health.InProgress},
+		"phase of no day": {why: "nothing can be said", in: pod(time.Hour, "phase: Odd"), want: health.Unknown},
 	})
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"github.com/fluxcd/pkg/apis/kustomize"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -165,11 +164,7 @@ func isSecret(obj *unstructured.Unstructured) bool {
 // explain adds to a verdict what the object says about why it is not ready, if it
 // does.
 func explain(obj *unstructured.Unstructured, verdict string) string {
-	o, err := status.GetObjectWithConditions(obj.Object)
-	if err != nil {
-		return verdict
-	}
-	for _, c := range o.Status.Conditions {
+	for _, c := range conditionsOf(obj) {
 		if c.Type == "Ready" && c.Status != corev1.ConditionTrue && c.Message != "" {
 			return verdict + ": " + c.Message
 		}

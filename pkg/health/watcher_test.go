@@ -114,6 +114,7 @@ func TestWatcher(t *testing.T) {
 		wakes    []string
 	}
 	none, wakes := []string{}, []string{"o"}
+	notServed := apierrors.NewNotFound(widgets("v1").GroupResource(), "")
 	tests := map[string]struct {
 		why   string
 		steps []step
@@ -162,6 +163,13 @@ func TestWatcher(t *testing.T) {
 			{do: func(w *watcher) { w.listed(widget("a", 11, "True")) }, verdicts: none, wakes: wakes},
 			{do: func(w *watcher) { w.Refused(v1, errors.New("no")) }, verdicts: []string{"a Unknown"}, wakes: none},
 			{do: func(w *watcher) { w.listed(widget("a", 11, "True")) }, verdicts: none, wakes: wakes},
+		}},
+		"not served": {why: "with the definition all objects go, and may come back with it", steps: []step{
+			{do: await("a", "b"), verdicts: []string{"a Unknown", "b Unknown"}, wakes: none},
+			{do: func(w *watcher) { w.listed(widget("a", 11, "True"), widget("b", 11, "False")) }, verdicts: []string{"b InProgress"}, wakes: wakes},
+			{do: func(w *watcher) { w.Refused(v1, notServed) }, verdicts: []string{"a NotFound", "b NotFound"}, wakes: wakes},
+			{do: func(w *watcher) { w.Refused(v1, notServed) }, verdicts: []string{"a NotFound", "b NotFound"}, wakes: none},
+			{do: func(w *watcher) { w.listed(widget("a", 12, "True")) }, verdicts: []string{"b NotFound"}, wakes: wakes},
 		}},
 		"other objects": {why: "the new list is in the place of the old", steps: []step{
 			{do: await("a", "b"), verdicts: []string{"a Unknown", "b Unknown"}, wakes: none},
