@@ -1,17 +1,17 @@
 // Package build turns a source tree into Kubernetes objects.
 //
 // A build reads one directory of the tree and whatever that refers to, never anything outside the
-// tree: no network, no other process, no disk. What it makes depends on the Spec and on the paths
-// that it read, and it says which those were: while they stay the same, so does the result, and no
-// build is needed. See ReadSet.
+// tree: no network, no other process, no disk. Only a Decrypter may do more. What a build makes
+// depends on the Spec, on the keys of the Decrypter and on the paths that it read, and it says which
+// those were: while they stay the same, so does the result, and no build is needed. See ReadSet.
 //
 // Builds run side by side. They share one copy of the OpenAPI schema that kustomize merges by,
 // which is parsed once a process. A tree that brings its own schema is built alone.
 //
 // Errors name the file, relative to the root of the source, the line where that is known, and what
 // to do. They do not hold the content of Secrets, nor the values of variables. What to do with the
-// objects, and whether a failure is worth a retry, is the caller's to decide: the same tree gives the
-// same error.
+// objects, and whether a failure is worth a retry, is the caller's to decide: but for ErrDecrypt, the
+// same tree gives the same error.
 package build
 
 import (
@@ -74,7 +74,7 @@ type Result struct {
 	// Objects are in the order in which the tree lists them.
 	Objects []*unstructured.Unstructured
 
-	// Digest is that of the objects as YAML, with their variables replaced, before
+	// Digest is that of the objects as YAML, decrypted and with their variables replaced, before
 	// CommonMetadata and OwnerLabels are set. It is what status.history records.
 	Digest string
 
@@ -82,12 +82,16 @@ type Result struct {
 	Reads ReadSet
 }
 
-// Run builds. If it fails, the Reads of the result are still those that the failure depends on.
-func Run(src Source, spec Spec) (Result, error) { return run(src, spec, defaultLimits()) }
+// Run builds. A decrypter decrypts what is encrypted in the tree; nil leaves that as it is, but an
+// encrypted Secret is an error then. If a build fails, the Reads of the result are still those that
+// the failure depends on.
+func Run(src Source, spec Spec, decrypter Decrypter) (Result, error) {
+	return run(src, spec, decrypter, defaultLimits())
+}
 
-func run(src Source, spec Spec, max limits) (Result, error) {
+func run(src Source, spec Spec, decrypter Decrypter, max limits) (Result, error) {
 	t := newTree(src, max)
-	result, err := build(t, spec)
+	result, err := build(t, spec, decrypter)
 	if t.err != nil {
 		err = t.err // whatever kustomize made of it
 	}
@@ -98,7 +102,7 @@ func run(src Source, spec Spec, max limits) (Result, error) {
 	return result, err
 }
 
-func build(t *tree, spec Spec) (_ Result, err error) {
+func build(t *tree, spec Spec, decrypter Decrypter) (_ Result, err error) {
 	defer func() {
 		if r := recover(); r != nil { // there is code of kustomize in the checks as well
 			err = fmt.Errorf("%s: this cannot be built: %s", spec.Path, scrub(fmt.Sprint(r), nil))
@@ -116,6 +120,9 @@ func build(t *tree, spec Spec) (_ Result, err error) {
 	if spec.Components, err = g.visitSpec(root, spec); err != nil {
 		return Result{}, err
 	}
+	if err := g.decryptFiles(decrypter); err != nil {
+		return Result{}, err
+	}
 	files, err := g.overlay(root, spec)
 	if err != nil {
 		return Result{}, err
@@ -124,5 +131,5 @@ func build(t *tree, spec Spec) (_ Result, err error) {
 	if err != nil {
 		return Result{}, g.explain(root, spec, err)
 	}
-	return g.output(root, made, spec)
+	return g.output(root, made, spec, decrypter)
 }

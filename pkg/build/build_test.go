@@ -52,14 +52,14 @@ func TestRun(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := Run(tc.src, tc.spec)
+			got, err := Run(tc.src, tc.spec, nil)
 			if err != nil {
 				t.Fatalf("Run() = %v (%s)", err, tc.why)
 			}
 			if diff := cmp.Diff(want, got.Objects); diff != "" {
 				t.Errorf("objects (-want +got), %s\n%s", tc.why, diff)
 			}
-			again, err := Run(tc.src, tc.spec)
+			again, err := Run(tc.src, tc.spec, nil)
 			if err != nil || again.Digest != got.Digest {
 				t.Errorf("a second build gives %s, %v; the first %s", again.Digest, err, got.Digest)
 			}

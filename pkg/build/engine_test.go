@@ -17,7 +17,7 @@ func TestBuildsRunSideBySide(t *testing.T) {
 	cases := buildCases(t)
 	want := map[string]string{}
 	for name, tc := range cases {
-		result, err := Run(tc.src, tc.spec)
+		result, err := Run(tc.src, tc.spec, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -29,7 +29,7 @@ func TestBuildsRunSideBySide(t *testing.T) {
 			for _, name := range slices.Sorted(maps.Keys(cases)) {
 				src := newMemory(nil)
 				src.MapFS = cases[name].src.MapFS
-				result, err := Run(src, cases[name].spec)
+				result, err := Run(src, cases[name].spec, nil)
 				if err != nil || result.Digest != want[name] {
 					t.Errorf("%s: %s, %v; alone it gives %s", name, result.Digest, err, want[name])
 				}
@@ -47,7 +47,7 @@ func TestSchemaIsParsedOnce(t *testing.T) {
 	build := func(name string) time.Duration {
 		t.Helper()
 		start := time.Now()
-		if _, err := Run(cases[name].src, cases[name].spec); err != nil {
+		if _, err := Run(cases[name].src, cases[name].spec, nil); err != nil {
 			t.Fatal(err)
 		}
 		return time.Since(start)
@@ -84,10 +84,10 @@ func TestSchemaIsParsedOnce(t *testing.T) {
 func TestPanicIsAnError(t *testing.T) {
 	for _, own := range []string{"", "openapi: {version: v1.99.0}\n"} {
 		src := newMemory(map[string]string{"kustomization.yaml": own + "crds: [c.json]\n", "c.json": ""})
-		if _, err := Run(src, Spec{}); err == nil {
+		if _, err := Run(src, Spec{}, nil); err == nil {
 			t.Error("no error")
 		}
-		if _, err := Run(newMemory(map[string]string{"a.yaml": configMap}), Spec{}); err != nil {
+		if _, err := Run(newMemory(map[string]string{"a.yaml": configMap}), Spec{}, nil); err != nil {
 			t.Errorf("after a panic: %v", err)
 		}
 	}
@@ -126,14 +126,14 @@ spec:
 		b.Run(path, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := Run(src, Spec{Path: path, TargetNamespace: "shop"}); err != nil {
+				if _, err := Run(src, Spec{Path: path, TargetNamespace: "shop"}, nil); err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
 	}
 	b.Run("unchanged", func(b *testing.B) {
-		result, err := Run(src, Spec{Path: "overlay"})
+		result, err := Run(src, Spec{Path: "overlay"}, nil)
 		if err != nil {
 			b.Fatal(err)
 		}

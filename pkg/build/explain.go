@@ -209,7 +209,7 @@ func (e *explainer) patch(k *kustomization, at field, text, name string) patch {
 		return patch{at: fmt.Sprintf("%s: %s", place(k.file, lineOf(k.content, at)), at), text: text}
 	}
 	name = path.Join(k.dir, name)
-	content, _ := e.tree.readFile(name)
+	content, _ := e.readPlain(name)
 	return patch{at: name, text: string(content)}
 }
 

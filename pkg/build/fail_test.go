@@ -24,7 +24,7 @@ func checkFailures(t *testing.T, failures map[string]failure) {
 				tc.spec.Path = "app"
 			}
 			src := treeOf(tc.tree)
-			got, err := Run(src, tc.spec)
+			got, err := Run(src, tc.spec, nil)
 			if err == nil || err.Error() != tc.want {
 				t.Errorf("Run() = %v\nwant    %s (%s)", err, tc.want, tc.why)
 			}

@@ -3,6 +3,7 @@ package build
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ type graph struct {
 	known     map[string]*kustomization // by directory
 	order     []*kustomization          // as they were found
 	plugins   map[string]bool           // files and directories that were checked as plugins
+	plain     map[string][]byte         // content of the files that were encrypted
 	ownSchema bool
 }
 
@@ -29,7 +31,7 @@ type kustomization struct {
 }
 
 func newGraph(t *tree) *graph {
-	return &graph{tree: t, known: map[string]*kustomization{}, plugins: map[string]bool{}}
+	return &graph{tree: t, known: map[string]*kustomization{}, plugins: map[string]bool{}, plain: map[string][]byte{}}
 }
 
 // root reads and checks everything that is built with a directory.
@@ -45,10 +47,11 @@ func (g *graph) root(dir string) (*kustomization, error) {
 	return root, g.visit(root, nil)
 }
 
-// overlay returns the files that kustomize sees in the place of those in the tree: all
-// kustomization files, as they were checked, and what the spec makes of that of the root.
+// overlay returns the files that kustomize sees in the place of those in the tree: what was
+// decrypted, all kustomization files, as they were checked, and what the spec makes of that of the
+// root.
 func (g *graph) overlay(root *kustomization, spec Spec) (map[string][]byte, error) {
-	files := map[string][]byte{}
+	files := maps.Clone(g.plain)
 	for _, k := range g.known {
 		if k.file != "" {
 			files[k.file] = k.content

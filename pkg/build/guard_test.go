@@ -144,7 +144,7 @@ func TestLimits(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			src := newMemory(tc.files)
-			if _, err := run(src, Spec{Path: "0"}, tc.max); err == nil || err.Error() != tc.want {
+			if _, err := run(src, Spec{Path: "0"}, nil, tc.max); err == nil || err.Error() != tc.want {
 				t.Errorf("run() = %v\nwant    %s (%s)", err, tc.want, tc.why)
 			}
 			if name == "size of a file" && src.opened["0/a.yaml"] > 0 {
@@ -178,14 +178,14 @@ func TestSecretsStayOutOfErrors(t *testing.T) {
 				"kustomization.yaml": tree, "s.yaml": secret, "t.yaml": secret, "two.yaml": secret + "---\n" + secret,
 				"env": "GOOD=x\nhunter2\x00\xff=x\n",
 			})
-			_, err := Run(src, Spec{})
+			_, err := Run(src, Spec{}, nil)
 			if err == nil {
 				t.Fatal("no error")
 			}
 			if text := err.Error(); strings.Contains(text, "hunter2") || strings.Contains(text, "aHVudGVyMg") || strings.Contains(text, "\n") {
 				t.Errorf("error %q", text)
 			}
-			if _, again := Run(src, Spec{}); again.Error() != err.Error() {
+			if _, again := Run(src, Spec{}, nil); again.Error() != err.Error() {
 				t.Errorf("two errors for one tree:\n%v\n%v", err, again)
 			}
 		})

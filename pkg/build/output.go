@@ -18,7 +18,7 @@ import (
 )
 
 // output makes the result of what kustomize made.
-func (g *graph) output(root *kustomization, made resmap.ResMap, spec Spec) (Result, error) {
+func (g *graph) output(root *kustomization, made resmap.ResMap, spec Spec, decrypter Decrypter) (Result, error) {
 	if made.Size() > g.tree.max.objects {
 		return Result{}, fmt.Errorf("%s: the build makes %d objects, more than the limit of %d: build smaller paths", root.place(), made.Size(), g.tree.max.objects)
 	}
@@ -33,6 +33,9 @@ func (g *graph) output(root *kustomization, made resmap.ResMap, spec Spec) (Resu
 		p, err := productOf(res)
 		if err != nil {
 			return Result{}, g.explain(root, spec, fmt.Errorf("%s: %w", nameOf(res), err))
+		}
+		if err := decryptObject(p, decrypter); err != nil {
+			return Result{}, err
 		}
 		changed, err := variables.substitute(p)
 		if err != nil {
@@ -57,17 +60,20 @@ func (g *graph) output(root *kustomization, made resmap.ResMap, spec Spec) (Resu
 			return Result{}, err
 		}
 	}
-	finish(result.Objects, spec)
-	return result, nil
+	return result, finish(result.Objects, spec)
 }
 
-// finish sets what the spec wants in all objects.
-func finish(objects []*unstructured.Unstructured, spec Spec) {
+// finish checks the objects, and sets what the spec wants in all of them.
+func finish(objects []*unstructured.Unstructured, spec Spec) error {
 	for _, obj := range objects {
+		if isEncryptedSecret(obj) {
+			return fmt.Errorf("%s %w", manifest.IDOf(obj), ErrEncrypted)
+		}
 		setMetadata(obj, "labels", spec.CommonMetadata.Labels)
 		setMetadata(obj, "annotations", spec.CommonMetadata.Annotations)
 		setMetadata(obj, "labels", spec.OwnerLabels)
 	}
+	return nil
 }
 
 // checkTwice refuses objects that have become the same by their variables. Kustomize looked before.
@@ -146,6 +152,7 @@ func hasLargeNumber(content []byte) bool {
 	return false
 }
 
+func (p *product) kind() string                 { return p.field("kind") }
 func (p *product) label(key string) string      { return p.field("metadata", "labels", key) }
 func (p *product) annotation(key string) string { return p.field("metadata", "annotations", key) }
 

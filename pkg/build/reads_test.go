@@ -59,7 +59,7 @@ func TestReadSet(t *testing.T) {
 			if changed.MapFS["app"] != nil {
 				changed = newMemory(map[string]string{"app": "file"})
 			}
-			got, _ := Run(src, Spec{Path: tc.path})
+			got, _ := Run(src, Spec{Path: tc.path}, nil)
 			if same := got.Reads.Unchanged(changed); same != tc.same {
 				t.Errorf("Unchanged() = %v (%s); it read %q", same, tc.why, got.Reads.Paths())
 			}
@@ -74,7 +74,7 @@ func TestReadSet(t *testing.T) {
 func TestMissingComponentAppears(t *testing.T) {
 	src := newMemory(map[string]string{"app/cm.yaml": configMap, "parts/README.md": "text"})
 	spec := Spec{Path: "app", Components: []string{"../parts/one"}, IgnoreMissingComponents: true}
-	got, err := Run(src, spec)
+	got, err := Run(src, spec, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestMissingComponentAppears(t *testing.T) {
 	if got.Reads.Unchanged(with) {
 		t.Errorf("the component is said not to matter; it read %q", got.Reads.Paths())
 	}
-	if got, err = Run(with, spec); err != nil || got.Objects[0].GetName() != "pre-cm" {
+	if got, err = Run(with, spec, nil); err != nil || got.Objects[0].GetName() != "pre-cm" {
 		t.Errorf("with the component: %v, %v", got.Objects, err)
 	}
 	if got.Reads.Unchanged(src) {
@@ -99,7 +99,7 @@ func TestUnchangedMeansTheSameResult(t *testing.T) {
 	cases["fleet"] = buildCase{src: diskSource(t, "testdata/fleet"), spec: Spec{Path: "apps/overlay"}}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			before, err := Run(tc.src, tc.spec)
+			before, err := Run(tc.src, tc.spec, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -110,7 +110,7 @@ func TestUnchangedMeansTheSameResult(t *testing.T) {
 					continue
 				}
 				skipped++
-				after, err := Run(changed, tc.spec)
+				after, err := Run(changed, tc.spec, nil)
 				if err != nil || after.Digest != before.Digest || !cmp.Equal(after.Reads.Paths(), before.Reads.Paths()) {
 					t.Errorf("%q changed the build: %s, %v", change, after.Digest, err)
 				}
@@ -151,12 +151,12 @@ func changesOf(t *testing.T, src *memory) []map[string]string {
 // A path that cannot be looked at is not taken for missing.
 func TestUnreadableSource(t *testing.T) {
 	src := &closing{memory: newMemory(map[string]string{"app/cm.yaml": configMap})}
-	got, err := Run(src, Spec{Path: "app"})
+	got, err := Run(src, Spec{Path: "app"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, src.denied = range []string{"app", "app/cm.yaml", "app/kustomization.yaml"} {
-		if _, err := Run(src, Spec{Path: "app"}); !errors.Is(err, fs.ErrClosed) {
+		if _, err := Run(src, Spec{Path: "app"}, nil); !errors.Is(err, fs.ErrClosed) {
 			t.Errorf("%s cannot be read: %v", src.denied, err)
 		}
 	}

@@ -19,7 +19,7 @@ func TestRecordedPlain(t *testing.T) {
 	got, err := Run(diskSource(t, "testdata/fleet"), Spec{
 		Path:        "./apps/plain",
 		OwnerLabels: map[string]string{"kustomize.toolkit.fluxcd.io/name": "plain"},
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestRecordedOverlay(t *testing.T) {
 		Images:          []kustomize.Image{{Name: "registry.example.com/web", NewTag: "1.1.0"}},
 		CommonMetadata:  Metadata{Labels: map[string]string{"team": "shop"}},
 		Substitute:      &Substitution{Vars: map[string]string{"region": "eu-west-1"}},
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestRecordedOverlay(t *testing.T) {
 }
 
 func TestDigestIsThatOfTheYAML(t *testing.T) {
-	got, err := Run(diskSource(t, "testdata/fleet"), Spec{Path: "./apps/overlay"})
+	got, err := Run(diskSource(t, "testdata/fleet"), Spec{Path: "./apps/overlay"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

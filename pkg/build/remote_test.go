@@ -76,13 +76,13 @@ func TestRemoteBasesAreRefused(t *testing.T) {
 				"app/kustomization.yaml":  "resources: [../base]\n",
 				"base/kustomization.yaml": "namePrefix: x-\n" + fmt.Sprintf(form, address) + "\n",
 			})
-			_, err := Run(src, Spec{Path: "app"})
+			_, err := Run(src, Spec{Path: "app"}, nil)
 			want := fmt.Sprintf("base/kustomization.yaml:2: %s %q is remote: put a copy into the source, or write ./ in front if it is a path in the source", at, address)
 			if err == nil || err.Error() != want {
 				t.Errorf("%s: %v\nwant %s", fmt.Sprintf(form, address), err, want)
 			}
 		}
-		_, err := Run(newMemory(map[string]string{"a.yaml": ""}), Spec{Components: []string{address}})
+		_, err := Run(newMemory(map[string]string{"a.yaml": ""}), Spec{Components: []string{address}}, nil)
 		if err == nil || !strings.HasPrefix(err.Error(), "spec.components[0] ") {
 			t.Errorf("component %q: %v", address, err)
 		}
@@ -126,7 +126,7 @@ func TestRemotePathsOfPluginsAreRefused(t *testing.T) {
 				}
 				src = src.with(map[string]string{file: content})
 			}
-			_, err := Run(src, Spec{})
+			_, err := Run(src, Spec{}, nil)
 			if err == nil || !strings.Contains(err.Error(), "is remote") {
 				t.Errorf("%s in %s: %v", kind, name, err)
 			}

@@ -74,7 +74,7 @@ func (e *explainer) secrets() []string {
 	}
 	for _, k := range e.order {
 		for _, args := range k.SecretGenerator {
-			values.ofGenerator(e.tree, k.dir, args.KvPairSources)
+			values.ofGenerator(e.graph, k.dir, args.KvPairSources)
 		}
 	}
 	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) })
@@ -141,7 +141,7 @@ func (s *secretValues) ofPatch(text string) {
 	}
 }
 
-func (s *secretValues) ofGenerator(t *tree, dir string, from types.KvPairSources) {
+func (s *secretValues) ofGenerator(g *graph, dir string, from types.KvPairSources) {
 	for _, literal := range from.LiteralSources {
 		s.add(literal)
 		if _, value, ok := strings.Cut(literal, "="); ok {
@@ -153,7 +153,7 @@ func (s *secretValues) ofGenerator(t *tree, dir string, from types.KvPairSources
 		names = append(names, fileOfSource(source))
 	}
 	for _, name := range names {
-		content, err := t.readFile(path.Join(dir, name))
+		content, err := g.readPlain(path.Join(dir, name))
 		if err != nil {
 			continue
 		}

@@ -28,7 +28,7 @@ func (r *Reconciler) build(ctx context.Context, s *scope) error {
 			return r.fetchFailed(err)
 		}
 		if m.spec != digest || !m.result.Reads.Unchanged(s.tree) {
-			m.built(r.run(s.tree, spec))
+			m.built(r.run(s.tree, spec, nil))
 		}
 		m.spec, m.artifact = digest, artifact.Digest
 	}

@@ -52,9 +52,9 @@ func newWorkshop(t *testing.T) *workshop {
 		}
 	})
 	b.Reconciler = New(cache, Options{})
-	b.run = func(src build.Source, spec build.Spec) (build.Result, error) {
+	b.run = func(src build.Source, spec build.Spec, decrypter build.Decrypter) (build.Result, error) {
 		b.builds.Add(1)
-		return build.Run(src, spec)
+		return build.Run(src, spec, decrypter)
 	}
 	return b
 }

@@ -76,7 +76,7 @@ const patience = time.Second
 // Reconciler applies Kustomization objects.
 type Reconciler struct {
 	artifacts *fetch.Cache
-	run       func(build.Source, build.Spec) (build.Result, error)
+	run       func(build.Source, build.Spec, build.Decrypter) (build.Result, error)
 	opts      Options
 	manager   string // field manager of applied objects
 
