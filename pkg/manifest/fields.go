@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"iter"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -100,4 +101,43 @@ func hasKey(item any, key value.FieldList) bool {
 		got, ok := m[f.Name]
 		return !ok || !value.Equals(value.NewValueInterface(got), f.Value)
 	})
+}
+
+// StepTo returns the step of managedFields that leads to an item of a list: by its key
+// or value where the fields in use, of which guide has those of the list, go by these,
+// else by its index.
+func StepTo(list []any, i int, guide *fieldpath.Set) fieldpath.PathElement {
+	for _, steps := range []iter.Seq[fieldpath.PathElement]{guide.Members.All(), guide.Children.All()} {
+		for step := range steps {
+			if step.Index == nil && indexOf(list, step) == i {
+				return step
+			}
+		}
+	}
+	return fieldpath.PathElement{Index: &i}
+}
+
+// Put sets the value that a path leads to in the content of an object, and returns the
+// content. Fields on the way that do not exist are made; list items are not.
+func Put(content any, p fieldpath.Path, v any) any {
+	if len(p) == 0 {
+		return v
+	}
+	step := p[0]
+	if step.FieldName != nil {
+		m, ok := content.(map[string]any)
+		if !ok {
+			if content != nil {
+				return content
+			}
+			m = make(map[string]any, 1)
+		}
+		m[*step.FieldName] = Put(m[*step.FieldName], p[1:], v)
+		return m
+	}
+	list, _ := content.([]any)
+	if i := indexOf(list, step); i >= 0 {
+		list[i] = Put(list[i], p[1:], v)
+	}
+	return content
 }

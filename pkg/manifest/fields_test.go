@@ -106,3 +106,50 @@ func path(t *testing.T, parts []any) fieldpath.Path {
 	}
 	return p
 }
+
+func TestPut(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		why, content, want string
+		path               fieldpath.Path
+	}{
+		"a field":         {why: "it is replaced", content: "{a: {b: 1}}", path: fieldpath.MakePathOrDie("a", "b"), want: "{a: {b: new}}"},
+		"a new field":     {why: "it is made", content: "{a: {}}", path: fieldpath.MakePathOrDie("a", "b"), want: "{a: {b: new}}"},
+		"new parents":     {why: "they are made", content: "{}", path: fieldpath.MakePathOrDie("a", "b", "c"), want: "{a: {b: {c: new}}}"},
+		"an item":         {why: "it is found by its key", content: "{a: [{name: x, v: 1}, {name: z, v: 1}]}", path: fieldpath.MakePathOrDie("a", fieldpath.KeyByFields("name", "z"), "v"), want: "{a: [{name: x, v: 1}, {name: z, v: new}]}"},
+		"an item's index": {why: "it is found by that", content: "{a: [1, 2]}", path: fieldpath.MakePathOrDie("a", 1), want: "{a: [1, new]}"},
+		"no such item":    {why: "nobody knows what else it has", content: "{a: [{name: x}]}", path: fieldpath.MakePathOrDie("a", fieldpath.KeyByFields("name", "z"), "v"), want: "{a: [{name: x}]}"},
+		"below a value":   {why: "the value is in the way", content: "{a: 1}", path: fieldpath.MakePathOrDie("a", "b"), want: "{a: 1}"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(parsed(t, tc.want), manifest.Put(parsed(t, tc.content), tc.path, "new")); diff != "" {
+				t.Errorf("content differs (%s) (-want +got):\n%s", tc.why, diff)
+			}
+		})
+	}
+}
+
+func TestStepTo(t *testing.T) {
+	t.Parallel()
+	list := []any{map[string]any{"name": "x"}, map[string]any{"name": "z"}, "v"}
+	guide := fieldpath.NewSet(fieldpath.MakePathOrDie(fieldpath.KeyByFields("name", "x")), fieldpath.MakePathOrDie(fieldpath.KeyByFields("name", "z"), "image"), fieldpath.MakePathOrDie(value.NewValueInterface("v")))
+	for i, want := range []string{`[name="x"]`, `[name="z"]`, `[="v"]`} {
+		if got := manifest.StepTo(list, i, guide).String(); got != want {
+			t.Errorf("item %d is %s, want %s", i, got, want)
+		}
+	}
+	if got := manifest.StepTo(list, 1, fieldpath.NewSet()).String(); got != "[1]" {
+		t.Errorf("an item that nobody owns is %s, want [1]", got)
+	}
+}
+
+func parsed(t *testing.T, text string) any {
+	t.Helper()
+	var out any
+	if err := yaml.Unmarshal([]byte(text), &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}

@@ -17,20 +17,23 @@ const (
 	Definitions Stage = iota
 	// Classes are the kinds that others refer to as their class.
 	Classes
+	// Custom are the kinds that whoever runs the program has named; see Kinds.
+	Custom
 	// Everything is the rest.
 	Everything
 )
 
 // String returns the name of the stage.
 func (s Stage) String() string {
-	names := [...]string{"Definitions", "Classes", "Everything"}
+	names := [...]string{"Definitions", "Classes", "Custom", "Everything"}
 	if s < 0 || int(s) >= len(names) {
 		return "Stage(?)"
 	}
 	return names[s]
 }
 
-// StageOf returns the stage that objects of a kind belong to.
+// StageOf returns the stage that objects of a kind belong to unless they are named for
+// the custom one.
 func StageOf(gk schema.GroupKind) Stage {
 	switch gk.Kind {
 	case "CustomResourceDefinition", "Namespace", "ClusterRole":

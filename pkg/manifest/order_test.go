@@ -83,9 +83,9 @@ func TestStagesFollowRanks(t *testing.T) {
 }
 
 func TestStageString(t *testing.T) {
-	want := []string{"Definitions", "Classes", "Everything", "Stage(?)", "Stage(?)"}
+	want := []string{"Definitions", "Classes", "Custom", "Everything", "Stage(?)", "Stage(?)"}
 	var got []string
-	for _, s := range []manifest.Stage{manifest.Definitions, manifest.Classes, manifest.Everything, 3, -1} {
+	for _, s := range []manifest.Stage{manifest.Definitions, manifest.Classes, manifest.Custom, manifest.Everything, 4, -1} {
 		got = append(got, s.String())
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
