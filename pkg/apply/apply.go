@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"weir.dev/pkg/manifest"
 )
@@ -24,6 +25,7 @@ const defaultParallel = 8
 // Engine applies plans to one cluster as one identity.
 type Engine struct {
 	client   *client
+	managers Managers
 	tracker  Tracker
 	parallel int
 }
@@ -32,6 +34,9 @@ type Engine struct {
 type Config struct {
 	// Manager is the field manager of every write; required.
 	Manager string
+	// Override are further managers whose fields are taken over, besides kubectl and
+	// what dates from before server-side apply; see Managers.
+	Override []string
 	// Parallel bounds the requests under way for one plan; 0 means 8.
 	Parallel int
 }
@@ -45,7 +50,8 @@ func New(cfg *rest.Config, hc *http.Client, mapper meta.RESTMapper, tracker Trac
 	if c.Parallel <= 0 {
 		c.Parallel = defaultParallel
 	}
-	return &Engine{client: cl, tracker: tracker, parallel: c.Parallel}, nil
+	managers := Managers{Own: c.Manager, Override: c.Override}
+	return &Engine{client: cl, managers: managers, tracker: tracker, parallel: c.Parallel}, nil
 }
 
 // Effect is what became of an object.
@@ -108,7 +114,7 @@ func (e *Engine) Apply(ctx context.Context, p Plan, req Request) ([]Change, erro
 		if err != nil {
 			return done, err
 		}
-		if stage.Stage != manifest.Everything {
+		if stage.Stage < manifest.Custom {
 			if err := e.settle(ctx, changes); err != nil {
 				return done, err
 			}
@@ -127,6 +133,12 @@ type write struct {
 	recreate bool
 	// version is the live resource version as the validation saw it.
 	version string
+
+	found   *unstructured.Unstructured // as the object was found, or would have been left; nil if that is not known
+	live    *unstructured.Unstructured // whole, for what is ignored in it; nil if it is to be read
+	yielded *fieldpath.Set             // left to others for now
+	ignored *fieldpath.Set             // left to others for good
+	relayed bool                       // fields wait under the name of the relay
 }
 
 // stage validates and writes the items of one stage.
@@ -139,11 +151,14 @@ func (e *Engine) stage(ctx context.Context, p Plan, s Stage, req Request) ([]Cha
 		if item.Action == Skip {
 			changes[i].Effect = Skipped
 		}
+		if item.spare {
+			e.tracker.Spare(item.ID, item.wishes.CreateOnly && !item.wishes.LeaveAlone)
+		}
 		if !item.Action.writes() {
 			continue
 		}
 		w := &write{Item: item, change: &changes[i]}
-		if err := e.locate(ctx, w, p.defines(item.ID)); err != nil {
+		if err := e.locate(ctx, w, p.defined[item.ID.Group]); err != nil {
 			errs = append(errs, err)
 			continue
 		}
@@ -179,7 +194,8 @@ func (e *Engine) expect(ctx context.Context, writes []*write) (done func()) {
 func (e *Engine) spare(ctx context.Context, writes []*write) ([]*write, error) {
 	out := make([]*write, 0, len(writes))
 	for _, w := range writes {
-		desired, live := WishesOf(w.Object), e.tracker.Recall(w.ID).Live
+		desired, known := w.wishes, e.tracker.Recall(w.ID)
+		live := known.Live
 		if desired.CreateOnly && !live.Exists() {
 			found, err := e.client.getMetadata(ctx, w.target, w.Object.GetNamespace(), w.Object.GetName())
 			switch {
@@ -191,6 +207,9 @@ func (e *Engine) spare(ctx context.Context, writes []*write) ([]*write, error) {
 		}
 		if exempt(desired, live) {
 			w.change.Effect = Skipped
+			if desired.CreateOnly && known.Last.Content != "" {
+				e.tracker.Spare(w.ID, true)
+			}
 			continue
 		}
 		out = append(out, w)
@@ -212,57 +231,6 @@ func (e *Engine) locate(ctx context.Context, w *write, defined bool) error {
 		return fmt.Errorf("%s has a namespace, but objects of its kind have none: remove metadata.namespace", w.ID)
 	}
 	return nil
-}
-
-// validate asks the API server whether it would accept the writes. The first
-// needs no asking: it is written alone, before the others, so its refusal leaves
-// the stage as it was.
-func (e *Engine) validate(ctx context.Context, writes []*write, req Request) error {
-	ask := make([]*write, 0, len(writes))
-	for _, w := range writes {
-		if w.Action == Write {
-			ask = append(ask, w)
-		}
-	}
-	if len(ask) == 0 || len(writes) == 1 {
-		return nil
-	}
-	if ask[0] == writes[0] && !req.Force {
-		ask = ask[1:]
-	}
-	var failed errorList
-	var g errgroup.Group
-	g.SetLimit(e.parallel)
-	for _, w := range ask {
-		g.Go(func() error {
-			failed.add(e.dryRun(ctx, w, req))
-			return nil
-		})
-	}
-	_ = g.Wait() // the functions report to failed
-	if failed.empty() {
-		return nil
-	}
-	// Tell everything that is wrong at once, the first object included.
-	if first := writes[0]; first.Action == Write && first.version == "" && !req.Force {
-		failed.add(e.dryRun(ctx, first, req))
-	}
-	return failed.join()
-}
-
-// dryRun validates one write.
-func (e *Engine) dryRun(ctx context.Context, w *write, req Request) error {
-	a, err := e.client.apply(ctx, w.target, w.Object, true, false)
-	switch {
-	case err == nil:
-		w.version = a.object.GetResourceVersion()
-		return nil
-	case immutable(err) && e.mayRecreate(w, req):
-		w.recreate = true
-		return nil
-	default:
-		return failure(w.ID, "dry-run failed", err)
-	}
 }
 
 // writeAll writes what was validated: the first object alone, then wave by wave, the
@@ -305,9 +273,10 @@ func (e *Engine) write(ctx context.Context, p Plan, w *write, req Request) error
 		w.version = known.Live.ResourceVersion
 	}
 	if w.Action == Restore {
+		w.yielded = known.Yielded
 		w.Object = manifest.Without(w.Object, known.Yielded)
 		if w.change.Before = e.look(ctx, w); w.change.Before != nil {
-			w.version = w.change.Before.GetResourceVersion()
+			w.found, w.live, w.version = w.change.Before, w.change.Before, w.change.Before.GetResourceVersion()
 		}
 	}
 	a, err := e.attempt(ctx, w, req)
@@ -319,7 +288,7 @@ func (e *Engine) write(ctx context.Context, p Plan, w *write, req Request) error
 	w.change.Restored = w.Action == Restore && w.change.Effect != Unchanged
 	e.tracker.Applied(Applied{
 		ID: w.ID, Resource: w.target.resource, Owner: p.Owner, Content: w.Content,
-		Expires: expires(w.Object), Object: a.object,
+		Expires: expires(w.Object), Once: w.wishes.CreateOnly, Ignored: e.ignoredIn(w, a.object), Object: a.object,
 	})
 	return nil
 }
@@ -328,7 +297,7 @@ func (e *Engine) write(ctx context.Context, p Plan, w *write, req Request) error
 func (e *Engine) attempt(ctx context.Context, w *write, req Request) (answer, error) {
 	whole := req.Whole || w.change.Before != nil
 	if !w.recreate {
-		a, err := e.client.apply(ctx, w.target, w.Object, false, whole)
+		a, err := e.carry(ctx, w, whole)
 		if err == nil {
 			return a, nil
 		}
@@ -340,7 +309,8 @@ func (e *Engine) attempt(ctx context.Context, w *write, req Request) (answer, er
 	if err := e.clear(ctx, w); err != nil {
 		return answer{}, failure(w.ID, "could not be deleted for recreation", err)
 	}
-	a, err := e.client.apply(ctx, w.target, w.Object, false, whole)
+	w.live = nil
+	a, err := e.send(ctx, w, false, whole)
 	if err != nil {
 		return answer{}, failure(w.ID, "recreation failed after deletion", err)
 	}
@@ -368,6 +338,8 @@ func effectOf(a answer, w *write) Effect {
 		return Created
 	case w.version != "" && w.version == a.object.GetResourceVersion():
 		return Unchanged
+	case w.change.Before != nil && sameButBookkeeping(w.change.Before, a.object):
+		return Unchanged // we have only become the owner of what is there
 	default:
 		return Configured
 	}

@@ -93,13 +93,18 @@ type answer struct {
 // apply sends obj by server-side apply. whole asks for the whole object in the
 // answer, where metadata would do.
 func (c *client) apply(ctx context.Context, t target, obj *unstructured.Unstructured, dryRun, whole bool) (answer, error) {
+	return c.applyAs(ctx, t, obj, c.manager, dryRun, whole)
+}
+
+// applyAs is apply by another field manager.
+func (c *client) applyAs(ctx context.Context, t target, obj *unstructured.Unstructured, manager string, dryRun, whole bool) (answer, error) {
 	data, err := json.Marshal(obj.Object)
 	if err != nil {
 		return answer{}, fmt.Errorf("encoding: %w", err)
 	}
 	req := c.rest.Patch(types.ApplyPatchType).
 		AbsPath(t.path(obj.GetNamespace(), obj.GetName())...).
-		Param("fieldManager", c.manager).
+		Param("fieldManager", manager).
 		Param("force", "true").
 		Body(data)
 	if dryRun {
@@ -113,6 +118,17 @@ func (c *client) apply(ctx context.Context, t target, obj *unstructured.Unstruct
 	var code int
 	live, err := decode(req.Do(ctx).StatusCode(&code))
 	return answer{object: live, created: code == http.StatusCreated}, masked(timely(ctx, err), obj)
+}
+
+// patch changes the metadata of an object by a JSON patch.
+func (c *client) patch(ctx context.Context, t target, namespace, name string, patch []byte) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, errNoAnswer)
+	defer cancel()
+	return timely(ctx, c.rest.Patch(types.JSONPatchType).
+		AbsPath(t.path(namespace, name)...).
+		Param("fieldManager", c.manager).
+		SetHeader("Accept", acceptMetadata+",application/json").
+		Body(patch).Do(ctx).Error())
 }
 
 // get reads an object.

@@ -186,3 +186,24 @@ func TestExpect(t *testing.T) {
 		}
 	}
 }
+
+// The custom stage is written before anything of the rest is asked about, and not waited
+// for: a StatefulSet that never runs does not keep the rest back.
+func TestCustomStageComesFirst(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	objs := append(c.configMaps("a", "b"), c.read("{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: s, namespace: NS}, spec: {serviceName: s, selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {nodeSelector: {no: where}, containers: [{name: a, image: a}]}}}}")...)
+	kinds := manifest.Kinds{{Group: "apps", Kind: "StatefulSet"}: true}
+	p := c.planWith(apply.Options{CustomStage: kinds.Has}, objs...)
+	var got []string
+	c.before = func(req *http.Request) error {
+		got = append(got, req.Method+" "+req.URL.Path[strings.LastIndexByte(req.URL.Path, '/')+1:])
+		return nil
+	}
+	if _, err := c.engine.Apply(t.Context(), p, apply.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"PATCH s", "PATCH b", "PATCH a", "PATCH b"}; !slices.Equal(got, want) {
+		t.Errorf("requests are %q, want %q", got, want)
+	}
+}

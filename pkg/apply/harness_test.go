@@ -34,6 +34,7 @@ type recorder struct {
 	known   map[manifest.ID]apply.Known
 	applied []manifest.ID
 	forgot  []manifest.ID
+	spared  []manifest.ID
 
 	there     map[manifest.ID]apply.Live // what Expect finds
 	expecting map[schema.GroupVersionResource]schema.GroupKind
@@ -75,6 +76,19 @@ func (r *recorder) Applied(a apply.Applied) {
 	r.known[a.ID] = apply.Known{Last: a, Intact: true, Live: apply.Live{UID: a.UID, ResourceVersion: a.Version}}
 }
 
+// Spare implements apply.Tracker.
+func (r *recorder) Spare(id manifest.ID, once bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.spared = append(r.spared, id)
+	if k := r.known[id]; once {
+		k.Last.Once = true
+		r.known[id] = k
+	} else {
+		delete(r.known, id)
+	}
+}
+
 // Forget implements apply.Tracker.
 func (r *recorder) Forget(id manifest.ID) {
 	r.mu.Lock()
@@ -107,6 +121,7 @@ type cluster struct {
 	mapper  meta.RESTMapper
 	tracker *recorder
 	engine  *apply.Engine
+	with    apply.Config // of the next engine, but for the manager
 	// before is called with each request before it is sent, and after with each
 	// that was answered; an error is what the engine gets instead of the answer.
 	before, after func(*http.Request) error
@@ -132,8 +147,9 @@ func newCluster(t *testing.T) *cluster {
 func (c *cluster) restart() {
 	c.t.Helper()
 	c.tracker = newRecorder()
+	c.with.Manager = "engine"
 	var err error
-	if c.engine, err = apply.New(c.config, c.http, c.mapper, c.tracker, apply.Config{Manager: "engine"}); err != nil {
+	if c.engine, err = apply.New(c.config, c.http, c.mapper, c.tracker, c.with); err != nil {
 		c.t.Fatal(err)
 	}
 	c.Traffic.Reset()

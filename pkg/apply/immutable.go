@@ -40,7 +40,7 @@ func immutable(err error) bool {
 
 // mayRecreate reports whether the object of w may be deleted in order to be changed.
 func (e *Engine) mayRecreate(w *write, req Request) bool {
-	return req.Force || WishesOf(w.Object).Recreate || e.tracker.Recall(w.ID).Live.Wishes.Recreate
+	return req.Force || w.wishes.Recreate || e.tracker.Recall(w.ID).Live.Wishes.Recreate
 }
 
 // errReplaced says that an object is another one than was looked at. The next run looks

@@ -33,6 +33,11 @@ type Applied struct {
 	// Expires says that the object goes away by itself when it is done, so that its
 	// end is nobody's deed.
 	Expires bool
+	// Once says that the object is created if it is missing, and is nobody's concern
+	// while it exists.
+	Once bool
+	// Ignored are fields that anybody may change; nil means none.
+	Ignored *fieldpath.Set
 	// Object is the answer of the API server; it is not kept.
 	Object metav1.Object
 }
@@ -70,6 +75,9 @@ type Tracker interface {
 	Recall(manifest.ID) Known
 	// Applied tells how an object was left.
 	Applied(Applied)
+	// Spare tells that an object that was applied is not to be applied any more, or,
+	// if once, only when it is missing.
+	Spare(id manifest.ID, once bool)
 	// Forget tells that an object is no longer ours.
 	Forget(manifest.ID)
 }
@@ -82,6 +90,8 @@ type Plan struct {
 	Stages []Stage
 	// Inventory has every object of the plan.
 	Inventory inventory.Set
+
+	defined map[string]bool // the API groups of which the plan has definitions
 }
 
 // Stage is a batch of objects that is validated as a whole.
@@ -94,8 +104,12 @@ type Stage struct {
 type Item struct {
 	ID      manifest.ID
 	Object  *unstructured.Unstructured
-	Content string // digest of Object
+	Content string // digest of Object, but for what is ignored
 	Action  Action
+
+	wishes Wishes    // of Object
+	ignore []pointer // in Object
+	spare  bool      // the tracker is still to be told that it is skipped
 }
 
 // Action is what is to be done about an object.
@@ -133,29 +147,57 @@ type Options struct {
 	// Proven says that the same content was applied completely before, possibly by
 	// an earlier process, so that nothing needs a dry run.
 	Proven bool
+	// Ignore names fields that count neither as content nor as drift.
+	Ignore []IgnoreRule
+	// CustomStage tells the kinds that make up the custom stage; nil means none. It is
+	// not asked about kinds that have a stage of their own.
+	CustomStage func(schema.GroupKind) bool
 }
 
 // NewPlan decides what to do about each object. It asks tracker only, never the
 // API server. Two objects of one identity are an error, and so are names that would
 // lead somewhere else in the API.
 func NewPlan(objs []*unstructured.Unstructured, tracker Tracker, opts Options) (Plan, error) {
-	p := Plan{Owner: opts.Owner, Inventory: make(inventory.Set, len(objs))}
+	set, err := Prepare(objs, opts)
+	if err != nil {
+		return Plan{}, err
+	}
+	return set.Plan(tracker, opts), nil
+}
+
+// Prepared is a set of objects that is checked, digested and in order, for any number
+// of plans. The objects must not be changed.
+type Prepared struct {
+	plan Plan // without actions
+}
+
+// Prepare does what NewPlan does without asking about any object. Of the options, it
+// takes Ignore and CustomStage.
+func Prepare(objs []*unstructured.Unstructured, opts Options) (*Prepared, error) {
+	rules, err := readRules(opts.Ignore)
+	if err != nil {
+		return nil, err
+	}
+	p := Plan{Inventory: make(inventory.Set, len(objs)), defined: make(map[string]bool)}
 	stages := make(map[manifest.Stage][]Item)
 	for _, obj := range objs {
 		id := manifest.IDOf(obj)
 		if err := checkName(id); err != nil {
-			return Plan{}, err
+			return nil, err
 		}
 		if _, twice := p.Inventory[id]; twice {
-			return Plan{}, fmt.Errorf("%s is defined twice", id)
+			return nil, fmt.Errorf("%s is defined twice", id)
 		}
 		p.Inventory[id] = obj.GroupVersionKind().Version
-		item := Item{ID: id, Object: obj, Content: contentOf(obj)}
-		item.Action = decide(item, tracker, opts)
-		stage := manifest.StageOf(id.GroupKind())
+		if _, group, _ := strings.Cut(id.Name, "."); id.Kind == "CustomResourceDefinition" {
+			p.defined[group] = true
+		}
+		item := Item{ID: id, Object: obj, wishes: WishesOf(obj), ignore: ignoredIn(obj, rules)}
+		item.Content = contentOf(withoutIgnored(obj, item.ignore))
+		stage := stageOf(id.GroupKind(), opts.CustomStage)
 		stages[stage] = append(stages[stage], item)
 	}
-	for _, stage := range []manifest.Stage{manifest.Definitions, manifest.Classes, manifest.Everything} {
+	for stage := manifest.Definitions; stage <= manifest.Everything; stage++ {
 		items := stages[stage]
 		if len(items) == 0 {
 			continue
@@ -163,7 +205,32 @@ func NewPlan(objs []*unstructured.Unstructured, tracker Tracker, opts Options) (
 		slices.SortStableFunc(items, func(a, b Item) int { return manifest.CompareApply(a.ID, b.ID) })
 		p.Stages = append(p.Stages, Stage{Stage: stage, Items: items})
 	}
-	return p, nil
+	return &Prepared{plan: p}, nil
+}
+
+// stageOf returns the stage of a kind.
+func stageOf(gk schema.GroupKind, custom func(schema.GroupKind) bool) manifest.Stage {
+	stage := manifest.StageOf(gk)
+	if stage == manifest.Everything && custom != nil && custom(gk) {
+		return manifest.Custom
+	}
+	return stage
+}
+
+// Plan decides what to do about each object of the set. It asks tracker only. Of the
+// options, it takes Owner and Proven.
+func (s *Prepared) Plan(tracker Tracker, opts Options) Plan {
+	p := s.plan
+	p.Owner = opts.Owner
+	p.Stages = make([]Stage, len(s.plan.Stages))
+	for i, stage := range s.plan.Stages {
+		items := slices.Clone(stage.Items)
+		for j := range items {
+			items[j].decide(tracker, opts)
+		}
+		p.Stages[i] = Stage{Stage: stage.Stage, Items: items}
+	}
+	return p
 }
 
 // checkName refuses names that cannot be a part of a URL.
@@ -180,12 +247,19 @@ func checkName(id manifest.ID) error {
 }
 
 // decide chooses the action for one object.
-func decide(item Item, tracker Tracker, opts Options) Action {
-	known := tracker.Recall(item.ID)
-	if exempt(WishesOf(item.Object), known.Live) {
+func (i *Item) decide(tracker Tracker, opts Options) {
+	known := tracker.Recall(i.ID)
+	i.Action = i.action(known, opts)
+	tracked := known.Last.Content != ""
+	i.spare = i.Action == Skip && tracked && (i.wishes.LeaveAlone || i.wishes.CreateOnly && !known.Last.Once)
+}
+
+// action is what to do about an object of which something is known.
+func (i *Item) action(known Known, opts Options) Action {
+	if exempt(i.wishes, known.Live) {
 		return Skip
 	}
-	same := known.Last.Content == item.Content && known.Last.Owner == opts.Owner
+	same := known.Last.Content == i.Content && known.Last.Owner == opts.Owner
 	switch {
 	case same && known.Intact:
 		return Keep
@@ -202,22 +276,12 @@ func decide(item Item, tracker Tracker, opts Options) Action {
 func (p Plan) Idle() bool {
 	for _, s := range p.Stages {
 		for _, item := range s.Items {
-			if item.Action.writes() {
+			if item.Action.writes() || item.spare {
 				return false
 			}
 		}
 	}
 	return true
-}
-
-// defines reports whether the plan has the definition of the kind of id.
-func (p Plan) defines(id manifest.ID) bool {
-	for other := range p.Inventory {
-		if _, group, _ := strings.Cut(other.Name, "."); other.Kind == "CustomResourceDefinition" && group == id.Group {
-			return true
-		}
-	}
-	return false
 }
 
 // expires reports whether obj is a Job that is removed some time after its end.

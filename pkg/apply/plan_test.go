@@ -147,7 +147,7 @@ func TestWishesOf(t *testing.T) {
 		"ignored":                {why: "the user has said so", key: keySSA, value: "Ignore", want: alone},
 		"ignored, in any case":   {why: "people write both", key: keySSA, value: "ignore", want: alone},
 		"only to be created":     {why: "what is there is somebody else's to change", key: keySSA, value: "IfNotPresent", want: apply.Wishes{CreateOnly: true}},
-		"merged":                 {why: "fields of others survive in any case", key: keySSA, value: "Merge"},
+		"merged":                 {why: "fields of others survive", key: keySSA, value: "Merge", want: apply.Wishes{Merge: true}},
 		"not to be pruned":       {why: "it is applied all the same", key: keyPrune, value: "disabled", want: keep},
 		"to be forced":           {why: "the user has said so", key: keyForce, value: "enabled", want: apply.Wishes{Recreate: true}},
 		"to be forced, disabled": {why: "no such thing", key: keyForce, value: "disabled"},
@@ -253,8 +253,8 @@ func TestPlanOrder(t *testing.T) {
 		p := plan(t, objs...)
 		got := make(map[manifest.Stage][]string)
 		for i, s := range p.Stages {
-			if s.Stage != manifest.Stage(i) {
-				t.Errorf("stage %s is in place %d", s.Stage, i)
+			if i > 0 && s.Stage <= p.Stages[i-1].Stage {
+				t.Errorf("stage %s is behind stage %s", s.Stage, p.Stages[i-1].Stage)
 			}
 			for _, item := range s.Items {
 				got[s.Stage] = append(got[s.Stage], item.ID.String())
@@ -400,4 +400,31 @@ func TestContentIsStable(t *testing.T) {
 func annotated(obj *unstructured.Unstructured, key, value string) *unstructured.Unstructured {
 	obj.SetAnnotations(map[string]string{key: value})
 	return obj
+}
+
+// Kinds that are named for it have a stage of their own, unless they have one anyway.
+func TestCustomStage(t *testing.T) {
+	t.Parallel()
+	objs := []*unstructured.Unstructured{
+		object("v1", "ConfigMap", "ns", "a"), object("rbac.authorization.k8s.io/v1", "Role", "ns", "r"),
+		object("rbac.authorization.k8s.io/v1", "ClusterRole", "", "c"), object("example.com/v1", "Role", "ns", "other"),
+	}
+	kinds, err := manifest.ParseKinds("rbac.authorization.k8s.io/Role,rbac.authorization.k8s.io/ClusterRole")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := apply.NewPlan(objs, newRecorder(), apply.Options{CustomStage: kinds.Has})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range p.Stages {
+		for _, item := range s.Items {
+			got = append(got, s.Stage.String()+" "+item.ID.String())
+		}
+	}
+	want := []string{"Definitions ClusterRole/c", "Custom Role/ns/r", "Everything Role/ns/other", "Everything ConfigMap/ns/a"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("stages differ (-want +got):\n%s", diff)
+	}
 }

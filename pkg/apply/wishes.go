@@ -19,18 +19,22 @@ type Wishes struct {
 	Keep bool
 	// Recreate: delete it and create it anew if it cannot be changed in place.
 	Recreate bool
+	// Merge: take over no fields of others.
+	Merge bool
 }
 
 // WishesOf returns what obj asks for, by labels or annotations; either will do. The case
 // of values does not matter.
 func WishesOf(obj metav1.Object) Wishes {
+	labels, annotations := obj.GetLabels(), obj.GetAnnotations()
 	asks := func(key, value string) bool {
-		return strings.EqualFold(obj.GetLabels()[key], value) || strings.EqualFold(obj.GetAnnotations()[key], value)
+		return strings.EqualFold(labels[key], value) || strings.EqualFold(annotations[key], value)
 	}
 	w := Wishes{
 		LeaveAlone: asks(kustomizev1.KeyReconcile, kustomizev1.ValueDisabled) || asks(kustomizev1.KeySSA, kustomizev1.ValueIgnore),
 		CreateOnly: asks(kustomizev1.KeySSA, kustomizev1.ValueIfNotPresent),
 		Recreate:   asks(kustomizev1.KeyForce, kustomizev1.ValueEnabled),
+		Merge:      asks(kustomizev1.KeySSA, kustomizev1.ValueMerge),
 	}
 	w.Keep = w.LeaveAlone || asks(kustomizev1.KeyPrune, kustomizev1.ValueDisabled)
 	return w

@@ -1,6 +1,7 @@
 package drift
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
+	"weir.dev/pkg/apply"
 	"weir.dev/pkg/manifest"
 )
 
@@ -21,11 +23,11 @@ const (
 	masked   = "***"
 )
 
-// Change is one field that somebody took from us.
+// Change is one field that somebody took from us, or added.
 type Change struct {
 	Path string // such as spec.replicas
-	// From is the value that we had applied, To the one it was found with; "" if
-	// it was removed. Values of Secrets are masked.
+	// From is the value that it has without them, To the one it was found with; "" if
+	// there is none. Values of Secrets are masked.
 	From, To string
 	// Manager, Operation and Time tell who wrote the field, and when, by
 	// managedFields. Manager is empty if that is not told: nobody owns a field
@@ -40,15 +42,7 @@ type Change struct {
 // String tells the change in one line, such as
 // "spec.replicas 2 -> 5 by kubectl-scale at 02:13:07Z".
 func (c Change) String() string {
-	to := c.To
-	if to == "" {
-		to = "nothing"
-	}
-	who := c.Manager
-	if who == "" {
-		who = "somebody unknown"
-	}
-	s := fmt.Sprintf("%s %s -> %s by %s", c.Path, c.From, to, who)
+	s := fmt.Sprintf("%s %s -> %s by %s", c.Path, cmp.Or(c.From, "nothing"), cmp.Or(c.To, "nothing"), cmp.Or(c.Manager, "somebody unknown"))
 	if c.Time.IsZero() {
 		return s // nobody owns what was removed, and some subresources keep no time
 	}
@@ -56,10 +50,11 @@ func (c Change) String() string {
 }
 
 // Explain returns the fields that manager owns in restored and did not own in found,
-// or owned with another value: what somebody else had changed or removed, sorted by
-// path. Both are whole objects, as they were before and after manager applied its
-// content again.
-func Explain(found, restored *unstructured.Unstructured, manager string) ([]Change, error) {
+// or owned with another value: what somebody else had changed or removed. With them are
+// those that were added by managers whose fields are taken over, override among them,
+// and are gone. All are sorted by path. Both are whole objects, as they were before and
+// after manager applied its content again.
+func Explain(found, restored *unstructured.Unstructured, manager string, override ...string) ([]Change, error) {
 	before, err := entryOf(found, manager)
 	if err != nil {
 		return nil, err
@@ -74,9 +69,10 @@ func Explain(found, restored *unstructured.Unstructured, manager string) ([]Chan
 	}
 	secret := found.GetKind() == "Secret" && found.GroupVersionKind().Group == ""
 	change := func(p fieldpath.Path) Change {
+		hidden := secret && private(p)
 		return Change{
 			Path: strings.TrimPrefix(p.String(), "."), path: p.Copy(),
-			From: valueAt(restored, p, secret), To: valueAt(found, p, secret),
+			From: valueAt(restored, p, hidden), To: valueAt(found, p, hidden),
 		}
 	}
 	var out []Change
@@ -96,9 +92,46 @@ func Explain(found, restored *unstructured.Unstructured, manager string) ([]Chan
 			out = append(out, c)
 		}
 	})
+	told := make(map[string]bool, len(out))
+	for _, c := range out {
+		told[c.Path] = true
+	}
+	managers := apply.Managers{Own: manager, Override: override}
+	for _, claim := range managers.Claims(found, nil) {
+		by, err := takerOf(claim.Entry)
+		if err != nil {
+			return nil, err
+		}
+		claim.Fields.Leaves().Iterate(func(p fieldpath.Path) {
+			p = added(p, restored)
+			c := change(p)
+			was, ok := manifest.At(found.Object, p)
+			is, stays := manifest.At(restored.Object, p)
+			if !ok || told[c.Path] || isParent(was) && !isItem(p) || stays && equality.Semantic.DeepEqual(was, is) {
+				return
+			}
+			told[c.Path] = true
+			c.by(by)
+			out = append(out, c)
+		})
+	}
 	slices.SortFunc(out, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })
 	return out, nil
 }
+
+// added returns the item of a list that a field came with, if that is gone as a whole,
+// else the field.
+func added(p fieldpath.Path, restored *unstructured.Unstructured) fieldpath.Path {
+	for i := range p {
+		if _, there := manifest.At(restored.Object, p[:i+1]); !there && isItem(p[:i+1]) {
+			return p[:i+1]
+		}
+	}
+	return p
+}
+
+// isItem reports whether a path leads to an item of a list.
+func isItem(p fieldpath.Path) bool { return len(p) > 0 && p[len(p)-1].FieldName == nil }
 
 // isParent reports whether a value has fields of its own, which are owned one by one.
 func isParent(v any) bool {
@@ -171,12 +204,12 @@ func hasBelow(set *fieldpath.Set, p fieldpath.Path) bool {
 }
 
 // valueAt returns the value of a field for people, "" if there is none.
-func valueAt(obj *unstructured.Unstructured, p fieldpath.Path, secret bool) string {
+func valueAt(obj *unstructured.Unstructured, p fieldpath.Path, hidden bool) string {
 	v, ok := manifest.At(obj.Object, p)
 	if !ok {
 		return ""
 	}
-	if secret && len(p) > 0 && p[0].FieldName != nil && (*p[0].FieldName == "data" || *p[0].FieldName == "stringData") {
+	if hidden {
 		return masked
 	}
 	data, err := json.Marshal(v)
@@ -187,4 +220,19 @@ func valueAt(obj *unstructured.Unstructured, p fieldpath.Path, secret bool) stri
 		return string(runes[:maxValue]) + "…"
 	}
 	return string(data)
+}
+
+// private reports whether a field of a Secret may hold what is secret. The copy that
+// kubectl keeps in an annotation does, too.
+func private(p fieldpath.Path) bool {
+	if len(p) == 0 || p[0].FieldName == nil {
+		return false
+	}
+	switch *p[0].FieldName {
+	case "data", "stringData":
+		return true
+	case "metadata":
+		return len(p) < 3 || strings.HasPrefix(p[1:].String(), ".annotations.kubectl.kubernetes.io/last-applied-configuration")
+	}
+	return false
 }

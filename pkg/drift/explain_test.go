@@ -74,6 +74,47 @@ func TestExplain(t *testing.T) {
 			before: []entry{{manager: us, fields: "f:metadata: {}"}, {manager: "kubectl-edit", fields: "f:data: {f:password: {}}", update: true, at: at}},
 			want:   []string{"data.password *** -> *** by kubectl-edit at 02:13:07Z"},
 		},
+		"fields that kubectl added": {
+			why:   "they are taken over, and gone",
+			found: "{metadata: {annotations: {note: x}, labels: {owner: app, owner-ns: flux-system}}, spec: {replicas: 2, paused: true, minReadySeconds: 5}}", restored: content(2), after: all,
+			before: []entry{
+				{manager: us, fields: "f:spec: {f:replicas: {}}"},
+				{manager: "kubectl-edit", fields: "f:spec: {f:paused: {}, f:minReadySeconds: {}}", update: true, at: at},
+				{manager: "kubectl-annotate", fields: "f:metadata: {f:annotations: {.: {}, f:note: {}}}", update: true, at: at},
+				{manager: "tool", fields: "f:metadata: {f:labels: {f:x: {}}}", update: true, at: at},
+			},
+			want: []string{
+				`metadata.annotations.note nothing -> "x" by kubectl-annotate at 02:13:07Z`, "spec.minReadySeconds nothing -> 5 by kubectl-edit at 02:13:07Z",
+				"spec.paused false -> true by kubectl-edit at 02:13:07Z",
+			},
+		},
+		"a field that kubectl set without effect": {
+			why:   "nothing has changed but who has it",
+			found: content(2), restored: content(2), after: all,
+			before: []entry{{manager: us, fields: all}, {manager: "kubectl", fields: all, at: at}},
+		},
+		"an item that kubectl added": {
+			why:      "it is told as a whole",
+			found:    "spec: {template: {spec: {containers: [{name: x}, {name: z, image: 'y:9'}]}}}",
+			restored: "spec: {template: {spec: {containers: [{name: x}]}}}",
+			after:    `f:spec: {f:template: {f:spec: {f:containers: {'k:{"name":"x"}': {.: {}, f:name: {}}}}}}`,
+			before: []entry{
+				{manager: us, fields: `f:spec: {f:template: {f:spec: {f:containers: {'k:{"name":"x"}': {.: {}, f:name: {}}}}}}`},
+				{manager: "kubectl-edit", fields: `f:spec: {f:template: {f:spec: {f:containers: {'k:{"name":"z"}': {.: {}, f:name: {}, f:image: {}}}}}}`, update: true, at: at},
+			},
+			want: []string{`spec.template.spec.containers[name="z"] nothing -> {"image":"y:9","name":"z"} by kubectl-edit at 02:13:07Z`},
+		},
+		"kubectl's copy of a Secret": {
+			why:   "it holds what the Secret does",
+			found: `{kind: Secret, apiVersion: v1, metadata: {annotations: {note: x, kubectl.kubernetes.io/last-applied-configuration: '{"data":{"password":"aHVudGVyMg=="}}'}}, data: {password: c2VjcmV0, more: aHVudGVyMg==}}`, restored: "{kind: Secret, apiVersion: v1, data: {password: c2VjcmV0}}",
+			after:  "f:data: {f:password: {}}",
+			before: []entry{{manager: us, fields: "f:data: {f:password: {}}"}, {manager: "kubectl-client-side-apply", fields: "{f:metadata: {f:annotations: {.: {}, f:note: {}, f:kubectl.kubernetes.io/last-applied-configuration: {}}}, f:data: {f:more: {}}}", update: true, at: at}},
+			want: []string{
+				"data.more nothing -> *** by kubectl-client-side-apply at 02:13:07Z",
+				"metadata.annotations.kubectl.kubernetes.io/last-applied-configuration nothing -> *** by kubectl-client-side-apply at 02:13:07Z",
+				`metadata.annotations.note nothing -> "x" by kubectl-client-side-apply at 02:13:07Z`,
+			},
+		},
 		"nothing": {why: "the watch was wrong, or too late", found: content(2), restored: content(2), before: []entry{{manager: us, fields: all}}, after: all},
 	}
 	for name, tc := range tests {

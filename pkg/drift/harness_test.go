@@ -87,7 +87,7 @@ func newWatched(t *testing.T) *watched {
 		t.Error("nothing is watched unless Start runs")
 		return nil
 	}
-	w.Watcher = New(open, Options{Manager: us, OwnerName: "owner", OwnerNamespace: "owner-ns", Wake: func(owner types.NamespacedName) {
+	w.Watcher = New(open, Options{Manager: us, Override: []string{"legacy"}, OwnerName: "owner", OwnerNamespace: "owner-ns", Wake: func(owner types.NamespacedName) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if owner != w.owner {

@@ -47,8 +47,9 @@ func newContest(s stand) *contest {
 
 // stand is who owns what in an object, as far as it concerns us.
 type stand struct {
-	owner  string // by the labels
-	fields []byte // our entry in managedFields; nil if there is none
+	owner   string // by the labels
+	fields  []byte // our entry in managedFields; nil if there is none
+	claimed []byte // fields that others have and that are to be ours; nil if there are none
 }
 
 // print is a digest of a stand.
@@ -56,18 +57,32 @@ type print [16]byte
 
 // print digests s without some fields.
 func (s stand) print(without *fieldpath.Set) print {
-	fields := s.fields
-	if set, err := parse(fields); err == nil && without != nil && !without.Empty() {
-		if data, err := set.RecursiveDifference(without).ToJSON(); err == nil {
-			fields = data
-		}
-	}
 	h := sha256.New()
 	h.Write([]byte(s.owner))
-	h.Write(fields)
+	h.Write(less(s.fields, without))
+	if claimed := less(s.claimed, without); len(claimed) > 0 && string(claimed) != "{}" {
+		h.Write([]byte("\nclaimed "))
+		h.Write(claimed)
+	}
 	var p print
 	copy(p[:], h.Sum(nil))
 	return p
+}
+
+// less takes some fields out of an entry of managedFields.
+func less(fields []byte, without *fieldpath.Set) []byte {
+	if without == nil || without.Empty() {
+		return fields
+	}
+	set, err := parse(fields)
+	if err != nil {
+		return fields
+	}
+	data, err := set.RecursiveDifference(without).ToJSON()
+	if err != nil {
+		return fields
+	}
+	return data
 }
 
 // owns reports whether a field, or one below it, is ours.
@@ -95,6 +110,9 @@ func (w *Watcher) standOf(obj metav1.Object) stand {
 			s.fields = f.FieldsV1.GetRawBytes()
 		}
 	}
+	if claimed := w.managers.Claimed(obj, nil); claimed != nil {
+		s.claimed, _ = claimed.ToJSON()
+	}
 	return s
 }
 
@@ -107,11 +125,13 @@ func (o *object) drifted() bool {
 	case o.contest != nil && o.contest.ceded:
 		return false
 	case o.contest != nil && o.contest.owed:
-		return true
+		return !o.wishes.LeaveAlone || o.gone
 	case !newer(o.version, o.last.Version):
 		return false
 	case o.gone:
 		return !o.last.Expires
+	case o.last.Once, o.wishes.LeaveAlone:
+		return false
 	default:
 		return o.uid != o.last.UID || o.seen != o.left
 	}
@@ -125,9 +145,21 @@ func (o *object) yielded() *fieldpath.Set {
 	return o.contest.yielded
 }
 
+// without returns the fields that do not count.
+func (o *object) without() *fieldpath.Set {
+	yielded := o.yielded()
+	switch {
+	case o.last == nil || o.last.Ignored == nil:
+		return yielded
+	case yielded == nil:
+		return o.last.Ignored
+	}
+	return yielded.Union(o.last.Ignored)
+}
+
 // leave records how an application left the object.
 func (o *object) leave(s stand) {
-	o.left = s.print(o.yielded())
+	o.left = s.print(o.without())
 	if o.contest != nil {
 		o.contest.left = s
 	}
@@ -135,7 +167,7 @@ func (o *object) leave(s stand) {
 
 // see records how the object was seen.
 func (o *object) see(s stand, obj metav1.Object) {
-	o.seen, o.gone = s.print(o.yielded()), false
+	o.seen, o.gone = s.print(o.without()), false
 	o.uid, o.version, o.wishes = obj.GetUID(), obj.GetResourceVersion(), apply.WishesOf(obj)
 	if o.contest != nil {
 		o.contest.seen = s
@@ -154,7 +186,7 @@ func (o *object) settle(now time.Time) {
 	if before.Empty() && c.yielded.Empty() {
 		return // the prints are of whole stands, as they should be
 	}
-	o.left, o.seen = c.left.print(c.yielded), c.seen.print(c.yielded)
+	o.left, o.seen = c.left.print(o.without()), c.seen.print(o.without())
 }
 
 // end forgets that anybody fought for the object.

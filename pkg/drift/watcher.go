@@ -4,7 +4,8 @@
 // With server-side apply, the API server takes a field out of our entry in
 // managedFields exactly when somebody else changes or removes its value. So it is
 // enough to watch metadata, to remember a digest of our entry from each apply, and
-// to compare. A difference or a deletion wakes the owner of the object, who looks
+// to compare. Fields that somebody adds are theirs, unless it is somebody whose fields
+// are taken over, such as kubectl; see apply.Managers. A difference or a deletion wakes the owner of the object, who looks
 // at the object, restores it, and has Explain tell who took which field when. An
 // object that lost its owner label looks deleted from here.
 //
@@ -36,6 +37,8 @@ import (
 type Options struct {
 	// Manager is our field manager.
 	Manager string
+	// Override are further managers whose fields are taken over, as in apply.Config.
+	Override []string
 	// OwnerName and OwnerNamespace are the labels that name the owner.
 	OwnerName, OwnerNamespace string
 	// Wake is called, without blocking, when an object of the owner has drifted.
@@ -48,8 +51,9 @@ type Options struct {
 // Watcher remembers how applied objects should look and watches whether they do.
 // It implements apply.Tracker and is safe for concurrent use.
 type Watcher struct {
-	opts Options
-	set  *watch.Set
+	opts     Options
+	managers apply.Managers
+	set      *watch.Set
 
 	mu        sync.Mutex
 	objects   map[manifest.ID]*object
@@ -74,6 +78,7 @@ const seenTimeout = 5 * time.Second
 func New(open func(schema.GroupVersionResource) watch.Source, opts Options) *Watcher {
 	w := &Watcher{
 		opts:      opts,
+		managers:  apply.Managers{Own: opts.Manager, Override: opts.Override},
 		objects:   make(map[manifest.ID]*object),
 		resources: make(map[schema.GroupVersionResource]*resource),
 	}
@@ -198,68 +203,17 @@ func (w *Watcher) use(o *object, a apply.Applied) {
 	}
 }
 
-// Pause is a field that is left to somebody else for a while, because whoever it is
-// takes it back at once each time.
-type Pause struct {
-	// Change is the last time that it was taken; its zero value means that the object
-	// as a whole is left alone.
-	Change Change
-	// Times is how often it was restored in a row.
-	Times int
-	// For is how long it is left alone.
-	For time.Duration
-}
-
-// Restored tells that an object was restored, how that left it, and what Explain said
-// was taken; nothing means that it was deleted. It returns what is left to others from
-// now on.
-func (w *Watcher) Restored(id manifest.ID, live metav1.Object, taken []Change) []Pause {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	o, ok := w.objects[id]
-	if !ok || o.last == nil {
-		return nil
-	}
-	if o.contest == nil {
-		o.contest = newContest(w.standOf(live))
-	}
-	if !newer(o.version, live.GetResourceVersion()) {
-		o.contest.seen = o.contest.left
-	}
-	now := time.Now()
-	pauses := o.contest.fight.record(taken, w.opts.Manager, o.answered, now)
-	o.settle(now)
-	w.schedule(id, o, now)
-	return pauses
-}
-
-// schedule sees to it that the end of the next pause is noticed. The lock is held.
-func (w *Watcher) schedule(id manifest.ID, o *object, now time.Time) {
-	c := o.contest
-	if c.timer != nil {
-		c.timer.Stop()
-		c.timer = nil
-	}
-	if next := c.fight.next(now); !next.IsZero() {
-		c.timer = time.AfterFunc(next.Sub(now), func() { w.resume(id, c) })
-	}
-}
-
-// resume ends the pauses that are over.
-func (w *Watcher) resume(id manifest.ID, c *contest) {
-	w.mu.Lock()
-	o, ok := w.objects[id]
-	if !ok || o.contest != c || o.last == nil {
-		w.mu.Unlock()
+// Spare implements apply.Tracker: an object is no longer ours to restore.
+func (w *Watcher) Spare(id manifest.ID, once bool) {
+	if !once {
+		w.Forget(id)
 		return
 	}
-	now := time.Now()
-	o.settle(now)
-	w.schedule(id, o, now)
-	wake, owner := w.noteDrift(o), o.last.Owner
-	w.mu.Unlock()
-	if wake {
-		w.opts.Wake(owner)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if o, ok := w.objects[id]; ok && o.last != nil {
+		o.end()
+		o.last.Once = true
 	}
 }
 

@@ -63,6 +63,48 @@ func TestDriftIsSeenInOurEntryOnly(t *testing.T) {
 			},
 			wake: true,
 		},
+		"kubectl adds a field that we do not set": {
+			why: "it is to be taken over",
+			seen: func(t *testing.T) *unstructured.Unstructured {
+				return deployment(t, 11, content(2), entry{manager: us, fields: oursFields}, entry{manager: "kubectl-edit", fields: "f:spec: {f:minReadySeconds: {}}", update: true})
+			},
+			wake: true,
+		},
+		"an overridden manager adds a field": {
+			why: "it is to be taken over",
+			seen: func(t *testing.T) *unstructured.Unstructured {
+				return deployment(t, 11, content(2), entry{manager: us, fields: oursFields}, entry{manager: "legacy", fields: "f:spec: {f:minReadySeconds: {}}"})
+			},
+			wake: true,
+		},
+		"kubectl scales": {
+			why: "what it sets by a subresource is not taken over",
+			seen: func(t *testing.T) *unstructured.Unstructured {
+				return deployment(t, 11, content(2), entry{manager: us, fields: oursFields}, entry{manager: "kubectl", fields: "f:spec: {f:minReadySeconds: {}}", update: true, subresource: "scale"})
+			},
+		},
+		"kubectl asks for fields to be merged, and adds one": {
+			why: "the object is heard",
+			seen: func(t *testing.T) *unstructured.Unstructured {
+				obj := deployment(t, 11, content(2), entry{manager: us, fields: oursFields}, entry{manager: "kubectl-edit", fields: "f:spec: {f:minReadySeconds: {}}", update: true})
+				obj.SetAnnotations(map[string]string{"kustomize.toolkit.fluxcd.io/ssa": "merge"})
+				return obj
+			},
+		},
+		"kubectl asks for something": {
+			why: "a request is no field that the source lacks",
+			seen: func(t *testing.T) *unstructured.Unstructured {
+				return deployment(t, 11, content(2), entry{manager: us, fields: oursFields}, entry{manager: "kubectl-annotate", fields: "f:metadata: {f:annotations: {.: {}, f:reconcile.fluxcd.io/requestedAt: {}}}", update: true})
+			},
+		},
+		"kubectl takes a field, and asks to be left alone": {
+			why: "nobody would restore it",
+			seen: func(t *testing.T) *unstructured.Unstructured {
+				obj := deployment(t, 11, content(5), entry{manager: us, fields: "f:spec: {f:paused: {}}"}, entry{manager: "kubectl-edit", fields: "f:spec: {f:replicas: {}}", update: true})
+				obj.SetAnnotations(map[string]string{"kustomize.toolkit.fluxcd.io/reconcile": "disabled"})
+				return obj
+			},
+		},
 		"it was deleted and created anew": {
 			why: "it is another object",
 			seen: func(t *testing.T) *unstructured.Unstructured {
