@@ -43,6 +43,7 @@ func (r *Reconciler) recordInventory(ctx context.Context, s *scope) error {
 	if s.before.Contains(s.plan.Inventory) {
 		return nil
 	}
+	defer spend(&s.time().applying, time.Now())
 	s.ks.Status.Inventory = inventory.Union(s.before, s.plan.Inventory).Encode()
 	loop.MarkProgressing(s.ks, "Detecting drift for revision %s with a timeout of %s", s.revision(), s.ks.GetTimeout())
 	if err := r.save(ctx, s.ks); err != nil {
@@ -56,11 +57,14 @@ func (r *Reconciler) apply(ctx context.Context, s *scope) error {
 	if s.plan.Idle() {
 		return nil
 	}
+	defer spend(&s.time().applying, time.Now())
 	changes, err := s.at.Engine.Apply(ctx, s.plan, apply.Request{Force: s.ks.Spec.Force})
 	for _, c := range changes {
 		switch {
 		case c.Restored:
-			s.memory.restored = append(s.memory.restored, r.explain(ctx, s, c))
+			found := r.explain(ctx, s, c)
+			s.memory.restored = append(s.memory.restored, found)
+			r.metrics.restored(found, s.sinceWoken())
 		case c.Effect != apply.Unchanged && c.Effect != apply.Skipped:
 			s.memory.changes = append(s.memory.changes, c)
 		}
@@ -112,7 +116,9 @@ func (r *Reconciler) prune(ctx context.Context, s *scope) error {
 	stale := inventory.Difference(s.before, s.plan.Inventory)
 	now := s.plan.Inventory
 	var err error
+	defer s.time().done()
 	if len(stale) > 0 && s.ks.Spec.Prune {
+		defer spend(&s.time().applying, time.Now())
 		var p apply.Pruned
 		p, err = s.at.Engine.Prune(ctx, stale, ownedBy(s.ks))
 		s.memory.changes = append(s.memory.changes, deleted(p.Changes)...)
@@ -140,11 +146,15 @@ func ownedBy(ks *kustomizev1.Kustomization) func(metav1.Object) bool {
 
 // conclude records a complete run.
 func (r *Reconciler) conclude(_ context.Context, s *scope) error {
+	if took := s.time(); took.healthy == 0 {
+		spend(&took.healthy, took.applied)
+	}
 	s.memory.took = time.Since(s.begun())
 	last := s.ks.Status.History.Latest()
 	if len(s.memory.changes) > 0 || last == nil || last.Digest != s.result.Digest ||
 		last.LastReconciledStatus != kustomizev1.ReasonReconciliationSucceeded || last.Metadata[loop.MetaRevision] != s.revision() {
 		remember(s, kustomizev1.ReasonReconciliationSucceeded)
+		r.metrics.applied(s.owner, *s.time())
 	}
 	s.memory.waitFor = ""
 	s.ks.Status.LastAppliedRevision, s.ks.Status.LastAppliedOriginRevision = s.revision(), s.origin()
@@ -156,6 +166,9 @@ func remember(s *scope, status string) {
 	metadata := map[string]string{loop.MetaRevision: s.revision()}
 	if origin := s.origin(); origin != "" {
 		metadata[loop.MetaOriginRevision] = origin
+	}
+	for stage, spent := range s.time().all() {
+		metadata[stage] = spent.Round(time.Millisecond).String()
 	}
 	s.ks.Status.History.Upsert(s.result.Digest, time.Now(), time.Since(s.begun()), status, metadata)
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
 	"weir.dev/pkg/artifact/fetch"
@@ -23,6 +24,9 @@ func (r *Reconciler) build(ctx context.Context, s *scope) error {
 		return loop.Fail(kustomizev1.ReasonBuildFailed, err)
 	}
 	m, artifact := s.memory, s.artifact
+	took := s.time()
+	took.turn()
+	defer spend(&took.building, time.Now())
 	if m.spec != digest || m.artifact != artifact.Digest {
 		if s.tree, err = r.artifacts.Get(ctx, artifact.URL, artifact.Digest); err != nil {
 			return r.fetchFailed(err)

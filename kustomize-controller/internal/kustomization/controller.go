@@ -86,12 +86,13 @@ type Reconciler struct {
 	save     func(context.Context, *kustomizev1.Kustomization) error
 	clusters *tenant.Clusters
 	queue    wakeQueue
+	metrics  *metrics
 	known    memories
 }
 
 // New returns a Reconciler that takes artifacts from a cache.
 func New(artifacts *fetch.Cache, opts Options) *Reconciler {
-	return &Reconciler{artifacts: artifacts, run: build.Run, opts: opts, known: memories{byUID: make(map[types.UID]*memory)}}
+	return &Reconciler{artifacts: artifacts, run: build.Run, opts: opts, metrics: shared(), known: memories{byUID: make(map[types.UID]*memory)}}
 }
 
 // Register implements daemon.Reconciler.
@@ -153,6 +154,7 @@ func (r *Reconciler) connect(d *daemon.Daemon) error {
 // Reconcile implements loop.Reconciler.
 func (r *Reconciler) Reconcile(ctx context.Context, ks *kustomizev1.Kustomization) error {
 	s := &scope{ks: ks, owner: client.ObjectKeyFromObject(ks), memory: r.known.of(ks.UID), start: time.Now()}
+	s.woken = r.queue.take(s.owner)
 	defer s.close()
 	s.memory.begin()
 	return loop.Run(ctx, s,

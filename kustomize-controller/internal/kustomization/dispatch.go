@@ -2,6 +2,7 @@ package kustomization
 
 import (
 	"context"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/util/workqueue"
@@ -29,20 +30,21 @@ const (
 // handler of events of sources, and works while Start runs.
 type dispatcher struct {
 	reconciler *Reconciler
-	news       chan news
+	published  chan published
 }
 
-// news is a source that is new or has a new artifact, and the queue of who follows it.
-type news struct {
+// published is a source that is new or has a new artifact, and the queue of who follows it.
+type published struct {
 	source artifactSource
 	queue  workqueue.TypedRateLimitingInterface[reconcile.Request]
+	at     time.Time // when that was heard of
 }
 
 func newDispatcher(r *Reconciler) *dispatcher {
-	return &dispatcher{reconciler: r, news: make(chan news)}
+	return &dispatcher{reconciler: r, published: make(chan published)}
 }
 
-// Start hands out news until ctx ends.
+// Start hands out what is published until ctx ends.
 func (d *dispatcher) Start(ctx context.Context) error {
 	var g errgroup.Group
 	g.SetLimit(dispatching)
@@ -50,9 +52,9 @@ func (d *dispatcher) Start(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return g.Wait()
-		case n := <-d.news:
+		case p := <-d.published:
 			g.Go(func() error {
-				d.handOut(ctx, n)
+				d.handOut(ctx, p)
 				return nil
 			})
 		}
@@ -61,9 +63,9 @@ func (d *dispatcher) Start(ctx context.Context) error {
 
 // handOut asks for the runs. That the artifact cannot be fetched keeps nobody from
 // running: each will say so.
-func (d *dispatcher) handOut(ctx context.Context, n news) {
-	r, a := d.reconciler, n.source.GetArtifact()
-	followers := r.followers(ctx, n.source)
+func (d *dispatcher) handOut(ctx context.Context, p published) {
+	r, a := d.reconciler, p.source.GetArtifact()
+	followers := r.followers(ctx, p.source)
 	if len(followers) == 0 {
 		return
 	}
@@ -71,17 +73,20 @@ func (d *dispatcher) handOut(ctx context.Context, n news) {
 	if a != nil {
 		var err error
 		if tree, err = r.artifacts.Get(ctx, a.URL, a.Digest); err != nil {
-			log.FromContext(ctx).V(1).Info("fetching a new artifact", "source", n.source.GetName(), "error", err.Error())
+			log.FromContext(ctx).V(1).Info("fetching a new artifact", "source", p.source.GetName(), "error", err.Error())
 		} else {
 			defer tree.Release()
 		}
 	}
 	for i := range followers {
-		priority := 0
-		if tree == nil || !r.known.of(followers[i].UID).unaffected(tree) {
+		m, priority := r.known.of(followers[i].UID), 0
+		if a != nil {
+			m.hear(a.Revision, p.at)
+		}
+		if tree == nil || !m.unaffected(tree) {
 			priority = affectedFirst
 		}
-		enqueue(n.queue, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&followers[i])}, priority)
+		enqueue(p.queue, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&followers[i])}, priority)
 	}
 }
 
@@ -129,7 +134,7 @@ func (d *dispatcher) tell(ctx context.Context, before, after client.Object, q wo
 		return
 	}
 	select {
-	case d.news <- news{source: source, queue: q}:
+	case d.published <- published{source: source, queue: q, at: time.Now()}:
 	case <-ctx.Done():
 	}
 }

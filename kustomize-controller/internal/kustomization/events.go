@@ -14,6 +14,17 @@ import (
 	"weir.dev/pkg/manifest"
 )
 
+// Keys of the metadata of an event about drift. Where several fields were changed, each
+// value has a line for each of them.
+const (
+	metaObject  = "object"
+	metaField   = "field"
+	metaFrom    = "from"
+	metaTo      = "to"
+	metaManager = "manager"
+	metaTime    = "time"
+)
+
 // Events implements loop.Reconciler.
 func (r *Reconciler) Events(before, after *kustomizev1.Kustomization, out loop.Outcome) []loop.Event {
 	m := r.known.of(after.UID)
@@ -83,13 +94,32 @@ func telling(before, after *kustomizev1.Kustomization, m *memory) bool {
 // restored tells who changed an object that was put back.
 func restored(r restoration, ks *kustomizev1.Kustomization) loop.Event {
 	if len(r.taken) == 0 {
-		return about(ks, kustomizev1.ReasonDriftCorrected, fmt.Sprintf("%s: deleted, restored", r.id))
+		e := about(ks, kustomizev1.ReasonDriftCorrected, fmt.Sprintf("%s: deleted, restored", r.id))
+		e.Metadata[metaObject] = r.id.String()
+		return e
 	}
 	lines := make([]string, len(r.taken))
+	facts := make(map[string][]string)
 	for i, t := range r.taken {
 		lines[i] = fmt.Sprintf("%s: %s, restored", r.id, t)
+		facts[metaField] = append(facts[metaField], t.Path)
+		facts[metaFrom], facts[metaTo] = append(facts[metaFrom], t.From), append(facts[metaTo], t.To)
+		facts[metaManager], facts[metaTime] = append(facts[metaManager], t.Manager), append(facts[metaTime], timeOf(t))
 	}
-	return about(ks, kustomizev1.ReasonDriftCorrected, strings.Join(lines, "\n"))
+	e := about(ks, kustomizev1.ReasonDriftCorrected, strings.Join(lines, "\n"))
+	e.Metadata[metaObject] = r.id.String()
+	for key, values := range facts {
+		e.Metadata[key] = strings.Join(values, "\n")
+	}
+	return e
+}
+
+// timeOf is when a field was changed, "" if that is not told.
+func timeOf(c drift.Change) string {
+	if c.Time.IsZero() {
+		return ""
+	}
+	return c.Time.UTC().Format(time.RFC3339)
 }
 
 // contested tells with whom there is a fight.

@@ -47,6 +47,8 @@ func (r *Reconciler) leave(ks *kustomizev1.Kustomization, set inventory.Set) {
 		}
 	}
 	r.clusters.Leave(owner)
+	r.metrics.forget(owner)
+	r.queue.take(owner)
 	if r.opts.Configs != nil {
 		r.opts.Configs.Forget(userOf(ks))
 	}

@@ -51,6 +51,9 @@ func plainStatus(s kustomizev1.KustomizationStatus, rev string) kustomizev1.Kust
 		h := &out.History[i]
 		h.FirstReconciled, h.LastReconciled, h.LastReconciledDuration = metav1.Time{}, metav1.Time{}, metav1.Duration{}
 		h.Metadata["revision"], h.TotalReconciliations = rev, 1
+		for _, stage := range []string{"waiting", "building", "validating", "applying", "becomingHealthy"} {
+			delete(h.Metadata, stage) // which only we tell
+		}
 	}
 	return out
 }

@@ -22,6 +22,7 @@ type scope struct {
 	owner  types.NamespacedName
 	memory *memory
 	start  time.Time
+	woken  time.Time // when a watch asked for this run; zero if none did
 
 	expressions *expressions // by compileExpressions
 
@@ -37,6 +38,14 @@ func (s *scope) revision() string { return s.artifact.Revision }
 
 // origin is what the artifact was made of, if it tells.
 func (s *scope) origin() string { return s.artifact.Metadata[metaOrigin] }
+
+// sinceWoken is how long ago a watch asked for this run; zero if none did.
+func (s *scope) sinceWoken() time.Duration {
+	if s.woken.IsZero() {
+		return 0
+	}
+	return time.Since(s.woken)
+}
 
 func (s *scope) close() {
 	if s.tree != nil {
@@ -57,12 +66,15 @@ type memory struct {
 	mu       sync.Mutex
 	reads    build.ReadSet // of result, for the dispatcher
 	awaiting bool          // a dependency
+	heard    news          // what the source last told
 
 	waitFor   string    // what is waited for: revision and generation
 	waitSince time.Time // since when
 	unhealthy string    // what was waited for in vain
 
 	pruned inventory.Set // what was deleted with a Kustomization that goes; nil before
+
+	timings timings
 
 	origin string // what the artifact was made of, if it tells
 
@@ -106,6 +118,29 @@ func (m *memory) awaits() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.awaiting
+}
+
+// hear notes that the source tells of a revision.
+func (m *memory) hear(revision string, at time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.heard = news{revision: revision, at: at}
+}
+
+// heardOf returns when the source told of a revision, and otherwise if it did not.
+func (m *memory) heardOf(revision string, otherwise time.Time) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.heard.revision != revision {
+		return otherwise
+	}
+	return m.heard.at
+}
+
+// news is that a source has a revision.
+type news struct {
+	revision string
+	at       time.Time
 }
 
 // memories holds the memory of each Kustomization.

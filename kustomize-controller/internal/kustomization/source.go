@@ -102,5 +102,6 @@ func (r *Reconciler) findSource(ctx context.Context, s *scope) error {
 	}
 	s.artifact = found.GetArtifact()
 	s.memory.origin = s.origin()
+	s.time()
 	return nil
 }

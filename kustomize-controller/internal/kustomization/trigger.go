@@ -3,6 +3,7 @@ package kustomization
 import (
 	"context"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -37,6 +38,7 @@ func sourceKey(ks *kustomizev1.Kustomization) types.NamespacedName {
 type wakeQueue struct {
 	mu    sync.Mutex
 	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
+	asked map[types.NamespacedName]time.Time // since the last run of each
 }
 
 // open implements source.Func: the queue is known when the controller starts.
@@ -52,7 +54,23 @@ func (q *wakeQueue) open(_ context.Context, queue workqueue.TypedRateLimitingInt
 func (q *wakeQueue) wake(owner types.NamespacedName) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.queue != nil {
-		q.queue.Add(reconcile.Request{NamespacedName: owner})
+	if q.queue == nil {
+		return
 	}
+	if _, again := q.asked[owner]; !again {
+		if q.asked == nil {
+			q.asked = make(map[types.NamespacedName]time.Time)
+		}
+		q.asked[owner] = time.Now()
+	}
+	q.queue.Add(reconcile.Request{NamespacedName: owner})
+}
+
+// take returns when a run was first asked for since the last one, and begins anew.
+func (q *wakeQueue) take(owner types.NamespacedName) time.Time {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	at := q.asked[owner]
+	delete(q.asked, owner)
+	return at
 }
