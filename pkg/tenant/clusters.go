@@ -44,6 +44,15 @@ type Place struct {
 	stop    context.CancelFunc // of Lone; nil while it is not run
 }
 
+// Resource returns the API resource of a kind, and whether its objects are in namespaces.
+func (p *Place) Resource(gvk schema.GroupVersionKind) (r schema.GroupVersionResource, namespaced bool, err error) {
+	m, err := p.cluster.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+	if err != nil {
+		return schema.GroupVersionResource{}, false, err
+	}
+	return m.Resource, m.Scope.Name() == meta.RESTScopeNameNamespace, nil
+}
+
 // Remote is another cluster.
 type Remote struct {
 	// Name is that of what says how to reach it.

@@ -19,6 +19,7 @@ import (
 // were made of has changed.
 func (r *Reconciler) build(ctx context.Context, s *scope) error {
 	spec := specOf(s.ks)
+	spec.Substitute = r.substitution(s)
 	digest, err := digestOf(spec)
 	if err != nil {
 		return loop.Fail(kustomizev1.ReasonBuildFailed, err)
@@ -53,6 +54,17 @@ func (r *Reconciler) fetchFailed(err error) error {
 		return loop.Wait(kustomizev1.ReasonArtifactFailed, r.opts.RequeueDependency, "Source artifact not found, retrying in %s", r.opts.RequeueDependency)
 	}
 	return loop.Fail(kustomizev1.ReasonArtifactFailed, err)
+}
+
+// substitution is what is put into the objects.
+func (r *Reconciler) substitution(s *scope) *build.Substitution {
+	post := s.ks.Spec.PostBuild
+	if post == nil {
+		return nil
+	}
+	return &build.Substitution{
+		Vars: s.variables, Always: post.SubstituteStrategy == kustomizev1.SubstituteAlways, Lenient: r.opts.EmptyVariables,
+	}
 }
 
 // specOf is what of a Kustomization decides its build.

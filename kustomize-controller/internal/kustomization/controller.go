@@ -51,6 +51,10 @@ type Options struct {
 	AdditiveReadyExpr bool
 	// DirectSources reads sources past the cache.
 	DirectSources bool
+	// WaitForStalled goes on waiting when an object has failed that may recover.
+	WaitForStalled bool
+	// EmptyVariables has variables without a value be empty instead of an error.
+	EmptyVariables bool
 	// ExternalArtifacts allows sources that another program publishes.
 	ExternalArtifacts bool
 	// Apply is how objects are applied; the manager is that of the controller.
@@ -163,6 +167,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, ks *kustomizev1.Kustomizatio
 		r.compileExpressions,
 		r.findSource,
 		r.awaitDependencies,
+		r.readVariables,
 		r.build, // fetches the artifact if anything in it can matter
 		r.enterPlace,
 		r.plan,

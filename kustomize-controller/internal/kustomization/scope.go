@@ -26,12 +26,13 @@ type scope struct {
 
 	expressions *expressions // by compileExpressions
 
-	artifact *meta.Artifact // by findSource
-	tree     *fetch.Tree    // by build, unless nothing in it can matter
-	result   build.Result   // by build
-	at       *tenant.Place  // by enterPlace: where the objects are
-	plan     apply.Plan     // by plan
-	before   inventory.Set  // by plan: what was applied by earlier runs
+	artifact  *meta.Artifact    // by findSource
+	variables map[string]string // by readVariables
+	tree      *fetch.Tree       // by build, unless nothing in it can matter
+	result    build.Result      // by build
+	at        *tenant.Place     // by enterPlace: where the objects are
+	plan      apply.Plan        // by plan
+	before    inventory.Set     // by plan: what was applied by earlier runs
 }
 
 func (s *scope) revision() string { return s.artifact.Revision }

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/fluxcd/pkg/apis/kustomize"
-	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -121,17 +120,8 @@ func TestFieldThatDoesNotWorkYetStalls(t *testing.T) {
 	w.publish(map[string]string{"a.yaml": configMapYAML("a", "k", "1")})
 	tests := map[string]func(*kustomizev1.KustomizationSpec){
 		"decryption": func(s *kustomizev1.KustomizationSpec) { s.Decryption = &kustomizev1.DecryptionSpec{Provider: "sops"} },
-		"healthCheckExprs": func(s *kustomizev1.KustomizationSpec) {
-			s.HealthCheckExprs = []kustomize.CustomHealthCheck{{APIVersion: "v1", Kind: "ConfigMap", HealthCheckExpressions: kustomize.HealthCheckExpressions{Current: "true"}}}
-		},
-		"healthChecks": func(s *kustomizev1.KustomizationSpec) {
-			s.HealthChecks = []meta.NamespacedObjectKindReference{{Kind: "Deployment", Name: "x"}}
-		},
 		"ignore": func(s *kustomizev1.KustomizationSpec) {
 			s.Ignore = []kustomizev1.IgnoreRule{{Paths: []string{"/spec/replicas"}}}
-		},
-		"postBuild": func(s *kustomizev1.KustomizationSpec) {
-			s.PostBuild = &kustomizev1.PostBuild{Substitute: map[string]string{"a": "b"}}
 		},
 	}
 	validReason := regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$`)

@@ -13,7 +13,7 @@ import (
 // Report implements loop.Reconciler.
 func (r *Reconciler) Report(ks *kustomizev1.Kustomization, out loop.Outcome) (reason, message string) {
 	switch {
-	case !ks.Spec.Wait:
+	case !checksHealth(ks):
 		conditions.Delete(ks, kustomizev1.ConditionHealthy)
 	case out.Verdict == loop.Succeeded:
 		conditions.MarkTrue(ks, kustomizev1.ConditionHealthy, meta.SucceededReason, "Health check passed")

@@ -24,10 +24,7 @@ func unsupported(spec kustomizev1.KustomizationSpec) string {
 		set  bool
 	}{
 		{"decryption", spec.Decryption != nil},
-		{"healthCheckExprs", len(spec.HealthCheckExprs) > 0},
-		{"healthChecks", len(spec.HealthChecks) > 0},
 		{"ignore", len(spec.Ignore) > 0},
-		{"postBuild", spec.PostBuild != nil},
 	}
 	for _, f := range fields {
 		if f.set {

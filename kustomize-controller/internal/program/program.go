@@ -64,6 +64,8 @@ func (o *options) kustomizations(d *daemon.Daemon) (kustomization.Options, error
 		ExternalArtifacts:        d.Enabled(externalArtifact),
 		DirectSources:            d.Enabled(directSourceFetch),
 		AdditiveReadyExpr:        d.Enabled(additiveReadyExpr),
+		WaitForStalled:           d.Enabled(disableFailFast),
+		EmptyVariables:           !d.Enabled(strictSubstitution),
 		Apply:                    apply.Config{Parallel: o.concurrentSSA},
 		DefaultServiceAccount:    o.defaultAccount,
 		DefaultKubeconfigAccount: o.kubeconfigAccount,
