@@ -23,11 +23,29 @@ func (r *Reconciler) plan(_ context.Context, s *scope) error {
 		return loop.Fail(kustomizev1.ReasonReconciliationFailed, err)
 	}
 	s.before = before
-	s.plan, err = apply.NewPlan(s.result.Objects, s.at.Drift, apply.Options{Owner: s.owner, Proven: proven(s)})
+	prepared, err := r.prepare(s)
 	if err != nil {
 		return loop.Fail(kustomizev1.ReasonBuildFailed, err)
 	}
+	s.plan = prepared.Plan(s.at.Drift, apply.Options{Owner: s.owner, Proven: proven(s)})
 	return nil
+}
+
+// prepare returns the objects in order, with their digests, which is done once for each
+// build and spec.
+func (r *Reconciler) prepare(s *scope) (*apply.Prepared, error) {
+	m := s.memory
+	if m.prepared != nil && m.preparedFor == s.ks.Generation {
+		return m.prepared, nil
+	}
+	opts := apply.Options{CustomStage: r.opts.CustomStage.Has}
+	for _, rule := range s.ks.Spec.Ignore {
+		opts.Ignore = append(opts.Ignore, apply.IgnoreRule{Paths: rule.Paths, Target: rule.Target})
+	}
+	var err error
+	m.prepared, err = apply.Prepare(s.result.Objects, opts)
+	m.preparedFor = s.ks.Generation
+	return m.prepared, err
 }
 
 // proven reports whether the very same content was applied completely before.
@@ -88,7 +106,7 @@ func (r *Reconciler) explain(ctx context.Context, s *scope, c apply.Change) rest
 	out := restoration{id: c.ID}
 	if c.Before != nil {
 		var err error
-		if out.taken, err = drift.Explain(c.Before, c.Live, r.manager); err != nil {
+		if out.taken, err = drift.Explain(c.Before, c.Live, r.manager, r.opts.Apply.Override...); err != nil {
 			log.FromContext(ctx).Error(err, "explaining drift", "object", c.ID.String())
 		}
 	}

@@ -27,6 +27,7 @@ import (
 	"weir.dev/pkg/daemon"
 	"weir.dev/pkg/followed"
 	"weir.dev/pkg/loop"
+	"weir.dev/pkg/manifest"
 	"weir.dev/pkg/tenant"
 )
 
@@ -59,6 +60,8 @@ type Options struct {
 	ExternalArtifacts bool
 	// Apply is how objects are applied; the manager is that of the controller.
 	Apply apply.Config
+	// CustomStage are kinds that are applied before the rest.
+	CustomStage manifest.Kinds
 	// DefaultServiceAccount is as whom Kustomizations are applied that name nobody; ""
 	// is the controller itself.
 	DefaultServiceAccount string

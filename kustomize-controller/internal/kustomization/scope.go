@@ -62,6 +62,9 @@ type memory struct {
 	result   build.Result
 	err      error // why the build failed
 
+	prepared    *apply.Prepared // of result; nil if that is new
+	preparedFor int64           // generation
+
 	expressions *expressions
 
 	mu       sync.Mutex
@@ -94,7 +97,7 @@ func (m *memory) built(result build.Result, err error) {
 	for i, obj := range result.Objects {
 		result.Objects[i] = manifest.Normalise(obj)
 	}
-	m.result, m.err = result, err
+	m.result, m.err, m.prepared = result, err, nil
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.reads = result.Reads

@@ -120,9 +120,6 @@ func TestFieldThatDoesNotWorkYetStalls(t *testing.T) {
 	w.publish(map[string]string{"a.yaml": configMapYAML("a", "k", "1")})
 	tests := map[string]func(*kustomizev1.KustomizationSpec){
 		"decryption": func(s *kustomizev1.KustomizationSpec) { s.Decryption = &kustomizev1.DecryptionSpec{Provider: "sops"} },
-		"ignore": func(s *kustomizev1.KustomizationSpec) {
-			s.Ignore = []kustomizev1.IgnoreRule{{Paths: []string{"/spec/replicas"}}}
-		},
 	}
 	validReason := regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$`)
 	for field, set := range tests {

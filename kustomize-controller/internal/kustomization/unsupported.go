@@ -24,7 +24,6 @@ func unsupported(spec kustomizev1.KustomizationSpec) string {
 		set  bool
 	}{
 		{"decryption", spec.Decryption != nil},
-		{"ignore", len(spec.Ignore) > 0},
 	}
 	for _, f := range fields {
 		if f.set {

@@ -9,6 +9,7 @@ import (
 
 	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/daemon"
+	"weir.dev/pkg/manifest"
 	"weir.dev/pkg/tenant"
 )
 
@@ -53,6 +54,8 @@ type options struct {
 	noCrossNamespaceRefs bool
 	noRemoteBases        bool
 	concurrentSSA        int
+	overrideManagers     []string
+	customStage          string
 	httpRetry            int
 	defaultAccount       string
 	kubeconfigAccount    string
@@ -66,6 +69,8 @@ func (o *options) bind(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.noCrossNamespaceRefs, "no-cross-namespace-refs", false, "refuse references to objects of other namespaces")
 	fs.BoolVar(&o.noRemoteBases, "no-remote-bases", false, "of no effect: bases outside of the source are never fetched")
 	fs.IntVar(&o.concurrentSSA, "concurrent-ssa", 4, "number of requests to the API server under way for one Kustomization")
+	fs.StringArrayVar(&o.overrideManagers, "override-manager", nil, "field manager whose fields are taken over, besides those of kubectl; may be given several times")
+	fs.StringVar(&o.customStage, "custom-apply-stage-kinds", "", "comma-separated list of group/Kind that are applied after definitions and classes, and before the rest")
 	fs.IntVar(&o.httpRetry, "http-retry", 9, "number of times that the download of an artifact is tried again")
 	fs.StringVar(&o.defaultAccount, "default-service-account", "", "ServiceAccount as which Kustomizations are applied that name none; empty means the controller")
 	fs.StringVar(&o.kubeconfigAccount, "default-kubeconfig-service-account", "", "ServiceAccount whose identity opens other clusters for those that name none; needs the feature gate "+cloud.FeatureGate)
@@ -80,6 +85,9 @@ func (o *options) bind(fs *pflag.FlagSet) {
 func (o *options) validate(enabled func(feature string) bool) error {
 	if o.requeueDependency <= 0 {
 		return fmt.Errorf("--requeue-dependency is %s: it must be positive", o.requeueDependency)
+	}
+	if _, err := manifest.ParseKinds(o.customStage); err != nil {
+		return fmt.Errorf("--custom-apply-stage-kinds: %w", err)
 	}
 	if _, err := labels.Parse(o.configs); err != nil {
 		return fmt.Errorf("--watch-configs-label-selector is %q: %w", o.configs, err)

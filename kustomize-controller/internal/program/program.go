@@ -25,6 +25,7 @@ import (
 	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/daemon"
 	"weir.dev/pkg/followed"
+	"weir.dev/pkg/manifest"
 )
 
 // Run is the kustomize-controller.
@@ -66,7 +67,7 @@ func (o *options) kustomizations(d *daemon.Daemon) (kustomization.Options, error
 		AdditiveReadyExpr:        d.Enabled(additiveReadyExpr),
 		WaitForStalled:           d.Enabled(disableFailFast),
 		EmptyVariables:           !d.Enabled(strictSubstitution),
-		Apply:                    apply.Config{Parallel: o.concurrentSSA},
+		Apply:                    apply.Config{Parallel: o.concurrentSSA, Override: o.overrideManagers},
 		DefaultServiceAccount:    o.defaultAccount,
 		DefaultKubeconfigAccount: o.kubeconfigAccount,
 		Kubeconfigs:              o.kubeconfigs,
@@ -82,6 +83,9 @@ func (o *options) kustomizations(d *daemon.Daemon) (kustomization.Options, error
 		tokens.Accounts = func(asks cloud.Object) client.Reader { return followed.For(userOf(asks), false) }
 	}
 	var err error
+	if opts.CustomStage, err = manifest.ParseKinds(o.customStage); err != nil {
+		return opts, err
+	}
 	opts.Identities, err = cloud.New(d.Client(), d.Live(), tokens)
 	return opts, err
 }

@@ -27,12 +27,12 @@ func TestFlags(t *testing.T) {
 			args: []string{
 				"--requeue-dependency=5s", "--no-cross-namespace-refs", "--no-remote-bases", "--concurrent-ssa=8", "--http-retry=2",
 				"--default-service-account=a", "--default-kubeconfig-service-account=b", "--insecure-kubeconfig-exec", "--insecure-kubeconfig-tls",
-				"--watch-configs-label-selector=c", "--token-cache-max-size=1", "--token-cache-max-duration=1m",
+				"--watch-configs-label-selector=c", "--override-manager=d", "--override-manager=e", "--custom-apply-stage-kinds=/ConfigMap", "--token-cache-max-size=1", "--token-cache-max-duration=1m",
 			},
 			want: options{
 				requeueDependency: 5 * time.Second, noCrossNamespaceRefs: true, noRemoteBases: true, concurrentSSA: 8, httpRetry: 2,
 				defaultAccount: "a", kubeconfigAccount: "b", kubeconfigs: tenant.Kubeconfigs{Exec: true, InsecureTLS: true},
-				configs: "c", tokens: cloud.Options{CacheSize: 1, CacheDuration: time.Minute},
+				overrideManagers: []string{"d", "e"}, customStage: "/ConfigMap", configs: "c", tokens: cloud.Options{CacheSize: 1, CacheDuration: time.Minute},
 			},
 		},
 	}
