@@ -14,7 +14,7 @@ const root = "weir.dev/pkg/"
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	scaffolds := []string{root + "daemon", root + "loop"}
-	engines := []string{root + "apply", root + "drift"}
+	engines := []string{root + "apply", root + "drift", root + "tenant"}
 	testSupport := []string{root + "testplane", root + "depcheck", root + "gitserver/gitservertest", root + "oci/ocitest", root + "creds/credstest"}
 	pure := []string{root + "artifact/...", root + "build", root + "inventory", root + "manifest"}
 	clients := []string{root + "creds", root + "creds/registry", root + "creds/githubapp", root + "git/...", root + "gitserver", root + "oci"}
