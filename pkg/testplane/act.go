@@ -31,6 +31,13 @@ const (
 // earlier fails the test. The returned function stops it before that.
 func (p *Plane) Run(name string, program func(context.Context, *daemon.Daemon) error, args ...string) (stop func()) {
 	p.t.Helper()
+	return p.RunWith(func(*daemon.Daemon) {}, name, program, args...)
+}
+
+// RunWith is Run of a controller whose process adjust may change before it starts: whom
+// it connects as, and where its log goes.
+func (p *Plane) RunWith(adjust func(*daemon.Daemon), name string, program func(context.Context, *daemon.Daemon) error, args ...string) (stop func()) {
+	p.t.Helper()
 	args = append([]string{
 		"--metrics-addr=0", "--health-addr=0", "--watch-all-namespaces=false", "--log-level=error",
 		"--interval-jitter-percentage=0",
@@ -43,6 +50,7 @@ func (p *Plane) Run(name string, program func(context.Context, *daemon.Daemon) e
 		}
 		return ""
 	}
+	adjust(d)
 	ctx, cancel := context.WithCancel(p.t.Context())
 	ended := make(chan struct{})
 	go func() {

@@ -2,10 +2,12 @@ package testplane
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -45,9 +47,10 @@ type Traffic struct {
 	requests []Request
 	forbid   func(Request) bool
 	breaker  func(Request) error
+	watches  map[*stream]bool // that are under way
 }
 
-func newTraffic(t testing.TB) *Traffic { return &Traffic{t: t} }
+func newTraffic(t testing.TB) *Traffic { return &Traffic{t: t, watches: make(map[*stream]bool)} }
 
 // Requests returns what was asked since the last Reset, without leases and
 // discovery: what reconciling costs.
@@ -96,6 +99,19 @@ func (tr *Traffic) Break(fail func(Request) error) {
 	tr.breaker = fail
 }
 
+// EndWatches ends the watches that are under way, as the API server ends each after some
+// minutes, and returns how many there were.
+func (tr *Traffic) EndWatches() int {
+	tr.mu.Lock()
+	all := tr.watches
+	tr.watches = make(map[*stream]bool)
+	tr.mu.Unlock()
+	for s := range all {
+		s.end()
+	}
+	return len(all)
+}
+
 // Any matches every request.
 func Any(Request) bool { return true }
 
@@ -109,11 +125,58 @@ func Writes(resources ...string) func(Request) bool {
 // wrap makes Traffic see what goes through next.
 func (tr *Traffic) wrap(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(req *http.Request) (*http.Response, error) {
-		if err := tr.see(parse(req)); err != nil {
+		r := parse(req)
+		if err := tr.see(r); err != nil {
 			return nil, err
 		}
-		return next.RoundTrip(req)
+		resp, err := next.RoundTrip(req)
+		if err == nil && r.Watch {
+			resp.Body = tr.follow(resp.Body)
+		}
+		return resp, err
 	})
+}
+
+// follow keeps the answer to a watch, so that it can be ended.
+func (tr *Traffic) follow(body io.ReadCloser) io.ReadCloser {
+	s := &stream{ReadCloser: body}
+	s.forget = func() {
+		tr.mu.Lock()
+		defer tr.mu.Unlock()
+		delete(tr.watches, s)
+	}
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.watches[s] = true
+	return s
+}
+
+// stream is the answer to a watch.
+type stream struct {
+	io.ReadCloser
+	forget func()
+	ended  atomic.Bool
+}
+
+// end ends the stream for its reader as if the API server had.
+func (s *stream) end() {
+	s.ended.Store(true)
+	_ = s.ReadCloser.Close() // a read that is under way returns
+}
+
+// Read implements io.Reader.
+func (s *stream) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p)
+	if err != nil && s.ended.Load() {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (s *stream) Close() error {
+	s.forget()
+	return s.ReadCloser.Close()
 }
 
 // see records a request and returns the error to answer it with, if any.

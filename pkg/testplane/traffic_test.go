@@ -3,6 +3,7 @@ package testplane
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -222,5 +223,64 @@ func TestNamespaceName(t *testing.T) {
 				t.Errorf("%q is no name of a namespace: %v", first, problems)
 			}
 		})
+	}
+}
+
+// TestWatchesEnd: who reads one sees an end, as of an API server that has had enough.
+func TestWatchesEnd(t *testing.T) {
+	t.Parallel()
+	tr := newTraffic(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, "event")
+		if r.URL.Query().Get("watch") == "" {
+			return
+		}
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	t.Cleanup(server.Close)
+	client := &http.Client{Transport: tr.wrap(http.DefaultTransport)}
+	get := func(path string) *http.Response {
+		resp, err := client.Get(server.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { resp.Body.Close() })
+		return resp
+	}
+	get("/api/v1/configmaps")
+	closed := get("/api/v1/secrets?watch=true")
+	if err := closed.Body.Close(); err != nil {
+		t.Fatal(err)
+	}
+	open := get("/api/v1/configmaps?watch=true")
+	read := make(chan error, 1)
+	text := make(chan string, 1)
+	go func() {
+		data, err := io.ReadAll(open.Body)
+		text <- string(data)
+		read <- err
+	}()
+	if n := tr.EndWatches(); n != 1 {
+		t.Errorf("%d watches ended; want the one that is open", n)
+	}
+	if data, err := <-text, <-read; err != nil || data != "event\n" && data != "" {
+		t.Errorf("the reader saw %q, %v; want a clean end", data, err)
+	}
+	if n := tr.EndWatches(); n != 0 {
+		t.Errorf("%d watches ended again", n)
+	}
+}
+
+func TestLogKeepsLines(t *testing.T) {
+	t.Parallel()
+	var log Log
+	log.Logger().Error(errors.New("bad"), "trouble", "resource", "things")
+	log.Logger().Info("all is well", "resource", "things")
+	if got := log.With("trouble", "bad", "things"); len(got) != 1 {
+		t.Errorf("lines are %q; want the one of trouble", got)
+	}
+	if got := log.With("things"); len(got) != 2 {
+		t.Errorf("lines are %q; want both", got)
 	}
 }
