@@ -26,6 +26,7 @@ const defaultParallel = 8
 type Engine struct {
 	client   *client
 	managers Managers
+	migrates bool
 	tracker  Tracker
 	parallel int
 }
@@ -37,13 +38,19 @@ type Config struct {
 	// Override are further managers whose fields are taken over, besides kubectl and
 	// what dates from before server-side apply; see Managers.
 	Override []string
+	// MigrateAPIVersion allows to mend managedFields that make the API server refuse
+	// an object, because they are of a version of the API that lacks a field of it.
+	MigrateAPIVersion bool
 	// Parallel bounds the requests under way for one plan; 0 means 8.
 	Parallel int
+	// Warned is told each warning of the API server about what is applied once. If it is
+	// nil, warnings go to the handler of the connection, and nowhere if that has none.
+	Warned func(text string)
 }
 
 // New returns an Engine that uses the connection of cfg and hc.
 func New(cfg *rest.Config, hc *http.Client, mapper meta.RESTMapper, tracker Tracker, c Config) (*Engine, error) {
-	cl, err := newClient(cfg, hc, mapper, c.Manager)
+	cl, err := newClient(cfg, hc, mapper, c.Manager, c.Warned)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +58,7 @@ func New(cfg *rest.Config, hc *http.Client, mapper meta.RESTMapper, tracker Trac
 		c.Parallel = defaultParallel
 	}
 	managers := Managers{Own: c.Manager, Override: c.Override}
-	return &Engine{client: cl, managers: managers, tracker: tracker, parallel: c.Parallel}, nil
+	return &Engine{client: cl, managers: managers, migrates: c.MigrateAPIVersion, tracker: tracker, parallel: c.Parallel}, nil
 }
 
 // Effect is what became of an object.
@@ -131,6 +138,8 @@ type write struct {
 	// recreate says that validation found the change impossible in place, and
 	// that the object may be deleted for it.
 	recreate bool
+	// migrate says that validation found managedFields that are to be mended first.
+	migrate bool
 	// version is the live resource version as the validation saw it.
 	version string
 
@@ -146,6 +155,7 @@ func (e *Engine) stage(ctx context.Context, p Plan, s Stage, req Request) ([]Cha
 	changes := make([]Change, len(s.Items))
 	var writes []*write
 	var errs []error
+	var served deadline
 	for i, item := range s.Items {
 		changes[i] = Change{ID: item.ID}
 		if item.Action == Skip {
@@ -158,7 +168,7 @@ func (e *Engine) stage(ctx context.Context, p Plan, s Stage, req Request) ([]Cha
 			continue
 		}
 		w := &write{Item: item, change: &changes[i]}
-		if err := e.locate(ctx, w, p.defined[item.ID.Group]); err != nil {
+		if err := e.locate(ctx, w, p.defined[item.ID.Group], &served); err != nil {
 			errs = append(errs, err)
 			continue
 		}
@@ -218,8 +228,8 @@ func (e *Engine) spare(ctx context.Context, writes []*write) ([]*write, error) {
 }
 
 // locate finds where the object of w lives and checks that it says so itself.
-func (e *Engine) locate(ctx context.Context, w *write, defined bool) error {
-	t, err := e.find(ctx, w.Object, defined)
+func (e *Engine) locate(ctx context.Context, w *write, defined bool, served *deadline) error {
+	t, err := e.find(ctx, w.Object, defined, served)
 	if err != nil {
 		return failure(w.ID, "not applied", err)
 	}
@@ -296,10 +306,19 @@ func (e *Engine) write(ctx context.Context, p Plan, w *write, req Request) error
 // attempt applies the object of w, and makes way for it if it must be created anew.
 func (e *Engine) attempt(ctx context.Context, w *write, req Request) (answer, error) {
 	whole := req.Whole || w.change.Before != nil
+	if w.migrate {
+		if err := e.migrate(ctx, w); err != nil {
+			return answer{}, failure(w.ID, "managedFields could not be migrated", err)
+		}
+	}
 	if !w.recreate {
 		a, err := e.carry(ctx, w, whole)
 		if err == nil {
 			return a, nil
+		}
+		if !w.migrate && e.mayMigrate(ctx, w, err) {
+			w.migrate = true
+			return e.attempt(ctx, w, req)
 		}
 		if !immutable(err) || !e.mayRecreate(w, req) {
 			return answer{}, failure(w.ID, "apply failed", err)

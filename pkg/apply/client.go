@@ -32,8 +32,11 @@ type client struct {
 	manager string
 }
 
-func newClient(cfg *rest.Config, hc *http.Client, mapper meta.RESTMapper, manager string) (*client, error) {
+func newClient(cfg *rest.Config, hc *http.Client, mapper meta.RESTMapper, manager string, warned func(string)) (*client, error) {
 	cfg = rest.CopyConfig(cfg)
+	if warned != nil || cfg.WarningHandlerWithContext == nil {
+		cfg.WarningHandlerWithContext = NewWarnings(warned)
+	}
 	cfg.GroupVersion = &schema.GroupVersion{}
 	cfg.ContentConfig = rest.ContentConfig{
 		GroupVersion:         &schema.GroupVersion{},

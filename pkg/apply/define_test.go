@@ -4,9 +4,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"weir.dev/pkg/apply"
@@ -206,4 +208,39 @@ func TestCustomStageComesFirst(t *testing.T) {
 	if want := []string{"PATCH s", "PATCH b", "PATCH a", "PATCH b"}; !slices.Equal(got, want) {
 		t.Errorf("requests are %q, want %q", got, want)
 	}
+}
+
+// Kinds that a plan might define are waited for once a stage, not once an object.
+func TestUnknownKindsAreWaitedForOnce(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	mapper := &countingMapper{RESTMapper: c.mapper}
+	c.mapper = mapper
+	c.restart()
+	gadgets := ""
+	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
+		gadgets += "---\n{apiVersion: NS.example.com/v1, kind: Gadget, metadata: {name: " + name + ", namespace: NS}}\n"
+	}
+	got := c.refused(apply.Request{}, c.read(definition("")+gadgets)...)
+	if n := strings.Count(got, "no such kind \"Gadget\""); n != 6 {
+		t.Errorf("%d of 6 objects are told: %s", n, got)
+	}
+	// Some ten for the first, in growing distance, and one for each other.
+	if n := mapper.lookups.Load(); n > 20 {
+		t.Errorf("%d lookups of the kind", n)
+	}
+}
+
+// countingMapper counts how often a kind was looked for.
+type countingMapper struct {
+	meta.RESTMapper
+	lookups atomic.Int64
+}
+
+// RESTMapping implements meta.RESTMapper.
+func (m *countingMapper) RESTMapping(gk schema.GroupKind, versions ...string) (*meta.RESTMapping, error) {
+	if gk.Kind == "Gadget" {
+		m.lookups.Add(1)
+	}
+	return m.RESTMapper.RESTMapping(gk, versions...)
 }

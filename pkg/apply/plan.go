@@ -238,9 +238,9 @@ func checkName(id manifest.ID) error {
 	if id.Name == "" {
 		return fmt.Errorf("%s has no name: set metadata.name", id)
 	}
-	for field, value := range map[string]string{"name": id.Name, "namespace": id.Namespace} {
-		if wrong := content.IsPathSegmentName(value); len(wrong) > 0 {
-			return fmt.Errorf("%s cannot exist: metadata.%s %s", id, field, strings.Join(wrong, ", "))
+	for _, part := range [...]struct{ field, value string }{{"name", id.Name}, {"namespace", id.Namespace}} {
+		if wrong := content.IsPathSegmentName(part.value); len(wrong) > 0 {
+			return fmt.Errorf("%s cannot exist: metadata.%s %s", id, part.field, strings.Join(wrong, ", "))
 		}
 	}
 	return nil

@@ -60,17 +60,27 @@ func (e *Engine) current(ctx context.Context, c Change) error {
 	}
 }
 
+// deadline is when the kinds of a stage must be served. It is set when the first of them
+// is not, so that a stage waits once, however many of its objects are of no kind.
+type deadline struct{ at time.Time }
+
+func (d *deadline) over() bool {
+	if d.at.IsZero() {
+		d.at = time.Now().Add(servedTimeout)
+	}
+	return time.Now().After(d.at)
+}
+
 // find returns where an object lives. Its kind may have been defined a moment ago
 // by this same plan, and not be told by discovery yet.
-func (e *Engine) find(ctx context.Context, obj *unstructured.Unstructured, defined bool) (target, error) {
+func (e *Engine) find(ctx context.Context, obj *unstructured.Unstructured, defined bool, served *deadline) (target, error) {
 	gvk := obj.GroupVersionKind()
-	deadline := time.Now().Add(servedTimeout)
 	for delay := 20 * time.Millisecond; ; delay *= 2 {
 		t, err := e.client.locate(gvk)
 		if !meta.IsNoMatchError(err) {
 			return t, err
 		}
-		if !defined || time.Now().After(deadline) {
+		if !defined || served.over() {
 			return target{}, fmt.Errorf("no such kind %q in %q: is its CustomResourceDefinition installed?", gvk.Kind, gvk.GroupVersion())
 		}
 		select {

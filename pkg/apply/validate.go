@@ -52,6 +52,9 @@ func (e *Engine) dryRun(ctx context.Context, w *write, req Request) error {
 	case immutable(err) && e.mayRecreate(w, req):
 		w.recreate = true
 		return nil
+	case e.mayMigrate(ctx, w, err):
+		w.migrate = true
+		return nil
 	default:
 		return failure(w.ID, "dry-run failed", err)
 	}
