@@ -117,7 +117,11 @@ func (c *cluster) place(user string, opts Options) (*Place, error) {
 }
 
 // rotating is a transport that can be replaced while it is used.
-type rotating struct{ now atomic.Pointer[http.RoundTripper] }
+type rotating struct {
+	now atomic.Pointer[http.RoundTripper]
+}
 
 // RoundTrip implements http.RoundTripper.
-func (r *rotating) RoundTrip(req *http.Request) (*http.Response, error) { return (*r.now.Load()).RoundTrip(req) }
+func (r *rotating) RoundTrip(req *http.Request) (*http.Response, error) {
+	return (*r.now.Load()).RoundTrip(req)
+}

@@ -87,11 +87,31 @@ func (r *Reconciler) apply(ctx context.Context, s *scope) error {
 			s.memory.changes = append(s.memory.changes, c)
 		}
 	}
+	if len(s.memory.changes) > 0 {
+		log.FromContext(ctx).Info("server-side apply completed", "revision", s.revision(), "output", r.output(s.memory.changes))
+	}
 	if err != nil {
 		remember(s, kustomizev1.ReasonReconciliationFailed)
 		return loop.Fail(kustomizev1.ReasonReconciliationFailed, err)
 	}
 	return nil
+}
+
+// output is what was changed, for the log: the effect on each object or, if a user has
+// many of them, the objects of each effect.
+func (r *Reconciler) output(changes []apply.Change) any {
+	if !r.opts.GroupChanges {
+		effects := make(map[string]string, len(changes))
+		for _, c := range changes {
+			effects[c.ID.String()] = c.Effect.String()
+		}
+		return effects
+	}
+	objects := make(map[string][]string)
+	for _, c := range changes {
+		objects[c.Effect.String()] = append(objects[c.Effect.String()], c.ID.String())
+	}
+	return objects
 }
 
 // restoration is an object that was put back, and what somebody had done to it.

@@ -56,6 +56,9 @@ type Options struct {
 	WaitForStalled bool
 	// EmptyVariables has variables without a value be empty instead of an error.
 	EmptyVariables bool
+	// GroupChanges has the log list the objects of each effect of an apply, not the effect
+	// on each object.
+	GroupChanges bool
 	// ExternalArtifacts allows sources that another program publishes.
 	ExternalArtifacts bool
 	// Apply is how objects are applied; the manager is that of the controller.

@@ -62,6 +62,7 @@ func (o *options) kustomizations(d *daemon.Daemon) (kustomization.Options, error
 	opts := kustomization.Options{
 		RequeueDependency:        o.requeueDependency,
 		SameNamespaceOnly:        o.noCrossNamespaceRefs,
+		GroupChanges:             d.Enabled(groupChangeLog),
 		ExternalArtifacts:        d.Enabled(externalArtifact),
 		DirectSources:            d.Enabled(directSourceFetch),
 		AdditiveReadyExpr:        d.Enabled(additiveReadyExpr),
