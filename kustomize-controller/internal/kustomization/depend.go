@@ -65,8 +65,8 @@ func (r *Reconciler) awaitDependencies(ctx context.Context, s *scope) error {
 			return loop.Fail(kustomizev1.ReasonDependencyNotReady, fmt.Errorf("reading dependency '%s': %w", key, err))
 		}
 		why, err := r.unready(ctx, s, i, dep)
-		if err != nil {
-			return loop.Fail(kustomizev1.ReasonDependencyNotReady, fmt.Errorf("dependency '%s': %w", key, err))
+		if err != nil { // of readyExpr: the field that it misses may come yet
+			why = fmt.Sprintf("dependency '%s': %v", key, err)
 		}
 		if why != "" {
 			if cycle := r.cycle(ctx, s.ks); cycle != "" {
