@@ -1,0 +1,76 @@
+package apply_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"weir.dev/pkg/apply"
+	"weir.dev/pkg/manifest"
+)
+
+// An object that was applied and is not to be any more is no longer tracked. That is told
+// once, at no request.
+func TestSkippedIsNotTracked(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		why, key, value string
+		live            apply.Wishes
+		spared, once    bool
+	}{
+		"left alone":         {why: "nobody would restore it", key: keyReconcile, value: "disabled", spared: true},
+		"created once":       {why: "only its end matters", key: keySSA, value: "IfNotPresent", spared: true, once: true},
+		"asks for it itself": {why: "it may take that back at any time", live: apply.Wishes{LeaveAlone: true}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t)
+			obj := c.configMaps("a")[0]
+			id := manifest.IDOf(obj)
+			c.apply(apply.Request{}, obj)
+			c.tracker.change(id, func(k *apply.Known) { k.Live.Wishes = tc.live })
+			if tc.key != "" {
+				obj = annotated(obj, tc.key, tc.value)
+			}
+			p := c.plan(obj)
+			if p.Idle() == tc.spared {
+				t.Errorf("the plan is idle: %t (%s)", p.Idle(), tc.why)
+			}
+			if got := effects(c.apply(apply.Request{}, obj)); !slices.Equal(got, []string{"a skipped"}) || len(c.requests()) > 0 {
+				t.Errorf("effects are %q, after %q", got, c.requests())
+			}
+			if spared := slices.Contains(c.tracker.spared, id); spared != tc.spared || c.tracker.Recall(id).Last.Once != tc.once {
+				t.Errorf("the tracker is told: %t, once: %t (%s)", spared, c.tracker.Recall(id).Last.Once, tc.why)
+			}
+			if !c.plan(obj).Idle() {
+				t.Error("the plan is not carried out")
+			}
+		})
+	}
+}
+
+// What is prepared once serves any number of plans, each by what is known then.
+func TestPreparedPlansAgain(t *testing.T) {
+	t.Parallel()
+	objs := []*unstructured.Unstructured{configMap("ns", "b", "1"), configMap("ns", "a", "1")}
+	set, err := apply.Prepare(objs, apply.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	actions := func(r *recorder, opts apply.Options) (out []apply.Action) {
+		for _, item := range set.Plan(r, opts).Stages[0].Items {
+			out = append(out, item.Action)
+		}
+		return out
+	}
+	known := newRecorder()
+	known.known[manifest.IDOf(objs[1])] = apply.Known{Last: apply.Applied{Content: contentOf(t, objs[1])}, Intact: true}
+	got := [][]apply.Action{actions(newRecorder(), apply.Options{}), actions(known, apply.Options{Proven: true}), actions(newRecorder(), apply.Options{})}
+	want := [][]apply.Action{{apply.Write, apply.Write}, {apply.Keep, apply.Renew}, {apply.Write, apply.Write}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("actions differ (-want +got):\n%s", diff)
+	}
+}
