@@ -280,3 +280,20 @@ func TestTenantChecksWhatItMaySee(t *testing.T) {
 		t.Errorf("Ready says %q; want it to say %q", c.Message, want)
 	}
 }
+
+// TestTimeoutTellsTheCause: that a Deployment is in progress says little.
+func TestTimeoutTellsTheCause(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ks := w.kustomization("app", "", waiting, func(s *kustomizev1.KustomizationSpec) { s.Timeout = &metav1.Duration{Duration: time.Second} })
+	w.publish(map[string]string{"d.yaml": deploymentYAML("web", nowhere), "e.yaml": deploymentYAML("fine", "")})
+	c := w.WaitCondition(ks, kustomizev1.ConditionReady, metav1.ConditionFalse, kustomizev1.ReasonHealthCheckFailed)
+	for _, part := range []string{"timeout waiting for: [Deployment/" + w.Namespace + "/web status: 'InProgress'", ": Pod web-", ": Unschedulable: "} {
+		if !strings.Contains(c.Message, part) {
+			t.Errorf("Ready says %q; want it to say %q", c.Message, part)
+		}
+	}
+	if strings.Contains(c.Message, "/fine ") {
+		t.Errorf("Ready says %q; want it to name only what is not healthy", c.Message)
+	}
+}
