@@ -256,7 +256,7 @@ func (s *soak) begin() {
 // kustomization is that of an application. Its interval is so long that nothing but
 // being told can make it right in time.
 func (a *app) kustomization() *kustomizev1.Kustomization {
-	return &kustomizev1.Kustomization{
+	ks := &kustomizev1.Kustomization{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: a.name},
 		Spec: kustomizev1.KustomizationSpec{
 			SourceRef:     kustomizev1.SourceReference{Kind: sourcev1.GitRepositoryKind, Name: repoName(a.repo)},
@@ -268,6 +268,10 @@ func (a *app) kustomization() *kustomizev1.Kustomization {
 			Wait:          a.wait,
 		},
 	}
+	if a.after != "" {
+		ks.Spec.DependsOn = []meta.DependencyReference{{Name: a.after}}
+	}
+	return ks
 }
 
 func repoName(i int) string { return fmt.Sprintf("repo-%d", i) }

@@ -36,6 +36,7 @@ type app struct {
 	name    string
 	repo    int
 	wait    bool
+	after   string // the application that it depends on; "" if none
 	objects []*object // in the order in which they were added
 	added   int       // so many ever
 }
@@ -155,13 +156,18 @@ func (o *object) file(a *app) gitserver.Change {
 	return gitserver.File(o.path(a), string(data))
 }
 
+func appName(i int) string { return fmt.Sprintf("app-%03d", i) }
+
 func (a *app) path() string { return "apps/" + a.name }
 
 // newFleet returns n applications of some objects each.
 func newFleet(random *rand.Rand, n int) *fleet {
 	f := &fleet{random: random}
 	for i := range n {
-		a := &app{name: fmt.Sprintf("app-%03d", i), repo: i % repositories, wait: i%3 == 0}
+		a := &app{name: appName(i), repo: i % repositories, wait: i%3 == 0}
+		if i >= repositories && i%5 == 0 {
+			a.after = appName(i - repositories) // of the same repository: it must be at the same revision
+		}
 		for range 2 + random.IntN(3) {
 			f.add(a)
 		}
