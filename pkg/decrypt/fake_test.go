@@ -164,7 +164,7 @@ func (r redirected) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (c *clouds) serve(w http.ResponseWriter, r *http.Request) {
-	var body struct{ CiphertextBlob, Value, Ciphertext string }
+	var body struct{ CiphertextBlob, Value, Ciphertext, Role, JWT string }
 	content, _ := io.ReadAll(r.Body)
 	_ = json.Unmarshal(content, &body)
 	host, who := r.Header.Get("X-Asked"), r.Header.Get("Authorization")
@@ -188,6 +188,14 @@ func (c *clouds) serve(w http.ResponseWriter, r *http.Request) {
 		answer = fmt.Sprintf(`{"kid": "k", "value": %q}`, unseal(base64.RawURLEncoding, body.Value))
 	case host == "cloudkms.googleapis.com":
 		answer = fmt.Sprintf(`{"plaintext": %q}`, unseal(base64.StdEncoding, body.Ciphertext))
+	case strings.HasPrefix(r.URL.Path, "/v1/auth/"):
+		var claims struct{ Aud string }
+		if parts := strings.Split(body.JWT, "."); len(parts) == 3 {
+			payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
+			_ = json.Unmarshal(payload, &claims)
+		}
+		who = body.Role + " for " + claims.Aud
+		answer = `{"auth": {"client_token": "login-value"}}`
 	default:
 		who = r.Header.Get("X-Vault-Token")
 		answer = fmt.Sprintf(`{"data": {"plaintext": %q}}`, unseal(base64.StdEncoding, body.Ciphertext))
