@@ -103,10 +103,10 @@ func (w *Watcher) Refused(of watch.Key, err error) {
 	if apierrors.IsNotFound(err) {
 		return
 	}
-	w.askForLook()
 	if first && w.opts.Refused != nil {
 		w.opts.Refused(of, err)
 	}
+	w.askForLook()
 }
 
 // unwatched is the verdict on an object of which nothing is known because of an error.

@@ -110,10 +110,19 @@ func (c *cluster) place(user string, opts Options) (*Place, error) {
 	}
 	p := &Place{
 		Engine: engine, Drift: c.drift, Health: c.health, cluster: c, user: user,
-		Lone: health.NewWatcher(watch.Objects(objects), health.Options{Lone: true}, opts.Wake),
+		Lone: health.NewWatcher(watch.Objects(objects), health.Options{Lone: true, Refused: c.unwatched(user, opts)}, opts.Wake),
 	}
 	c.places[user] = p
 	return p, nil
+}
+
+// unwatched tells once for each resource that a user may not watch objects of it.
+func (c *cluster) unwatched(user string, opts Options) func(watch.Key, error) {
+	if opts.Unwatched == nil {
+		return nil
+	}
+	tell := once(func(r schema.GroupVersionResource, err error) { opts.Unwatched(c.key, user, r, err) })
+	return func(of watch.Key, err error) { tell(of.Resource, err) }
 }
 
 // rotating is a transport that can be replaced while it is used.

@@ -27,6 +27,9 @@ type Options struct {
 	// Refused is called once for each resource of a cluster that may not be watched.
 	// The name of this cluster is empty.
 	Refused func(cluster string, resource schema.GroupVersionResource, err error)
+	// Unwatched is called once for each resource of which a user may not watch objects
+	// by itself, so that their health is looked at every few seconds; may be nil.
+	Unwatched func(cluster, user string, resource schema.GroupVersionResource, err error)
 }
 
 // Place is where the objects of an owner are: a cluster, and as whom it is worked on.

@@ -60,6 +60,13 @@ func newClusters(t *testing.T) *tenant.Clusters {
 	if err != nil {
 		t.Fatal(err)
 	}
+	start(t, c)
+	return c
+}
+
+// start runs clusters until the test ends.
+func start(t *testing.T, c *tenant.Clusters) {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- c.Start(ctx) }()
@@ -69,7 +76,6 @@ func newClusters(t *testing.T) *tenant.Clusters {
 			t.Errorf("Start ended with %v", err)
 		}
 	})
-	return c
 }
 
 func owner(name string) types.NamespacedName {

@@ -152,6 +152,9 @@ func (r *Reconciler) connect(d *daemon.Daemon) error {
 		Refused: func(cluster string, resource schema.GroupVersionResource, err error) {
 			d.Log.Error(err, "applied objects cannot be watched, so drift is undone at the interval only", "resource", resource.String(), "cluster", cluster)
 		},
+		Unwatched: func(cluster, user string, resource schema.GroupVersionResource, err error) {
+			d.Log.Error(err, "objects of health checks cannot be watched, so they are looked at every few seconds", "resource", resource.String(), "cluster", cluster, "user", user)
+		},
 	}
 	opts.Apply.Manager = r.manager
 	var err error
