@@ -177,8 +177,9 @@ func (e *Engine) stage(ctx context.Context, p Plan, s Stage, req Request) ([]Cha
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	defer e.expect(ctx, writes)()
-	writes, err := e.spare(ctx, writes)
+	blind, done := e.expect(ctx, writes)
+	defer done()
+	writes, err := e.spare(ctx, writes, blind)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +192,7 @@ func (e *Engine) stage(ctx context.Context, p Plan, s Stage, req Request) ([]Cha
 
 // expect has the tracker look at what there is of the kinds that are written, so that a
 // write that changes nothing can be told from one that does.
-func (e *Engine) expect(ctx context.Context, writes []*write) (done func()) {
+func (e *Engine) expect(ctx context.Context, writes []*write) (blind map[schema.GroupVersionResource]bool, done func()) {
 	kinds := make(map[schema.GroupVersionResource]schema.GroupKind)
 	for _, w := range writes {
 		kinds[w.target.resource] = w.ID.GroupKind()
@@ -200,17 +201,18 @@ func (e *Engine) expect(ctx context.Context, writes []*write) (done func()) {
 }
 
 // spare returns the writes without those of objects that ask to be left as they are,
-// which was not known when the plan was made.
-func (e *Engine) spare(ctx context.Context, writes []*write) ([]*write, error) {
+// which was not known when the plan was made. It looks at an object of which nothing can
+// be known, unless that is done before its restoration anyway.
+func (e *Engine) spare(ctx context.Context, writes []*write, blind map[schema.GroupVersionResource]bool) ([]*write, error) {
 	out := make([]*write, 0, len(writes))
 	for _, w := range writes {
 		desired, known := w.wishes, e.tracker.Recall(w.ID)
 		live := known.Live
-		if desired.CreateOnly && !live.Exists() {
+		if !live.Exists() && (desired.CreateOnly || blind[w.target.resource] && w.Action != Restore) {
 			found, err := e.client.getMetadata(ctx, w.target, w.Object.GetNamespace(), w.Object.GetName())
 			switch {
 			case err == nil:
-				live.ResourceVersion = found.GetResourceVersion()
+				live.ResourceVersion, live.Wishes = found.GetResourceVersion(), WishesOf(found)
 			case !apierrors.IsNotFound(err):
 				return nil, failure(w.ID, "could not be looked for", err)
 			}
@@ -287,6 +289,10 @@ func (e *Engine) write(ctx context.Context, p Plan, w *write, req Request) error
 		w.Object = manifest.Without(w.Object, known.Yielded)
 		if w.change.Before = e.look(ctx, w); w.change.Before != nil {
 			w.found, w.live, w.version = w.change.Before, w.change.Before, w.change.Before.GetResourceVersion()
+			if WishesOf(w.change.Before).LeaveAlone {
+				w.change.Effect = Skipped
+				return nil
+			}
 		}
 	}
 	a, err := e.attempt(ctx, w, req)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"weir.dev/pkg/apply"
 	"weir.dev/pkg/manifest"
@@ -72,5 +73,38 @@ func TestPreparedPlansAgain(t *testing.T) {
 	want := [][]apply.Action{{apply.Write, apply.Write}, {apply.Keep, apply.Renew}, {apply.Write, apply.Write}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("actions differ (-want +got):\n%s", diff)
+	}
+}
+
+// Where nothing can be watched, the object itself is asked whether it is to be left
+// alone, at one look before a write, of which a restoration takes one anyway.
+func TestLeftAloneWithoutAWatch(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.tracker.blind = map[schema.GroupVersionResource]bool{{Version: "v1", Resource: "configmaps"}: true}
+	objs := c.configMaps("a", "b")
+	c.apply(apply.Request{}, objs...)
+	if diff := cmp.Diff([]string{"GET a", "GET b", "PATCH a", "PATCH b", "PATCH b (dry run)"}, c.requests()); diff != "" {
+		t.Errorf("requests of the creation differ (-want +got):\n%s", diff)
+	}
+	c.Patch(c.live(objs[0]), "kubectl-annotate", "metadata: {annotations: {"+keyReconcile+": disabled}}")
+	left := c.live(objs[0]).GetResourceVersion()
+	for _, obj := range objs {
+		c.tracker.change(manifest.IDOf(obj), touched)
+	}
+	changes := c.apply(apply.Request{}, objs...)
+	if got := effects(changes); !slices.Equal(got, []string{"a skipped", "b unchanged"}) {
+		t.Errorf("effects of a restoration are %q", got)
+	}
+	if diff := cmp.Diff([]string{"GET a", "GET b", "PATCH b"}, c.requests()); diff != "" {
+		t.Errorf("requests of the restoration differ (-want +got):\n%s", diff)
+	}
+	c.restart()
+	c.tracker.blind = map[schema.GroupVersionResource]bool{{Version: "v1", Resource: "configmaps"}: true}
+	if got := effects(c.apply(apply.Request{}, objs...)); !slices.Equal(got, []string{"a skipped", "b configured"}) && !slices.Equal(got, []string{"a skipped", "b unchanged"}) {
+		t.Errorf("effects after a restart are %q", got)
+	}
+	if got := c.live(objs[0]).GetResourceVersion(); got != left {
+		t.Error("the object was written")
 	}
 }

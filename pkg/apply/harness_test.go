@@ -38,12 +38,13 @@ type recorder struct {
 
 	there     map[manifest.ID]apply.Live // what Expect finds
 	expecting map[schema.GroupVersionResource]schema.GroupKind
+	blind     map[schema.GroupVersionResource]bool
 }
 
 func newRecorder() *recorder { return &recorder{known: make(map[manifest.ID]apply.Known)} }
 
 // Expect implements apply.Tracker: what is there is seen by then.
-func (r *recorder) Expect(_ context.Context, kinds map[schema.GroupVersionResource]schema.GroupKind) (done func()) {
+func (r *recorder) Expect(_ context.Context, kinds map[schema.GroupVersionResource]schema.GroupKind) (blind map[schema.GroupVersionResource]bool, done func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for id, live := range r.there {
@@ -52,7 +53,7 @@ func (r *recorder) Expect(_ context.Context, kinds map[schema.GroupVersionResour
 		r.known[id] = k
 	}
 	r.expecting = kinds
-	return func() {
+	return r.blind, func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.expecting = nil

@@ -68,9 +68,9 @@ type Known struct {
 // Tracker remembers how objects were left and knows whether they still are.
 type Tracker interface {
 	// Expect tells of which resources, and kinds, objects are about to be applied. It
-	// returns when those that there are have been seen, or cannot be. After the
-	// applies, done is called.
-	Expect(ctx context.Context, kinds map[schema.GroupVersionResource]schema.GroupKind) (done func())
+	// returns when those that there are have been seen, or cannot be; blind are the
+	// resources of which nothing can be known. After the applies, done is called.
+	Expect(ctx context.Context, kinds map[schema.GroupVersionResource]schema.GroupKind) (blind map[schema.GroupVersionResource]bool, done func())
 	// Recall returns what is known of an object.
 	Recall(manifest.ID) Known
 	// Applied tells how an object was left.

@@ -37,8 +37,8 @@ func (m Managers) takes(e metav1.ManagedFieldsEntry) bool {
 		return false
 	}
 	update := e.Operation == metav1.ManagedFieldsOperationUpdate
-	switch {
-	case e.Manager == m.Own, e.Manager == beforeApply:
+	switch e.Manager {
+	case m.Own, beforeApply:
 		return update
 	default:
 		return strings.HasPrefix(e.Manager, kubectl) || e.Manager == m.relay() || slices.Contains(m.Override, e.Manager)

@@ -67,14 +67,7 @@ func Explain(found, restored *unstructured.Unstructured, manager string, overrid
 	if err != nil {
 		return nil, err
 	}
-	secret := found.GetKind() == "Secret" && found.GroupVersionKind().Group == ""
-	change := func(p fieldpath.Path) Change {
-		hidden := secret && private(p)
-		return Change{
-			Path: strings.TrimPrefix(p.String(), "."), path: p.Copy(),
-			From: valueAt(restored, p, hidden), To: valueAt(found, p, hidden),
-		}
-	}
+	change := changes(found, restored)
 	var out []Change
 	after.set.Difference(before.set).Leaves().Iterate(func(p fieldpath.Path) {
 		c := change(p)
@@ -92,10 +85,6 @@ func Explain(found, restored *unstructured.Unstructured, manager string, overrid
 			out = append(out, c)
 		}
 	})
-	told := make(map[string]bool, len(out))
-	for _, c := range out {
-		told[c.Path] = true
-	}
 	managers := apply.Managers{Own: manager, Override: override}
 	for _, claim := range managers.Claims(found, nil) {
 		by, err := takerOf(claim.Entry)
@@ -105,18 +94,34 @@ func Explain(found, restored *unstructured.Unstructured, manager string, overrid
 		claim.Fields.Leaves().Iterate(func(p fieldpath.Path) {
 			p = added(p, restored)
 			c := change(p)
-			was, ok := manifest.At(found.Object, p)
-			is, stays := manifest.At(restored.Object, p)
-			if !ok || told[c.Path] || isParent(was) && !isItem(p) || stays && equality.Semantic.DeepEqual(was, is) {
+			if !gone(p, found, restored) || slices.ContainsFunc(out, func(o Change) bool { return o.Path == c.Path }) {
 				return
 			}
-			told[c.Path] = true
 			c.by(by)
 			out = append(out, c)
 		})
 	}
 	slices.SortFunc(out, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })
 	return out, nil
+}
+
+// changes returns what tells a change by its path.
+func changes(found, restored *unstructured.Unstructured) func(fieldpath.Path) Change {
+	secret := found.GetKind() == "Secret" && found.GroupVersionKind().Group == ""
+	return func(p fieldpath.Path) Change {
+		hidden := secret && private(p)
+		return Change{
+			Path: strings.TrimPrefix(p.String(), "."), path: p.Copy(),
+			From: valueAt(restored, p, hidden), To: valueAt(found, p, hidden),
+		}
+	}
+}
+
+// gone reports whether a field that was found is there no more, or with another value.
+func gone(p fieldpath.Path, found, restored *unstructured.Unstructured) bool {
+	was, ok := manifest.At(found.Object, p)
+	is, stays := manifest.At(restored.Object, p)
+	return ok && (isItem(p) || !isParent(was)) && (!stays || !equality.Semantic.DeepEqual(was, is))
 }
 
 // added returns the item of a list that a field came with, if that is gone as a whole,

@@ -109,7 +109,7 @@ func (w *Watcher) Recall(id manifest.ID) apply.Known {
 }
 
 // Expect implements apply.Tracker.
-func (w *Watcher) Expect(ctx context.Context, kinds map[schema.GroupVersionResource]schema.GroupKind) (done func()) {
+func (w *Watcher) Expect(ctx context.Context, kinds map[schema.GroupVersionResource]schema.GroupKind) (blind map[schema.GroupVersionResource]bool, done func()) {
 	told := make([]<-chan struct{}, 0, len(kinds))
 	w.mu.Lock()
 	for r, kind := range kinds {
@@ -124,7 +124,13 @@ func (w *Watcher) Expect(ctx context.Context, kinds map[schema.GroupVersionResou
 		case <-ctx.Done():
 		}
 	}
-	return func() {
+	blind = make(map[schema.GroupVersionResource]bool)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for r := range kinds {
+		blind[r] = !w.resources[r].listed
+	}
+	return blind, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		for r := range kinds {
