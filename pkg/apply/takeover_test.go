@@ -381,3 +381,45 @@ func TestClaimed(t *testing.T) {
 		})
 	}
 }
+
+// What kubectl made of the same manifest stays as it is, with all that the API server
+// has added: defaults, addresses, labels.
+func TestTakeoverOfTheSameContent(t *testing.T) {
+	t.Parallel()
+	const pods = "template: {metadata: {labels: {a: b}}, spec: {nodeSelector: {no: where}, restartPolicy: RESTART, containers: [{name: a, image: a, ports: [{containerPort: 80, protocol: TCP}]}]}}"
+	tests := map[string]string{
+		"Namespace":   "{apiVersion: v1, kind: Namespace, metadata: {name: NS-more}}",
+		"Service":     "{apiVersion: v1, kind: Service, metadata: {name: a, namespace: NS}, spec: {type: NodePort, selector: {a: b}, ports: [{port: 80, protocol: TCP}]}}",
+		"headless":    "{apiVersion: v1, kind: Service, metadata: {name: a, namespace: NS}, spec: {clusterIP: None, selector: {a: b}, ports: [{port: 80, protocol: TCP}]}}",
+		"Deployment":  "{apiVersion: apps/v1, kind: Deployment, metadata: {name: a, namespace: NS}, spec: {selector: {matchLabels: {a: b}}, " + strings.Replace(pods, "RESTART", "Always", 1) + "}}",
+		"StatefulSet": "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: a, namespace: NS}, spec: {serviceName: a, replicas: 0, selector: {matchLabels: {a: b}}, " + strings.Replace(pods, "RESTART", "Always", 1) + "}}",
+		"Job":         "{apiVersion: batch/v1, kind: Job, metadata: {name: a, namespace: NS}, spec: {suspend: true, " + strings.Replace(pods, "RESTART", "Never", 1) + "}}",
+		"claim":       "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: a, namespace: NS}, spec: {storageClassName: none, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}",
+		"Secret":      "{apiVersion: v1, kind: Secret, metadata: {name: a, namespace: NS}, data: {a: Yg==}}",
+		"Role":        "{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: a, namespace: NS}, rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]}",
+		"Ingress":     "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: a, namespace: NS}, spec: {defaultBackend: {service: {name: a, port: {number: 80}}}}}",
+		"definition":  definition(""),
+	}
+	for name, text := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t)
+			before := c.live(c.created("kubectl-client-side-apply", text))
+			git := c.read(text)[0]
+			c.apply(apply.Request{}, git)
+			now := c.live(git)
+			got := slices.DeleteFunc(owners(now), func(owner string) bool { return !strings.Contains(owner, "kubectl") })
+			if len(got) > 0 {
+				t.Errorf("%q own some of it", got)
+			}
+			for _, part := range []string{"spec", "data", "rules"} {
+				if diff := cmp.Diff(before.Object[part], now.Object[part]); diff != "" {
+					t.Errorf("its %s has changed (-before +now):\n%s", part, diff)
+				}
+			}
+			if diff := cmp.Diff(before.GetLabels(), now.GetLabels()); diff != "" {
+				t.Errorf("its labels have changed (-before +now):\n%s", diff)
+			}
+		})
+	}
+}
