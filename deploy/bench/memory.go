@@ -18,6 +18,7 @@ import (
 type held struct {
 	program, when  string
 	resident, peak int64 // bytes; the peak is that since the last measurement began
+	files          int64 // bytes of resident that are pages of the program's own file
 	heap           heap
 }
 
@@ -49,11 +50,10 @@ func (p program) held(ctx context.Context) (held, error) {
 	if err != nil {
 		return h, err
 	}
-	if h.resident, err = memoryOf(string(status), "VmRSS"); err != nil {
-		return h, err
-	}
-	if h.peak, err = memoryOf(string(status), "VmHWM"); err != nil {
-		return h, err
+	for what, bytes := range map[string]*int64{"VmRSS": &h.resident, "VmHWM": &h.peak, "RssFile": &h.files} {
+		if *bytes, err = memoryOf(string(status), what); err != nil {
+			return h, err
+		}
 	}
 	profile, err := p.get(ctx, "/debug/pprof/heap?gc=1&debug=1")
 	if err != nil {
@@ -219,7 +219,7 @@ func memoryReport(results []result, apps int) string {
 
 func memoryColumns() []column {
 	return []column{
-		{title: "program", left: true}, {title: "when", left: true}, {title: "resident [MiB]"}, {title: "peak [MiB]"}, {title: "live heap [MiB]"},
+		{title: "program", left: true}, {title: "when", left: true}, {title: "resident [MiB]"}, {title: "of its file"}, {title: "peak [MiB]"}, {title: "live heap [MiB]"},
 		{title: "resident, each [KiB]"}, {title: "live, each [KiB]"},
 	}
 }
@@ -235,16 +235,16 @@ func memoryRows(memory []held, apps int) [][]string {
 	for _, name := range slices.Sorted(maps.Keys(byProgram)) {
 		looks := byProgram[name]
 		for i, h := range looks {
-			row := []string{"", h.when, mebibytes(h.resident), mebibytes(h.peak), nothing, nothing, nothing}
+			row := []string{"", h.when, mebibytes(h.resident), mebibytes(h.files), mebibytes(h.peak), nothing, nothing, nothing}
 			if h.heap.live > 0 {
-				row[4] = mebibytes(h.heap.live)
+				row[5] = mebibytes(h.heap.live)
 			}
 			if i == 0 {
 				row[0] = name
 			} else {
-				row[5] = kibibytesEach(h.resident-looks[0].resident, apps)
+				row[6] = kibibytesEach(h.resident-looks[0].resident, apps)
 				if h.heap.live > 0 {
-					row[6] = kibibytesEach(h.heap.live-looks[0].heap.live, apps)
+					row[7] = kibibytesEach(h.heap.live-looks[0].heap.live, apps)
 				}
 			}
 			rows = append(rows, row)

@@ -89,14 +89,14 @@ func TestMemoryRows(t *testing.T) {
 	t.Parallel()
 	const mib = 1 << 20
 	memory := []held{
-		{program: "b", when: "before", resident: 40 * mib, peak: 41 * mib, heap: heap{live: 10 * mib}},
+		{program: "b", when: "before", resident: 40 * mib, files: 30 * mib, peak: 41 * mib, heap: heap{live: 10 * mib}},
 		{program: "a", when: "before", resident: 20 * mib, peak: 20 * mib},
 		{program: "b", when: "idle", resident: 60 * mib, peak: 90 * mib, heap: heap{live: 15 * mib}},
 	}
 	want := [][]string{
-		{"a", "before", "20.0", "20.0", "-", "-", "-"},
-		{"b", "before", "40.0", "41.0", "10.0", "-", "-"},
-		{"", "idle", "60.0", "90.0", "15.0", "20.5", "5.1"},
+		{"a", "before", "20.0", "0.0", "20.0", "-", "-", "-"},
+		{"b", "before", "40.0", "30.0", "41.0", "10.0", "-", "-"},
+		{"", "idle", "60.0", "0.0", "90.0", "15.0", "20.5", "5.1"},
 	}
 	rows := memoryRows(memory, 1000)
 	if diff := cmp.Diff(want, rows); diff != "" {
