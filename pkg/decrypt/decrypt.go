@@ -11,6 +11,7 @@
 package decrypt
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -72,6 +73,7 @@ func New(ctx context.Context, keys Keys, opts Options) build.Decrypter {
 func newDecrypter(ctx context.Context, keys Keys, opts Options, n network) decrypter {
 	silence()
 	s := &services{keys: keys, opts: opts, network: n}
+	s.google = sync.OnceValues(func() (oauth2.TokenSource, error) { return s.sourceGoogle(ctx) })
 	return func(m *sops.Metadata) ([]byte, error) {
 		asked := &attempt{open: func(key *keyservice.Key, dataKey string) (string, []byte, error) { return s.open(ctx, key, dataKey) }}
 		key, err := m.GetDataKeyWithKeyServices([]keyservice.KeyServiceClient{asked}, sops.DefaultDecryptionOrder)
@@ -172,7 +174,7 @@ func check(document []byte, f build.Format) error {
 }
 
 func checkYAML(document []byte) error {
-	for decoder := yaml.NewDecoder(strings.NewReader(string(document))); ; {
+	for decoder := yaml.NewDecoder(bytes.NewReader(document)); ; {
 		var node yaml.Node
 		switch err := decoder.Decode(&node); {
 		case errors.Is(err, io.EOF):

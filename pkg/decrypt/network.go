@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 
@@ -65,6 +66,7 @@ func stable(err error) error {
 	var ofGoogle *apierror.APIError
 	var ofOAuth *oauth2.RetrieveError
 	var ofVault *vault.ResponseError
+	var ofNetwork *net.OpError
 	switch {
 	case errors.As(err, &ofAWS):
 		return fmt.Errorf("AWS refuses: %s: %s", ofAWS.ErrorCode(), ofAWS.ErrorMessage())
@@ -73,11 +75,13 @@ func stable(err error) error {
 	case errors.As(err, &ofAzure):
 		return errors.New("Azure refuses" + reason(ofAzure.ErrorCode) + status(ofAzure.RawResponse))
 	case errors.As(err, &ofGoogle):
-		return fmt.Errorf("Google refuses: HTTP status %d", ofGoogle.HTTPCode())
+		return errors.New("Google refuses" + httpStatus(ofGoogle.HTTPCode()))
 	case errors.As(err, &ofOAuth):
 		return errors.New("Google refuses" + reason(ofOAuth.ErrorCode) + status(ofOAuth.Response))
 	case errors.As(err, &ofVault):
 		return fmt.Errorf("the Vault refuses: HTTP status %d, %q", ofVault.StatusCode, ofVault.Errors)
+	case errors.As(err, &ofNetwork) && ofNetwork.Addr != nil: // which also tells the port on this side
+		return fmt.Errorf("%s %s: %w", ofNetwork.Op, ofNetwork.Addr, ofNetwork.Err)
 	}
 	return err
 }
@@ -93,5 +97,7 @@ func status(res *http.Response) string {
 	if res == nil {
 		return ""
 	}
-	return fmt.Sprintf(" (HTTP status %d)", res.StatusCode)
+	return httpStatus(res.StatusCode)
 }
+
+func httpStatus(code int) string { return fmt.Sprintf(" (HTTP status %d)", code) }

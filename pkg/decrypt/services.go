@@ -41,6 +41,7 @@ type services struct {
 	keys    Keys
 	opts    Options
 	network network
+	google  func() (oauth2.TokenSource, error) // which keeps its token
 }
 
 // attempt is the attempt to open the data key of one document, by one of its keys after the other.
@@ -239,7 +240,7 @@ func (s *services) openAzure(ctx context.Context, key *keyservice.AzureKeyVaultK
 
 // openGoogle has a data key decrypted by Google.
 func (s *services) openGoogle(ctx context.Context, key *keyservice.GcpKmsKey, dataKey string) ([]byte, error) {
-	source, err := s.tokensGoogle(ctx)
+	source, err := s.google()
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +252,7 @@ func (s *services) openGoogle(ctx context.Context, key *keyservice.GcpKmsKey, da
 	return k.DecryptContext(ctx)
 }
 
-func (s *services) tokensGoogle(ctx context.Context) (oauth2.TokenSource, error) {
+func (s *services) sourceGoogle(ctx context.Context) (oauth2.TokenSource, error) {
 	switch {
 	case s.keys.google != nil:
 		return s.keys.google(ctx, s.network.client())
