@@ -60,15 +60,18 @@ func Run(ctx context.Context, d *daemon.Daemon) error {
 // kustomizations says how Kustomizations are handled.
 func (o *options) kustomizations(d *daemon.Daemon) (kustomization.Options, error) {
 	opts := kustomization.Options{
-		RequeueDependency:        o.requeueDependency,
-		SameNamespaceOnly:        o.noCrossNamespaceRefs,
-		GroupChanges:             d.Enabled(groupChangeLog),
-		ExternalArtifacts:        d.Enabled(externalArtifact),
-		DirectSources:            d.Enabled(directSourceFetch),
-		AdditiveReadyExpr:        d.Enabled(additiveReadyExpr),
-		WaitForStalled:           d.Enabled(disableFailFast),
-		EmptyVariables:           !d.Enabled(strictSubstitution),
-		Apply:                    apply.Config{Parallel: o.concurrentSSA, Override: o.overrideManagers},
+		RequeueDependency: o.requeueDependency,
+		SameNamespaceOnly: o.noCrossNamespaceRefs,
+		GroupChanges:      d.Enabled(groupChangeLog),
+		ExternalArtifacts: d.Enabled(externalArtifact),
+		DirectSources:     d.Enabled(directSourceFetch),
+		AdditiveReadyExpr: d.Enabled(additiveReadyExpr),
+		WaitForStalled:    d.Enabled(disableFailFast),
+		EmptyVariables:    !d.Enabled(strictSubstitution),
+		Apply: apply.Config{
+			Parallel: o.concurrentSSA, Override: o.overrideManagers, MigrateAPIVersion: d.Enabled(migrateAPIVersion),
+			Warned: func(text string) { d.Log.Info("the API server warns", "warning", text) },
+		},
 		DefaultServiceAccount:    o.defaultAccount,
 		DefaultKubeconfigAccount: o.kubeconfigAccount,
 		Kubeconfigs:              o.kubeconfigs,
