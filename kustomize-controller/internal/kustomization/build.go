@@ -20,7 +20,7 @@ import (
 func (r *Reconciler) build(ctx context.Context, s *scope) error {
 	spec := specOf(s.ks)
 	spec.Substitute = r.substitution(s)
-	digest, err := digestOf(spec)
+	digest, err := digestOf(spec, s.keys)
 	if err != nil {
 		return loop.Fail(kustomizev1.ReasonBuildFailed, err)
 	}
@@ -28,12 +28,13 @@ func (r *Reconciler) build(ctx context.Context, s *scope) error {
 	took := s.time()
 	took.turn()
 	defer spend(&took.building, time.Now())
-	if m.spec != digest || m.artifact != artifact.Digest {
+	again := m.spec != digest || errors.Is(m.err, build.ErrDecrypt) // which may pass now
+	if again || m.artifact != artifact.Digest {
 		if s.tree, err = r.artifacts.Get(ctx, artifact.URL, artifact.Digest); err != nil {
 			return r.fetchFailed(err)
 		}
-		if m.spec != digest || !m.result.Reads.Unchanged(s.tree) {
-			m.built(r.run(s.tree, spec, nil))
+		if again || !m.result.Reads.Unchanged(s.tree) {
+			m.built(r.run(s.tree, spec, s.decrypter))
 		}
 		m.spec, m.artifact = digest, artifact.Digest
 	}
@@ -93,11 +94,12 @@ func specOf(ks *kustomizev1.Kustomization) build.Spec {
 	return spec
 }
 
-func digestOf(spec build.Spec) (string, error) {
+// digestOf digests what decides a build apart from the source.
+func digestOf(spec build.Spec, keys string) (string, error) {
 	data, err := json.Marshal(spec)
 	if err != nil {
 		return "", fmt.Errorf("encoding the spec: %w", err)
 	}
-	sum := sha256.Sum256(data)
+	sum := sha256.Sum256(append(data, keys...))
 	return hex.EncodeToString(sum[:]), nil
 }

@@ -73,6 +73,8 @@ type Options struct {
 	DefaultKubeconfigAccount string
 	// Kubeconfigs are what those of tenants may do.
 	Kubeconfigs tenant.Kubeconfigs
+	// Decryption is what all that decrypt share.
+	Decryption Decryption
 	// Configs follows Secrets, ConfigMaps and ServiceAccounts; nil reads them in each run.
 	Configs *followed.Objects
 	// Identities get tokens for other clusters.
@@ -171,12 +173,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, ks *kustomizev1.Kustomizatio
 	defer s.close()
 	s.memory.begin()
 	return loop.Run(ctx, s,
-		r.refuseUnsupported,
 		r.refuseSource,
 		r.compileExpressions,
 		r.findSource,
 		r.awaitDependencies,
 		r.readVariables,
+		r.readKeys,
 		r.build, // fetches the artifact if anything in it can matter
 		r.enterPlace,
 		r.plan,

@@ -28,6 +28,8 @@ type scope struct {
 
 	artifact  *meta.Artifact    // by findSource
 	variables map[string]string // by readVariables
+	decrypter build.Decrypter   // by readKeys; nil if nothing is decrypted
+	keys      string            // by readKeys: identifies those of decrypter
 	tree      *fetch.Tree       // by build, unless nothing in it can matter
 	result    build.Result      // by build
 	at        *tenant.Place     // by enterPlace: where the objects are

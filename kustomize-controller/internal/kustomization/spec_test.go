@@ -2,7 +2,6 @@ package kustomization_test
 
 import (
 	"context"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -111,33 +110,6 @@ spec:
 	}
 	w.waitApplied(ks, w.publish(map[string]string{"a.yaml": configMapYAML("a", "k", "1")}))
 	w.WaitGone(&apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: "things." + group}})
-}
-
-// TestFieldThatDoesNotWorkYetStalls: nothing is accepted and ignored.
-func TestFieldThatDoesNotWorkYetStalls(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.publish(map[string]string{"a.yaml": configMapYAML("a", "k", "1")})
-	tests := map[string]func(*kustomizev1.KustomizationSpec){
-		"decryption": func(s *kustomizev1.KustomizationSpec) { s.Decryption = &kustomizev1.DecryptionSpec{Provider: "sops"} },
-	}
-	validReason := regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$`)
-	for field, set := range tests {
-		t.Run(field, func(t *testing.T) {
-			t.Parallel()
-			ks := w.kustomization(strings.ToLower(field), "", set)
-			w.Wait("Stalled", ks, func() bool { return stalled(ks) != nil })
-			c := stalled(ks)
-			if want := "FieldNotSupported:" + field; c.Reason != want || !validReason.MatchString(c.Reason) {
-				t.Errorf("the reason is %q; want %q", c.Reason, want)
-			}
-			if !strings.Contains(c.Message, "spec."+field) || ks.Status.ObservedGeneration != ks.Generation {
-				t.Errorf("the message is %q at generation %d; want it to name spec.%s", c.Message, ks.Status.ObservedGeneration, field)
-			}
-			w.Patch(ks, "test", "spec: {"+field+": null}")
-			w.WaitReady(ks)
-		})
-	}
 }
 
 func stalled(ks *kustomizev1.Kustomization) *metav1.Condition {

@@ -1,6 +1,7 @@
 package program
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -61,6 +62,9 @@ type options struct {
 	kubeconfigAccount    string
 	kubeconfigs          tenant.Kubeconfigs
 	configs              string
+	ageSecret            string
+	vaultConfig          string
+	decryptionAccount    string
 	tokens               cloud.Options
 }
 
@@ -77,12 +81,15 @@ func (o *options) bind(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.kubeconfigs.Exec, "insecure-kubeconfig-exec", false, "let kubeconfigs name a program to run for credentials")
 	fs.BoolVar(&o.kubeconfigs.InsecureTLS, "insecure-kubeconfig-tls", false, "let kubeconfigs turn off the verification of the server")
 	fs.StringVar(&o.configs, "watch-configs-label-selector", "", "labels of the Secrets and ConfigMaps whose changes ask for runs of those who read them; empty means all")
+	fs.StringVar(&o.ageSecret, "sops-age-secret", "", "Secret, in the namespace of the controller, with age identities for all Kustomizations that decrypt")
+	fs.StringVar(&o.vaultConfig, "sops-vault-configmap", "", "ConfigMap, in the namespace of the controller, that lists the Vaults at which ServiceAccounts log in, under config.yaml")
+	fs.StringVar(&o.decryptionAccount, "default-decryption-service-account", "", "ServiceAccount whose identity opens the key services of clouds for those that name none; needs the feature gate "+cloud.FeatureGate)
 	fs.IntVar(&o.tokens.CacheSize, "token-cache-max-size", cloud.DefaultCacheSize, "number of tokens of clouds to keep; 0 means none")
 	fs.DurationVar(&o.tokens.CacheDuration, "token-cache-max-duration", time.Hour, "longest time to keep a token, an hour at most")
 }
 
 // validate refuses what cannot work, naming the flag.
-func (o *options) validate(enabled func(feature string) bool) error {
+func (o *options) validate(namespace string, enabled func(feature string) bool) error {
 	if o.requeueDependency <= 0 {
 		return fmt.Errorf("--requeue-dependency is %s: it must be positive", o.requeueDependency)
 	}
@@ -94,6 +101,12 @@ func (o *options) validate(enabled func(feature string) bool) error {
 	}
 	if o.kubeconfigAccount != "" && !enabled(cloud.FeatureGate) {
 		return fmt.Errorf("--default-kubeconfig-service-account needs the feature gate %s", cloud.FeatureGate)
+	}
+	if o.decryptionAccount != "" && !enabled(cloud.FeatureGate) {
+		return fmt.Errorf("--default-decryption-service-account needs the feature gate %s", cloud.FeatureGate)
+	}
+	if (o.ageSecret != "" || o.vaultConfig != "") && namespace == "" {
+		return errors.New("--sops-age-secret and --sops-vault-configmap need the environment variable RUNTIME_NAMESPACE")
 	}
 	return nil
 }

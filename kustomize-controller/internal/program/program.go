@@ -22,6 +22,7 @@ import (
 	"weir.dev/kustomize-controller/internal/kustomization"
 	"weir.dev/pkg/apply"
 	"weir.dev/pkg/artifact/fetch"
+	"weir.dev/pkg/creds"
 	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/daemon"
 	"weir.dev/pkg/followed"
@@ -37,7 +38,7 @@ func Run(ctx context.Context, d *daemon.Daemon) error {
 	if err := d.Parse(kustomizev1.AddToScheme, sourcev1.AddToScheme); err != nil {
 		return err
 	}
-	if err := opts.validate(d.Enabled); err != nil {
+	if err := opts.validate(d.Namespace(), d.Enabled); err != nil {
 		return err
 	}
 	handled, err := opts.kustomizations(d)
@@ -75,6 +76,7 @@ func (o *options) kustomizations(d *daemon.Daemon) (kustomization.Options, error
 		DefaultServiceAccount:    o.defaultAccount,
 		DefaultKubeconfigAccount: o.kubeconfigAccount,
 		Kubeconfigs:              o.kubeconfigs,
+		Decryption:               o.decryption(d),
 	}
 	tokens := o.tokens
 	tokens.ObjectLevel, tokens.Metrics = d.Enabled(cloud.FeatureGate), metrics.Registry
@@ -92,6 +94,32 @@ func (o *options) kustomizations(d *daemon.Daemon) (kustomization.Options, error
 	}
 	opts.Identities, err = cloud.New(d.Client(), d.Live(), tokens)
 	return opts, err
+}
+
+// decryption is what all that decrypt share.
+func (o *options) decryption(d *daemon.Daemon) kustomization.Decryption {
+	shared := kustomization.Decryption{DefaultServiceAccount: o.decryptionAccount}
+	if o.vaultConfig != "" {
+		shared.VaultConfig = types.NamespacedName{Namespace: d.Namespace(), Name: o.vaultConfig}
+	}
+	if o.ageSecret != "" {
+		shared.AgeSecret = types.NamespacedName{Namespace: d.Namespace(), Name: o.ageSecret}
+	}
+	if token := creds.Hide(d.Getenv("VAULT_TOKEN")); !token.Empty() {
+		shared.VaultToken = vaultToken(token, d.Getenv("VAULT_ADDR"))
+	}
+	return shared
+}
+
+// vaultToken returns what hands out the token of the process: to the one Vault that it is
+// for, if that is told, since the address comes from documents of tenants.
+func vaultToken(token creds.Hidden, of string) func(string) (creds.Hidden, error) {
+	return func(address string) (creds.Hidden, error) {
+		if of != "" && strings.TrimRight(address, "/") != strings.TrimRight(of, "/") {
+			return creds.Hidden{}, fmt.Errorf("the token of the controller is for another Vault than %q, by VAULT_ADDR", address)
+		}
+		return token, nil
+	}
 }
 
 // follow returns what follows the Secrets, ConfigMaps and ServiceAccounts that are read.

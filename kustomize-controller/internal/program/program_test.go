@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/spf13/pflag"
 
+	"weir.dev/pkg/creds"
 	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/tenant"
 )
@@ -27,12 +28,12 @@ func TestFlags(t *testing.T) {
 			args: []string{
 				"--requeue-dependency=5s", "--no-cross-namespace-refs", "--no-remote-bases", "--concurrent-ssa=8", "--http-retry=2",
 				"--default-service-account=a", "--default-kubeconfig-service-account=b", "--insecure-kubeconfig-exec", "--insecure-kubeconfig-tls",
-				"--watch-configs-label-selector=c", "--override-manager=d", "--override-manager=e", "--custom-apply-stage-kinds=/ConfigMap", "--token-cache-max-size=1", "--token-cache-max-duration=1m",
+				"--watch-configs-label-selector=c", "--sops-age-secret=f", "--sops-vault-configmap=h", "--default-decryption-service-account=g", "--override-manager=d", "--override-manager=e", "--custom-apply-stage-kinds=/ConfigMap", "--token-cache-max-size=1", "--token-cache-max-duration=1m",
 			},
 			want: options{
 				requeueDependency: 5 * time.Second, noCrossNamespaceRefs: true, noRemoteBases: true, concurrentSSA: 8, httpRetry: 2,
 				defaultAccount: "a", kubeconfigAccount: "b", kubeconfigs: tenant.Kubeconfigs{Exec: true, InsecureTLS: true},
-				overrideManagers: []string{"d", "e"}, customStage: "/ConfigMap", configs: "c", tokens: cloud.Options{CacheSize: 1, CacheDuration: time.Minute},
+				ageSecret: "f", vaultConfig: "h", decryptionAccount: "g", overrideManagers: []string{"d", "e"}, customStage: "/ConfigMap", configs: "c", tokens: cloud.Options{CacheSize: 1, CacheDuration: time.Minute},
 			},
 		},
 	}
@@ -74,6 +75,24 @@ func TestRewrite(t *testing.T) {
 		rewrite(func(key string) string { return tc.env[key] })(u)
 		if want := "http://" + tc.want + "/gitrepository/a/b/c.tar.gz"; u.String() != want {
 			t.Errorf("%s: the URL is %s; want %s", name, u, want)
+		}
+	}
+}
+
+func TestVaultTokenIsForOneVault(t *testing.T) {
+	t.Parallel()
+	token := creds.Hide("t")
+	for name, tc := range map[string]struct {
+		of, address string
+		given       bool
+	}{
+		"of the one":              {of: "https://vault.example.com/", address: "https://vault.example.com", given: true},
+		"of another":              {of: "https://vault.example.com", address: "https://evil.example.com"},
+		"where no Vault was told": {address: "https://vault.example.com", given: true},
+	} {
+		got, err := vaultToken(token, tc.of)(tc.address)
+		if given := err == nil && got.Equal(token); given != tc.given {
+			t.Errorf("%s: the token is given: %t, %v; want %t", name, given, err, tc.given)
 		}
 	}
 }
