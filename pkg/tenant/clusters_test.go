@@ -176,7 +176,7 @@ func TestClusterThatCannotBeReachedIsNotKept(t *testing.T) {
 	t.Parallel()
 	s, c := newServer(t), newClusters(t)
 	bad := s.remote("prod", "t")
-	bad.Config.TLSClientConfig.CAData = []byte("no certificate")
+	bad.Config.CAData = []byte("no certificate")
 	bad.Config.Host = "https://k8s.example.com"
 	if _, err := c.EnterRemote(owner("x"), bad, ""); err == nil {
 		t.Error("a CA that is none is taken")

@@ -71,7 +71,7 @@ func (k Kubeconfigs) keep(in *rest.Config) *rest.Config {
 		TLSClientConfig: in.TLSClientConfig,
 	}
 	if !k.InsecureTLS {
-		out.TLSClientConfig.Insecure = false
+		out.Insecure = false
 	}
 	if k.Exec && in.ExecProvider != nil {
 		out.ExecProvider = in.ExecProvider
