@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -109,6 +110,8 @@ type Request struct {
 	Force bool
 	// Whole asks for whole objects in Change.Live.
 	Whole bool
+	// Validated is told how long a stage was validated; may be nil.
+	Validated func(time.Duration)
 }
 
 // Apply carries out a plan, stage by stage. It returns what it did also when it
@@ -183,7 +186,12 @@ func (e *Engine) stage(ctx context.Context, p Plan, s Stage, req Request) ([]Cha
 	if err != nil {
 		return nil, err
 	}
-	if err := e.validate(ctx, writes, req); err != nil {
+	start := time.Now()
+	err = e.validate(ctx, writes, req)
+	if req.Validated != nil {
+		req.Validated(time.Since(start))
+	}
+	if err != nil {
 		return nil, err
 	}
 	err = e.writeAll(ctx, p, writes, req)

@@ -75,8 +75,12 @@ func (r *Reconciler) apply(ctx context.Context, s *scope) error {
 	if s.plan.Idle() {
 		return nil
 	}
-	defer spend(&s.time().applying, time.Now())
-	changes, err := s.at.Engine.Apply(ctx, s.plan, apply.Request{Force: s.ks.Spec.Force})
+	took := s.time()
+	defer spend(&took.applying, time.Now())
+	changes, err := s.at.Engine.Apply(ctx, s.plan, apply.Request{Force: s.ks.Spec.Force, Validated: func(d time.Duration) {
+		took.validating += d
+		took.applying -= d // which counts all of this
+	}})
 	for _, c := range changes {
 		switch {
 		case c.Restored:
