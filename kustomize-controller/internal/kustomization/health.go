@@ -32,7 +32,7 @@ const (
 // change of the health of any of them asks for another run, and so does a new
 // revision; no worker is held meanwhile.
 func (r *Reconciler) awaitHealth(ctx context.Context, s *scope) error {
-	open := s.unhealthy()
+	open, unserved := s.unhealthy()
 	m := s.memory
 	if len(open) == 0 {
 		return nil
@@ -44,7 +44,10 @@ func (r *Reconciler) awaitHealth(ctx context.Context, s *scope) error {
 	left := timeout - time.Since(m.waitSince)
 	err := verdict(open, left, timeout, !r.opts.WaitForStalled)
 	if err == nil {
-		return loop.Progress(min(left, lookAgain), "Running health checks for revision %s with a timeout of %s", s.revision(), timeout)
+		if unserved {
+			left = min(left, lookAgain) // nothing tells that a kind is served
+		}
+		return loop.Progress(left, "Running health checks for revision %s with a timeout of %s", s.revision(), timeout)
 	}
 	err = verdict(s.explained(ctx, open), left, timeout, !r.opts.WaitForStalled)
 	if m.unhealthy != m.waitFor {
@@ -74,8 +77,8 @@ func checksHealth(ks *kustomizev1.Kustomization) bool {
 }
 
 // unhealthy returns what is not healthy of all that the spec asks for, and has any change
-// of that ask for a run.
-func (s *scope) unhealthy() []health.Verdict {
+// of that ask for a run; but for what is of a kind that is not served.
+func (s *scope) unhealthy() (open []health.Verdict, unserved bool) {
 	var applied, lone []health.Awaited
 	var unknown []health.Verdict
 	if s.ks.Spec.Wait {
@@ -85,7 +88,7 @@ func (s *scope) unhealthy() []health.Verdict {
 	}
 	s.at.Health.Await(s.owner, applied)
 	s.at.Lone.Await(s.owner, lone)
-	return slices.Concat(s.at.Health.Check(s.owner), s.at.Lone.Check(s.owner), unknown)
+	return slices.Concat(s.at.Health.Check(s.owner), s.at.Lone.Check(s.owner), unknown), len(unknown) > 0
 }
 
 // awaited returns the applied objects whose health takes watching.
