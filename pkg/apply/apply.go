@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -376,35 +374,4 @@ func effectOf(a answer, w *write) Effect {
 	default:
 		return Configured
 	}
-}
-
-// errorList gathers errors from several goroutines, in the order of their text so
-// that a message is stable.
-type errorList struct {
-	mu   sync.Mutex
-	errs []error
-}
-
-func (l *errorList) add(err error) {
-	if err == nil {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.errs = append(l.errs, err)
-}
-
-func (l *errorList) empty() bool { return len(l.errs) == 0 }
-
-// failure says what was tried with an object and why it did not work. It is the same
-// text for the same reason: which ports a connection had is left out.
-func failure(id manifest.ID, attempt string, err error) error {
-	if broken := (*net.OpError)(nil); errors.As(err, &broken) {
-		return fmt.Errorf("%s %s: the connection to the API server broke: %w", id, attempt, broken.Err)
-	}
-	reason := apierrors.ReasonForError(err)
-	if reason == "" {
-		return fmt.Errorf("%s %s: %w", id, attempt, err)
-	}
-	return fmt.Errorf("%s %s (%s): %w", id, attempt, reason, err)
 }

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -126,6 +128,48 @@ func TestApplyInOrder(t *testing.T) {
 		c := newCluster(t)
 		c.inOrder("serviceaccounts", needed, "ingresses")
 		c.apply(apply.Request{}, c.several("")...)
+	}
+}
+
+// inOrder fails the test if the resources are not taken one after the other: with all
+// writes to one answered before anything but a dry run is asked about the next.
+func (c *cluster) inOrder(resources ...string) {
+	var mu sync.Mutex
+	open := make(map[int]int) // writes under way, by the place of the resource
+	last := 0
+	place := func(req *http.Request) int {
+		return slices.IndexFunc(resources, func(r string) bool { return strings.Contains(req.URL.Path, "/"+r+"/") })
+	}
+	dry := func(req *http.Request) bool { return req.URL.Query().Get("dryRun") != "" }
+	write := func(req *http.Request) bool { return req.Method != http.MethodGet && !dry(req) }
+	c.before = func(req *http.Request) error {
+		mu.Lock()
+		defer mu.Unlock()
+		at := place(req)
+		if dry(req) || at < 0 {
+			return nil
+		}
+		for other, n := range open {
+			if n > 0 && other < at {
+				c.t.Errorf("%s %s while %d writes to %s are under way", req.Method, req.URL.Path, n, resources[other])
+			}
+		}
+		if at < last {
+			c.t.Errorf("%s %s after something was asked about %s", req.Method, req.URL.Path, resources[last])
+		}
+		last = at
+		if write(req) {
+			open[at]++
+		}
+		return nil
+	}
+	c.after = func(req *http.Request) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if write(req) {
+			open[place(req)]--
+		}
+		return nil
 	}
 }
 

@@ -20,6 +20,12 @@
 // that was applied before needs none either. So a stage of n new objects costs
 // 2n−1 requests, one changed object one, an unchanged stage none.
 //
+// Fields that the caller does not apply are left to others, but for managers whose
+// fields are taken over (see Managers): the answers that the engine gets anyway tell
+// whether there are any, and if so it costs two more requests to make them ours and let
+// go of them. Fields that an IgnoreRule names keep the value that they have, at one look
+// before a write.
+//
 // The engine decides nothing about time: it never retries, and the caller's
 // context bounds it.
 package apply

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -89,11 +87,4 @@ func (e *Engine) find(ctx context.Context, obj *unstructured.Unstructured, defin
 		case <-time.After(delay):
 		}
 	}
-}
-
-// join returns one error with the text of all, sorted, so that it is the same
-// whichever request was answered first.
-func (l *errorList) join() error {
-	slices.SortFunc(l.errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return errors.Join(l.errs...)
 }
