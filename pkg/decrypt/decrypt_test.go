@@ -23,6 +23,7 @@ import (
 	"github.com/getsops/sops/v3/hcvault"
 	"github.com/getsops/sops/v3/keys"
 	"github.com/getsops/sops/v3/kms"
+	"github.com/getsops/sops/v3/logging"
 	"github.com/google/go-cmp/cmp"
 
 	"weir.dev/pkg/build"
@@ -277,5 +278,19 @@ func TestAnswersAreLimited(t *testing.T) {
 	defer res.Body.Close()
 	if n, err := io.Copy(io.Discard, res.Body); n != 1<<20 || err != nil {
 		t.Errorf("read %d bytes, %v", n, err)
+	}
+}
+
+// SOPS writes comments of documents to standard error that it takes for unencrypted.
+func TestSOPSIsSilent(t *testing.T) {
+	t.Parallel()
+	New(t.Context(), Keys{}, Options{})
+	if len(logging.Loggers) == 0 {
+		t.Fatal("SOPS has no loggers")
+	}
+	for name, logger := range logging.Loggers {
+		if logger.Out != io.Discard {
+			t.Errorf("logger %s writes", name)
+		}
 	}
 }

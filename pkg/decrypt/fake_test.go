@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +27,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	"github.com/getsops/sops/v3"
 	"github.com/getsops/sops/v3/aes"
+	"github.com/getsops/sops/v3/keys"
 	"github.com/getsops/sops/v3/keyservice"
 	"golang.org/x/oauth2"
 	"google.golang.org/grpc"
@@ -109,6 +111,7 @@ func encrypt(t *testing.T, f build.Format, plain string, by sealer, m sops.Metad
 	if err != nil {
 		t.Fatal(err)
 	}
+	m.KeyGroups = copied(m.KeyGroups)
 	m.Version, m.LastModified = "3.13.3", time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	tree := sops.Tree{Branches: branches, Metadata: m}
 	key, errs := tree.GenerateDataKeyWithKeyServices([]keyservice.KeyServiceClient{by})
@@ -130,6 +133,21 @@ func encrypt(t *testing.T, f build.Format, plain string, by sealer, m sops.Metad
 		t.Fatalf("not encrypted: %s", document)
 	}
 	return document
+}
+
+// copied returns keys of which the data key can be set while others use the originals.
+func copied(groups []sops.KeyGroup) []sops.KeyGroup {
+	var list []sops.KeyGroup
+	for _, group := range groups {
+		var of sops.KeyGroup
+		for _, key := range group {
+			again := reflect.New(reflect.TypeOf(key).Elem())
+			again.Elem().Set(reflect.ValueOf(key).Elem())
+			of = append(of, again.Interface().(keys.MasterKey))
+		}
+		list = append(list, of)
+	}
+	return list
 }
 
 // clouds are key services that take the seal off data keys, at whatever address they are asked.
