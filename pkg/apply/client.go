@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -123,15 +124,20 @@ func (c *client) applyAs(ctx context.Context, t target, obj *unstructured.Unstru
 	return answer{object: live, created: code == http.StatusCreated}, masked(timely(ctx, err), obj)
 }
 
-// patch changes the metadata of an object by a JSON patch.
+// patch changes the metadata of an object by a JSON patch. A refusal may repeat the whole
+// object, so that of a Secret is not told.
 func (c *client) patch(ctx context.Context, t target, namespace, name string, patch []byte) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, errNoAnswer)
 	defer cancel()
-	return timely(ctx, c.rest.Patch(types.JSONPatchType).
+	err := timely(ctx, c.rest.Patch(types.JSONPatchType).
 		AbsPath(t.path(namespace, name)...).
 		Param("fieldManager", c.manager).
 		SetHeader("Accept", acceptMetadata+",application/json").
 		Body(patch).Do(ctx).Error())
+	if err != nil && t.resource.Group == "" && t.resource.Resource == "secrets" {
+		return &maskedError{text: fmt.Sprintf("its metadata cannot be changed (%s)", apierrors.ReasonForError(err)), err: err}
+	}
+	return err
 }
 
 // get reads an object.

@@ -1,8 +1,12 @@
 package apply_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 
 	"weir.dev/pkg/apply"
 )
@@ -36,5 +40,23 @@ func TestErrorsTellNoSecrets(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A takeover that is refused may repeat all of the live Secret, which is not in the
+// source.
+func TestRefusedTakeoverTellsNoSecret(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	const secret = "{apiVersion: v1, kind: Secret, metadata: {name: a, namespace: NS}, stringData: {password: from-git}}"
+	c.created("kubectl-create", strings.Replace(secret, "from-git", "'31415926'", 1))
+	c.before = func(req *http.Request) error {
+		if req.Header.Get("Content-Type") == string(types.JSONPatchType) {
+			return apierrors.NewBadRequest(`"a" is invalid: patch: Invalid value: {"data":{"password":"31415926"}}`)
+		}
+		return nil
+	}
+	if err := c.refused(apply.Request{}, c.read(secret)...); err != "Secret/NS/a apply failed (BadRequest): its metadata cannot be changed (BadRequest)" {
+		t.Errorf("Apply() fails by %s", err)
 	}
 }

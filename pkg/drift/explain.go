@@ -70,6 +70,9 @@ func Explain(found, restored *unstructured.Unstructured, manager string, overrid
 	change := changes(found, restored)
 	var out []Change
 	after.set.Difference(before.set).Leaves().Iterate(func(p fieldpath.Path) {
+		if same(p, found, restored) {
+			return // only its owner was another, as that of a field that is ignored
+		}
 		c := change(p)
 		if i := slices.IndexFunc(takers, func(t taker) bool { return t.set.Has(p) || hasBelow(t.set, p) }); i >= 0 {
 			c.by(takers[i])
@@ -120,8 +123,14 @@ func changes(found, restored *unstructured.Unstructured) func(fieldpath.Path) Ch
 // gone reports whether a field that was found is there no more, or with another value.
 func gone(p fieldpath.Path, found, restored *unstructured.Unstructured) bool {
 	was, ok := manifest.At(found.Object, p)
+	return ok && (isItem(p) || !isParent(was)) && !same(p, found, restored)
+}
+
+// same reports whether a field is in both states of an object, with the same value.
+func same(p fieldpath.Path, found, restored *unstructured.Unstructured) bool {
+	was, ok := manifest.At(found.Object, p)
 	is, stays := manifest.At(restored.Object, p)
-	return ok && (isItem(p) || !isParent(was)) && (!stays || !equality.Semantic.DeepEqual(was, is))
+	return ok && stays && equality.Semantic.DeepEqual(was, is)
 }
 
 // added returns the item of a list that a field came with, if that is gone as a whole,

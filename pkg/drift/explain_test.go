@@ -93,6 +93,16 @@ func TestExplain(t *testing.T) {
 			found: content(2), restored: content(2), after: all,
 			before: []entry{{manager: us, fields: all}, {manager: "kubectl", fields: all, at: at}},
 		},
+		"a field that is ignored, with another": {
+			why:   "we own it again, at the value that it has",
+			found: "spec: {replicas: 7, paused: true}", restored: "spec: {replicas: 7, paused: false}", after: all,
+			before: []entry{
+				{manager: us, fields: "f:metadata: {}"},
+				{manager: "hpa", fields: "f:spec: {f:replicas: {}}", update: true, at: at},
+				{manager: "b", fields: "f:spec: {f:paused: {}}", update: true, at: at},
+			},
+			want: []string{"spec.paused false -> true by b at 02:13:07Z"},
+		},
 		"an item that kubectl added": {
 			why:      "it is told as a whole",
 			found:    "spec: {template: {spec: {containers: [{name: x}, {name: z, image: 'y:9'}]}}}",
