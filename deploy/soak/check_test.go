@@ -68,8 +68,8 @@ func (s *soak) differences(ctx context.Context) ([]string, error) {
 			}
 		}
 	}
-	for id := range live {
-		all = append(all, id+" is there, but not in Git")
+	for id, o := range live {
+		all = append(all, fmt.Sprintf("%s is there, but not in Git; its labels are %v", id, o.GetLabels()))
 	}
 	states, err := s.stateDifferences(ctx)
 	return append(all, states...), err
@@ -83,13 +83,15 @@ func (o *object) wanted(a *app) map[string]any {
 	return m
 }
 
-// owned returns all objects that are said to be of a Kustomization, by their ids.
+// owned returns all objects that are said to be of a Kustomization, by their ids. One
+// whose labels somebody has changed is not, until that is undone: if Git drops it before,
+// it is left to whoever wanted it.
 func (w *world) owned(ctx context.Context) (map[string]unstructured.Unstructured, error) {
 	live := make(map[string]unstructured.Unstructured)
 	for _, k := range kinds() {
 		var list unstructured.UnstructuredList
 		list.SetGroupVersionKind(k.GroupVersionKind)
-		if err := w.Client.List(ctx, &list, client.HasLabels{kustomizev1.LabelName}); err != nil {
+		if err := w.Client.List(ctx, &list, client.HasLabels{kustomizev1.LabelName}, client.MatchingLabels{kustomizev1.LabelNamespace: namespace}); err != nil {
 			return nil, fmt.Errorf("listing %s: %w", k.Kind, err)
 		}
 		for _, item := range list.Items {

@@ -36,7 +36,7 @@ type app struct {
 	name    string
 	repo    int
 	wait    bool
-	after   string // the application that it depends on; "" if none
+	after   string    // the application that it depends on; "" if none
 	objects []*object // in the order in which they were added
 	added   int       // so many ever
 }
