@@ -120,14 +120,15 @@ func (r *Reconciler) output(changes []apply.Change) any {
 
 // restoration is an object that was put back, and what somebody had done to it.
 type restoration struct {
-	id     manifest.ID
-	taken  []drift.Change // nothing if the object was deleted
-	pauses []drift.Pause  // what is left to others from now on
+	id      manifest.ID
+	existed bool           // when it was looked at
+	taken   []drift.Change // nothing if the object was deleted
+	pauses  []drift.Pause  // what is left to others from now on
 }
 
 // explain finds out who changed an object that was just restored.
 func (r *Reconciler) explain(ctx context.Context, s *scope, c apply.Change) restoration {
-	out := restoration{id: c.ID}
+	out := restoration{id: c.ID, existed: c.Before != nil}
 	if c.Before != nil {
 		var err error
 		if out.taken, err = drift.Explain(c.Before, c.Live, r.manager, r.opts.Apply.Override...); err != nil {

@@ -94,7 +94,11 @@ func telling(before, after *kustomizev1.Kustomization, m *memory) bool {
 // restored tells who changed an object that was put back.
 func restored(r restoration, ks *kustomizev1.Kustomization) loop.Event {
 	if len(r.taken) == 0 {
-		e := about(ks, kustomizev1.ReasonDriftCorrected, fmt.Sprintf("%s: deleted, restored", r.id))
+		what := "deleted"
+		if r.existed {
+			what = "changed" // and somebody has undone that in between
+		}
+		e := about(ks, kustomizev1.ReasonDriftCorrected, fmt.Sprintf("%s: %s, restored", r.id, what))
 		e.Metadata[metaObject] = r.id.String()
 		return e
 	}
