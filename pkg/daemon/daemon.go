@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -85,6 +86,9 @@ func New(name string, args []string) *Daemon {
 func Main(name string, run func(context.Context, *Daemon) error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	err := run(ctx, New(name, os.Args[1:]))
 	stop()
 	switch {
@@ -95,6 +99,11 @@ func Main(name string, run func(context.Context, *Daemon) error) {
 		os.Exit(1)
 	}
 }
+
+// gcPercent is how much the heap may grow between two collections, unless GOGC says
+// otherwise. Controllers hold much and make little, so memory is dearer than the time of
+// collections.
+const gcPercent = 50
 
 // Parse reads the flags and connects the manager, without starting anything. The
 // schemes make known the API types that the program works with. An API server that
