@@ -66,12 +66,17 @@ func (f *floor) get(ctx context.Context, path string) ([]byte, error) {
 }
 
 func (f *floor) do(ctx context.Context, method, path string, data []byte) ([]byte, error) {
+	return f.send(ctx, method, path, "application/apply-patch+yaml", data)
+}
+
+// send sends data of some type, and returns the answer.
+func (f *floor) send(ctx context.Context, method, path, contentType string, data []byte) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, f.host+path, bytes.NewReader(data))
 	if err != nil {
 		return nil, err
 	}
 	if data != nil {
-		req.Header.Set("Content-Type", "application/apply-patch+yaml")
+		req.Header.Set("Content-Type", contentType)
 	}
 	f.requests.Add(1)
 	resp, err := f.http.Do(req)

@@ -20,6 +20,10 @@ func installAll(ctx context.Context, w *world) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
+	same, err := w.same(ctx, firstVersion, installing())
+	if err != nil {
+		return result{}, err
+	}
 	revision, err := w.repo.Commit(branch, "Add all applications", gitserver.Files(allFiles(appSpace, w.opts.apps, firstVersion))...)
 	if err != nil {
 		return result{}, err
@@ -48,6 +52,7 @@ func installAll(ctx context.Context, w *world) (result, error) {
 		memory: slices.Concat(before, after),
 		notes: []string{
 			fmt.Sprintf("the floor's objects are healthy after %s s", seconds(healthy)),
+			sameNote(same),
 			fmt.Sprintf("%.1f requests a Kustomization", requestsEach(used, w.opts.apps)),
 		},
 	}, err
@@ -57,6 +62,10 @@ func installAll(ctx context.Context, w *world) (result, error) {
 // waits until each Kustomization is ready at that revision.
 func upgradeAll(ctx context.Context, w *world) (result, error) {
 	low, healthy, err := w.floorAll(ctx, secondVersion)
+	if err != nil {
+		return result{}, err
+	}
+	same, err := w.same(ctx, secondVersion, upgrading())
 	if err != nil {
 		return result{}, err
 	}
@@ -73,6 +82,7 @@ func upgradeAll(ctx context.Context, w *world) (result, error) {
 		goal: "1.5 x floor, 12 requests each", took: took, floor: low, rounds: 1, programs: used,
 		notes: []string{
 			fmt.Sprintf("the floor's objects are healthy after %s s", seconds(healthy)),
+			sameNote(same),
 			fmt.Sprintf("%.1f requests a Kustomization", requestsEach(used, w.opts.apps)),
 		},
 	}, err
@@ -110,6 +120,22 @@ func (w *world) floorAll(ctx context.Context, version string) (*bound, time.Dura
 		return err
 	}, observed(w.opts.apps, version))
 	return &low, healthy, err
+}
+
+// same has the floor make the requests of a controller for all applications.
+func (w *world) same(ctx context.Context, version string, o overhead) (time.Duration, error) {
+	if err := w.settle(ctx); err != nil {
+		return 0, err
+	}
+	took, err := w.floor.same(ctx, w.opts.apps, version, o)
+	if err != nil {
+		return 0, err
+	}
+	return took, w.settle(ctx)
+}
+
+func sameNote(took time.Duration) string {
+	return fmt.Sprintf("the same requests by the client that is the floor take %s s: no controller that makes them is faster", seconds(took))
 }
 
 // requestsEach is the mean number of requests of all programs together.

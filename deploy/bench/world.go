@@ -27,6 +27,7 @@ const (
 	namespace  = "flux-system" // of Kustomizations and GitRepositories
 	appSpace   = "apps"        // of what weir applies
 	floorSpace = "floor"       // of what the floor applies
+	sameSpace  = "same"        // of what it applies with the requests of a controller
 	fleet      = "fleet"       // GitRepository of all applications
 	// byHand is the field manager of what people change.
 	byHand = "night-shift"
@@ -139,7 +140,7 @@ func freeAddr() (string, error) {
 // what the API server does the first time only.
 func (w *world) startFloor(ctx context.Context) (err error) {
 	const warmUp = "warm-up"
-	for _, name := range []string{appSpace, floorSpace, warmUp} {
+	for _, name := range []string{appSpace, floorSpace, sameSpace, warmUp} {
 		if err := w.Client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
 			return err
 		}
