@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
@@ -29,7 +30,8 @@ type world struct {
 	objects *followed.Objects
 	woken   workqueue.TypedRateLimitingInterface[reconcile.Request]
 	user    followed.User
-	refused bool // nobody may watch
+	refused bool            // nobody may watch
+	told    labels.Selector // whose changes are told; nil means all
 }
 
 func newWorld(t *testing.T) *world {
@@ -62,6 +64,9 @@ func (w *world) prepare(config *rest.Config) error {
 		c = unwatched{c}
 	}
 	w.objects = followed.New(c)
+	if w.told != nil {
+		w.objects.TellOnly(w.told)
+	}
 	return err
 }
 
@@ -232,23 +237,46 @@ func TestWatchThatIsRefused(t *testing.T) {
 	}
 }
 
-// TestServiceAccount: they are followed, too; other kinds are only read.
-func TestServiceAccount(t *testing.T) {
+// TestKinds: ServiceAccounts and ConfigMaps are followed, too; other kinds are only read.
+func TestKinds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	name := types.NamespacedName{Namespace: w.Namespace, Name: "robot"}
 	w.Create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "robot", Annotations: map[string]string{"a": "b"}}})
-	w.Create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "robot"}})
+	w.Create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "robot"}, Data: map[string]string{"a": "b"}})
+	w.Create(&corev1.LimitRange{ObjectMeta: metav1.ObjectMeta{Name: "robot"}})
 	reads := w.objects.For(w.user, false)
-	w.Eventually("an account that is followed", func() bool {
+	w.Eventually("an account and a map that are followed", func() bool {
 		before := w.Traffic.Count(testplane.Any)
 		var account corev1.ServiceAccount
-		return reads.Get(t.Context(), name, &account) == nil && account.Annotations["a"] == "b" && w.Traffic.Count(testplane.Any) == before
+		var config corev1.ConfigMap
+		return reads.Get(t.Context(), name, &account) == nil && account.Annotations["a"] == "b" &&
+			reads.Get(t.Context(), name, &config) == nil && config.Data["a"] == "b" && w.Traffic.Count(testplane.Any) == before
 	})
-	if err := reads.Get(t.Context(), name, &corev1.ConfigMap{}); err != nil {
+	if err := reads.Get(t.Context(), name, &corev1.LimitRange{}); err != nil {
 		t.Error(err)
 	}
-	if n := w.objects.Followed(); n != 1 {
-		t.Errorf("%d objects are followed, want one", n)
+	if n := w.objects.Followed(); n != 2 {
+		t.Errorf("%d objects are followed, want two", n)
 	}
+}
+
+// TestTellOnly: what is not selected changes in silence, and is read as it is.
+func TestTellOnly(t *testing.T) {
+	t.Parallel()
+	w := start(t, &world{Plane: testplane.Start(t), t: t, told: labels.SelectorFromSet(labels.Set{"watch": "Enabled"})})
+	silent, loud := w.secret("silent", "first"), w.secret("loud", "first")
+	w.Patch(loud, "test", "metadata: {labels: {watch: Enabled}}")
+	w.settle("silent")
+	w.settle("loud")
+	w.Patch(silent, "test", "stringData: {key: second}")
+	w.Eventually("the new value", func() bool {
+		got, err := w.read("silent", false)
+		return err == nil && got == "second"
+	})
+	if w.woken.Len() > 0 {
+		t.Error("the user was woken by what is not selected")
+	}
+	w.Patch(loud, "test", "stringData: {key: second}")
+	w.waitWoken()
 }
