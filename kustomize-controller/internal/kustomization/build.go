@@ -42,6 +42,9 @@ func (r *Reconciler) build(ctx context.Context, s *scope) error {
 		return loop.Fail(kustomizev1.ReasonArtifactFailed, m.err)
 	}
 	s.ks.Status.LastAttemptedRevision = artifact.Revision
+	if errors.Is(m.err, build.ErrEncrypted) { // it builds, and must not be applied
+		return loop.Fail(kustomizev1.ReasonReconciliationFailed, m.err)
+	}
 	if m.err != nil {
 		return loop.Fail(kustomizev1.ReasonBuildFailed, m.err)
 	}

@@ -2,7 +2,7 @@
 // controller by its own identity, or for an object by that of a ServiceAccount beside
 // it. It keeps them until they near their end.
 //
-// It alone links the libraries of the clouds.
+// But for package decrypt, it alone links the libraries of the clouds.
 package cloud
 
 import (
