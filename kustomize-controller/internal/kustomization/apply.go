@@ -167,9 +167,7 @@ func (r *Reconciler) prune(ctx context.Context, s *scope) error {
 		s.memory.changes = append(s.memory.changes, deleted(p.Changes)...)
 		now = inventory.Union(p.Left, now)
 	} else {
-		for id := range stale {
-			s.at.Drift.Forget(id)
-		}
+		forget(s.at, stale)
 	}
 	s.ks.Status.Inventory = now.Encode()
 	if err != nil {

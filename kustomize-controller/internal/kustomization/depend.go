@@ -1,6 +1,7 @@
 package kustomization
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -42,10 +43,7 @@ func indexDependencies(obj client.Object) []string {
 }
 
 func dependencyKey(ks *kustomizev1.Kustomization, ref meta.DependencyReference) types.NamespacedName {
-	if ref.Namespace == "" {
-		return types.NamespacedName{Namespace: ks.Namespace, Name: ref.Name}
-	}
-	return types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}
+	return types.NamespacedName{Namespace: cmp.Or(ref.Namespace, ks.Namespace), Name: ref.Name}
 }
 
 // awaitDependencies ends the run while a dependency is not ready. Any change of one

@@ -42,9 +42,7 @@ func (r *Reconciler) Finalize(ctx context.Context, ks *kustomizev1.Kustomization
 func (r *Reconciler) leave(ks *kustomizev1.Kustomization, set inventory.Set) {
 	owner := client.ObjectKeyFromObject(ks)
 	if at := r.clusters.At(owner); at != nil {
-		for id := range set {
-			at.Drift.Forget(id)
-		}
+		forget(at, set)
 	}
 	r.clusters.Leave(owner)
 	r.metrics.forget(owner)

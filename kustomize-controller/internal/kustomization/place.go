@@ -59,12 +59,17 @@ func (r *Reconciler) place(ctx context.Context, ks *kustomizev1.Kustomization) (
 	}
 	if before != nil && before.Drift != at.Drift {
 		if set, err := inventory.Decode(ks.Status.Inventory); err == nil {
-			for id := range set {
-				before.Drift.Forget(id)
-			}
+			forget(before, set)
 		}
 	}
 	return at, nil
+}
+
+// forget ends the watch for drift of objects.
+func forget(at *tenant.Place, objects inventory.Set) {
+	for id := range objects {
+		at.Drift.Forget(id)
+	}
 }
 
 // user is as whom a Kustomization is applied; "" is the controller.

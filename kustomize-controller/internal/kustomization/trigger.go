@@ -1,6 +1,7 @@
 package kustomization
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -28,10 +29,7 @@ func indexSource(obj client.Object) []string {
 
 func sourceKey(ks *kustomizev1.Kustomization) types.NamespacedName {
 	ref := ks.Spec.SourceRef
-	if ref.Namespace == "" {
-		return types.NamespacedName{Namespace: ks.Namespace, Name: ref.Name}
-	}
-	return types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}
+	return types.NamespacedName{Namespace: cmp.Or(ref.Namespace, ks.Namespace), Name: ref.Name}
 }
 
 // wakeQueue lets watches of applied objects ask for runs.

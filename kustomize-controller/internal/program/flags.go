@@ -57,11 +57,13 @@ type options struct {
 	concurrentSSA        int
 	overrideManagers     []string
 	customStage          string
+	customKinds          manifest.Kinds // what customStage means, by validate
 	httpRetry            int
 	defaultAccount       string
 	kubeconfigAccount    string
 	kubeconfigs          tenant.Kubeconfigs
 	configs              string
+	told                 labels.Selector // what configs means, by validate
 	ageSecret            string
 	vaultConfig          string
 	decryptionAccount    string
@@ -88,15 +90,16 @@ func (o *options) bind(fs *pflag.FlagSet) {
 	fs.DurationVar(&o.tokens.CacheDuration, "token-cache-max-duration", time.Hour, "longest time to keep a token, an hour at most")
 }
 
-// validate refuses what cannot work, naming the flag.
+// validate refuses what cannot work, naming the flag, and reads what is a text.
 func (o *options) validate(namespace string, enabled func(feature string) bool) error {
 	if o.requeueDependency <= 0 {
 		return fmt.Errorf("--requeue-dependency is %s: it must be positive", o.requeueDependency)
 	}
-	if _, err := manifest.ParseKinds(o.customStage); err != nil {
+	var err error
+	if o.customKinds, err = manifest.ParseKinds(o.customStage); err != nil {
 		return fmt.Errorf("--custom-apply-stage-kinds: %w", err)
 	}
-	if _, err := labels.Parse(o.configs); err != nil {
+	if o.told, err = labels.Parse(o.configs); err != nil {
 		return fmt.Errorf("--watch-configs-label-selector is %q: %w", o.configs, err)
 	}
 	if o.kubeconfigAccount != "" && !enabled(cloud.FeatureGate) {

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -26,7 +25,6 @@ import (
 	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/daemon"
 	"weir.dev/pkg/followed"
-	"weir.dev/pkg/manifest"
 )
 
 // Run is the kustomize-controller.
@@ -73,6 +71,7 @@ func (o *options) kustomizations(d *daemon.Daemon) (kustomization.Options, error
 			Parallel: o.concurrentSSA, Override: o.overrideManagers, MigrateAPIVersion: d.Enabled(migrateAPIVersion),
 			Warned: func(text string) { d.Log.Info("the API server warns", "warning", text) },
 		},
+		CustomStage:              o.customKinds,
 		DefaultServiceAccount:    o.defaultAccount,
 		DefaultKubeconfigAccount: o.kubeconfigAccount,
 		Kubeconfigs:              o.kubeconfigs,
@@ -89,9 +88,6 @@ func (o *options) kustomizations(d *daemon.Daemon) (kustomization.Options, error
 		tokens.Accounts = func(asks cloud.Object) client.Reader { return followed.For(userOf(asks), false) }
 	}
 	var err error
-	if opts.CustomStage, err = manifest.ParseKinds(o.customStage); err != nil {
-		return opts, err
-	}
 	opts.Identities, err = cloud.New(d.Client(), d.Live(), tokens)
 	return opts, err
 }
@@ -124,15 +120,11 @@ func vaultToken(token creds.Hidden, of string) func(string) (creds.Hidden, error
 
 // follow returns what follows the Secrets, ConfigMaps and ServiceAccounts that are read.
 func (o *options) follow(d *daemon.Daemon) (*followed.Objects, error) {
-	selected, err := labels.Parse(o.configs)
-	if err != nil {
-		return nil, err
-	}
 	objects, err := followed.Manage(d.Manager())
 	if err != nil {
 		return nil, err
 	}
-	objects.TellOnly(selected)
+	objects.TellOnly(o.told)
 	return objects, nil
 }
 
