@@ -33,6 +33,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	imagev1 "weir.dev/api/image/v1"
 	kustomizev1 "weir.dev/api/kustomize/v1"
 	sourcev1 "weir.dev/api/source/v1"
 )
@@ -239,7 +240,10 @@ func (p *Plane) discard(ns *corev1.Namespace) {
 	if err := p.Client.Delete(ctx, ns); err != nil {
 		p.t.Logf("deleting namespace %q: %v", p.Namespace, err)
 	}
-	for _, list := range []client.ObjectList{&kustomizev1.KustomizationList{}, &sourcev1.GitRepositoryList{}} {
+	for _, list := range []client.ObjectList{
+		&kustomizev1.KustomizationList{}, &sourcev1.GitRepositoryList{},
+		&imagev1.ImageRepositoryList{}, &imagev1.ImagePolicyList{}, &imagev1.ImageUpdateAutomationList{},
+	} {
 		if err := p.Client.List(ctx, list, client.InNamespace(p.Namespace)); err != nil {
 			p.t.Logf("listing what is left in %q: %v", p.Namespace, err)
 			continue
@@ -255,7 +259,7 @@ func (p *Plane) discard(ns *corev1.Namespace) {
 func scheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		clientgoscheme.AddToScheme, apiextensionsv1.AddToScheme, sourcev1.AddToScheme, kustomizev1.AddToScheme,
+		clientgoscheme.AddToScheme, apiextensionsv1.AddToScheme, sourcev1.AddToScheme, kustomizev1.AddToScheme, imagev1.AddToScheme,
 	} {
 		if err := add(s); err != nil {
 			panic(err) // two kinds of one name: a mistake in the types themselves

@@ -77,6 +77,7 @@ func (d *Definition) try(t *testing.T, base map[string]any, constraint string, r
 		t.Fatal("the definition has no such constraint")
 	}
 	name, word, _ := strings.Cut(constraint, " ")
+	field := fieldOf(name)
 	if len(row.Refuse) == 0 || len(row.Accept) == 0 && word != "required" {
 		t.Fatal("an example is missing")
 	}
@@ -91,14 +92,18 @@ func (d *Definition) try(t *testing.T, base map[string]any, constraint string, r
 			t.Errorf("%s is accepted\n%s", fragment, row.Why)
 		}
 		for _, err := range errs {
-			if index.ReplaceAllString(err.Field, "[]") != name || !strings.Contains(err.Error(), row.Message) {
+			if !field.MatchString(err.Field) || !strings.Contains(err.Error(), row.Message) {
 				t.Errorf("%s is refused as %q, want field %q and message %q", fragment, err, name, row.Message)
 			}
 		}
 	}
 }
 
-var index = regexp.MustCompile(`\[\d+\]`)
+// fieldOf matches how errors name a field: elements by their index, values by their key.
+func fieldOf(name string) *regexp.Regexp {
+	pattern := strings.NewReplacer(`\[\]`, `\[\d+\]`, `\{\}`, `(\.[^.[]+|\[[^\]]*\])`).Replace(regexp.QuoteMeta(name))
+	return regexp.MustCompile("^" + pattern + "$")
+}
 
 func (d *Definition) merged(t testing.TB, base map[string]any, fragment string) map[string]any {
 	t.Helper()

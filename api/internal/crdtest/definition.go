@@ -30,22 +30,50 @@ type Definition struct {
 	rules      *cel.Validator
 }
 
-// Load reads the definition in a file. The test fails if an API server would refuse
-// it, for instance because a rule does not compile or could cost too much.
+// Load reads the definition of one version in a file. The test fails if an API server
+// would refuse it, for instance because a rule does not compile or could cost too much.
 func Load(t testing.TB, path string) *Definition {
+	t.Helper()
+	crd := read(t, path)
+	if n := len(crd.Spec.Versions); n != 1 {
+		t.Fatalf("%q has %d versions, want 1", path, n)
+	}
+	return define(t, path, crd, 0)
+}
+
+// LoadVersion is Load for a version of a definition that has several. Of these, the
+// Definition has no other.
+func LoadVersion(t testing.TB, path, version string) *Definition {
+	t.Helper()
+	crd := read(t, path)
+	for i, v := range crd.Spec.Versions {
+		if v.Name == version {
+			return define(t, path, crd, i)
+		}
+	}
+	t.Fatalf("%q has no version %s", path, version)
+	return nil
+}
+
+func read(t testing.TB, path string) *apiextensionsv1.CustomResourceDefinition {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Definition{CRD: &apiextensionsv1.CustomResourceDefinition{}}
-	if err := yaml.UnmarshalStrict(data, d.CRD); err != nil {
+	crd := &apiextensionsv1.CustomResourceDefinition{}
+	if err := yaml.UnmarshalStrict(data, crd); err != nil {
 		t.Fatalf("reading %q: %v", path, err)
 	}
-	if n := len(d.CRD.Spec.Versions); n != 1 {
-		t.Fatalf("%q has %d versions, want 1", path, n)
-	}
-	schema := internal(t, d.CRD)
+	return crd
+}
+
+func define(t testing.TB, path string, crd *apiextensionsv1.CustomResourceDefinition, version int) *Definition {
+	t.Helper()
+	schema := internal(t, crd, version)
+	d := &Definition{CRD: crd}
+	crd.Spec.Versions = crd.Spec.Versions[version : version+1]
+	var err error
 	if d.structural, err = structuralschema.NewStructural(schema); err != nil {
 		t.Fatalf("schema of %q: %v", path, err)
 	}
@@ -58,12 +86,16 @@ func Load(t testing.TB, path string) *Definition {
 
 // internal returns the schema in the form that the packages of the API server work
 // on, after checking the definition as they do.
-func internal(t testing.TB, crd *apiextensionsv1.CustomResourceDefinition) *apiextensions.JSONSchemaProps {
+func internal(t testing.TB, crd *apiextensionsv1.CustomResourceDefinition, version int) *apiextensions.JSONSchemaProps {
 	t.Helper()
 	crd = crd.DeepCopy()
 	apiextensionsv1.SetDefaults_CustomResourceDefinition(crd)
 	apiextensionsv1.SetDefaults_CustomResourceDefinitionSpec(&crd.Spec)
-	crd.Status.StoredVersions = []string{crd.Spec.Versions[0].Name}
+	for _, v := range crd.Spec.Versions {
+		if v.Storage {
+			crd.Status.StoredVersions = []string{v.Name}
+		}
+	}
 	var in apiextensions.CustomResourceDefinition
 	if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(crd, &in, nil); err != nil {
 		t.Fatal(err)
@@ -71,7 +103,7 @@ func internal(t testing.TB, crd *apiextensionsv1.CustomResourceDefinition) *apie
 	for _, err := range crdvalidation.ValidateCustomResourceDefinition(t.Context(), &in) {
 		t.Errorf("definition of %s: %v", crd.Name, err)
 	}
-	schema, err := apiextensions.GetSchemaForVersion(&in, crd.Spec.Versions[0].Name)
+	schema, err := apiextensions.GetSchemaForVersion(&in, crd.Spec.Versions[version].Name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -236,9 +236,20 @@ func (k *Kustomization) SetConditions(conditions []metav1.Condition) {
 	k.Status.Conditions = conditions
 }
 
+// GetObservedGeneration returns the generation that was carried out, or given up.
+func (k *Kustomization) GetObservedGeneration() int64 {
+	return k.Status.ObservedGeneration
+}
+
 // SetObservedGeneration records the generation that was carried out.
 func (k *Kustomization) SetObservedGeneration(generation int64) {
 	k.Status.ObservedGeneration = generation
+}
+
+// GetLastHandledReconcileAt returns the value of the annotation
+// reconcile.fluxcd.io/requestedAt that was acted upon.
+func (k *Kustomization) GetLastHandledReconcileAt() string {
+	return k.Status.LastHandledReconcileAt
 }
 
 // SetLastHandledReconcileAt records the value of the annotation
