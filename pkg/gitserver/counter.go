@@ -58,6 +58,7 @@ type Counts struct {
 	ReceivePacks   int
 	Others         int
 	Bytes          int64 // of answers, without headers
+	Pushed         int64 // bytes of pushes over HTTP, without headers
 	Open           int   // requests that are not answered yet
 }
 
@@ -90,7 +91,11 @@ func (c *Counter) Reset() {
 // Wrap counts what goes to next. It is Middleware.
 func (c *Counter) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer c.begin(KindOf(r))()
+		kind := KindOf(r)
+		defer c.begin(kind)()
+		if kind == ReceivePack {
+			r.Body = &countedBody{ReadCloser: r.Body, add: c.pushed}
+		}
 		next.ServeHTTP(answerWriter{ResponseWriter: w, body: c.count(w)}, r)
 	})
 }
@@ -126,6 +131,25 @@ func (c *Counter) count(w io.Writer) io.Writer {
 		c.counts.Bytes += int64(n)
 		return n, err
 	})
+}
+
+// pushed counts what is read of a push.
+func (c *Counter) pushed(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counts.Pushed += int64(n)
+}
+
+// countedBody tells how much of a body is read.
+type countedBody struct {
+	io.ReadCloser
+	add func(n int)
+}
+
+func (b *countedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.add(n)
+	return n, err
 }
 
 // writerFunc is a function as a writer.

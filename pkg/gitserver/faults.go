@@ -169,6 +169,17 @@ func Truncate(n int64) Middleware {
 	})
 }
 
+// Lose lets requests through, and cuts the connection when they are done, before a
+// byte of the answer: Only(ReceivePack, Lose()) is a push that its client takes for lost.
+func Lose() Middleware {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(answerWriter{ResponseWriter: w, body: io.Discard}, r)
+			panic(http.ErrAbortHandler)
+		})
+	}
+}
+
 // Slow sends answers at so many bytes a second, in ten pieces a second.
 func Slow(bytesPerSecond int) Middleware {
 	const pieces = 10

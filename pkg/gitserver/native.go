@@ -95,6 +95,11 @@ func advertisement(repo *store, asked service) (*packp.AdvRefs, error) {
 			return nil, err
 		}
 		refs.Head = nil // what is pushed to is a branch
+		if repo.takesOptions() {
+			if err := refs.Capabilities.Set(capability.PushOptions); err != nil {
+				return nil, err
+			}
+		}
 		// go-git does not complete packs that leave out what is here already.
 		return refs, refs.Capabilities.Set("no-thin")
 	}
@@ -222,6 +227,10 @@ func receive(ctx context.Context, repo *store, in io.Reader, out io.Writer) erro
 	if err := req.Decode(in); err != nil {
 		return fmt.Errorf("reading push: %w", err)
 	}
+	options, err := readOptions(req, in)
+	if err != nil {
+		return fmt.Errorf("reading push options: %w", err)
+	}
 	report := packp.NewReportStatus()
 	report.UnpackStatus = "ok"
 	if err := unpack(repo, req); err != nil {
@@ -235,6 +244,9 @@ func receive(ctx context.Context, repo *store, in io.Reader, out io.Writer) erro
 			status.Status = err.Error()
 		}
 		report.CommandStatuses = append(report.CommandStatuses, status)
+	}
+	if err := repo.recordOptions(options); err != nil {
+		return fmt.Errorf("recording push options: %w", err)
 	}
 	if !req.Capabilities.Supports(capability.ReportStatus) {
 		return nil
@@ -261,6 +273,9 @@ func unpack(repo *store, req *packp.ReferenceUpdateRequest) error {
 func update(ctx context.Context, repo *store, cmd *packp.Command) error {
 	if err := checkRef(cmd.Name); err != nil {
 		return errors.New("funny refname")
+	}
+	if err := repo.protected(cmd.Name); err != nil {
+		return err
 	}
 	if !cmd.New.IsZero() && repo.HasEncodedObject(cmd.New) != nil {
 		return errors.New("missing necessary objects")

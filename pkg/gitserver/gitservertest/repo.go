@@ -83,6 +83,26 @@ func (r *Repo) WriteObject(kind string, content []byte) string {
 	return r.rev(r.Repo.WriteObject(kind, content))
 }
 
+// Protect is that of gitserver.Repo.
+func (r *Repo) Protect(branch, why string) {
+	r.t.Helper()
+	r.must(r.Repo.Protect(branch, why))
+}
+
+// AcceptOptions is that of gitserver.Repo.
+func (r *Repo) AcceptOptions() {
+	r.t.Helper()
+	r.must(r.Repo.AcceptOptions())
+}
+
+// PushOptions is that of gitserver.Repo.
+func (r *Repo) PushOptions() []string {
+	r.t.Helper()
+	options, err := r.Repo.PushOptions()
+	r.must(err)
+	return options
+}
+
 // Git runs the git command on the repository and returns what it prints.
 func (r *Repo) Git(args ...string) string {
 	r.t.Helper()
