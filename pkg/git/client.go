@@ -62,36 +62,53 @@ type Conn struct {
 	// Refs is what the remote advertised at the start.
 	Refs Refs
 
-	limits  Limits
-	request func(ctx context.Context, body []byte) (io.ReadCloser, error)
-	close   func() error
-	again   func(ctx context.Context) (*Conn, error) // another exchange with the same remote
-	once    bool                                     // one request ends the exchange
-	spent   bool                                     // and that request was made
+	exchange
+	limits Limits
+	again  func(ctx context.Context) (*Conn, error) // another exchange with the same remote
+	spent  bool                                     // the only request was made
 }
 
 // Close ends the exchange.
 func (c *Conn) Close() error { return c.close() }
 
+// exchange is an open exchange with a service of a remote, whose advertisement was read.
+type exchange struct {
+	request func(ctx context.Context, body []byte) (io.ReadCloser, error)
+	close   func() error
+	explain func(err error) error // why an answer is none, if the remote says so elsewhere
+	once    bool                  // one request ends the exchange
+}
+
 // Dial asks a remote for its refs: one request, the answer of which says whether
 // there is anything to fetch. The Conn outlives ctx.
 func (c *Client) Dial(ctx context.Context, r *Remote) (*Conn, error) {
-	var conn *Conn
+	conn := &Conn{limits: c.limits, again: func(ctx context.Context) (*Conn, error) { return c.Dial(ctx, r) }}
 	var err error
-	if r.url.Scheme == schemeSSH {
-		conn, err = c.dialSSH(ctx, r)
-	} else {
-		conn, err = c.dialHTTP(ctx, r)
-	}
+	conn.exchange, err = c.open(ctx, r, uploadPack, func(in io.Reader) (err error) {
+		conn.Refs, err = readRefs(in, c.limits.refs())
+		return err
+	})
 	if err != nil {
-		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, ErrUntrusted) {
-			return nil, fmt.Errorf("no answer from %s in time: %w", r, cause)
-		}
 		return nil, err
 	}
-	conn.limits = c.limits
-	conn.again = func(ctx context.Context) (*Conn, error) { return c.Dial(ctx, r) }
 	return conn, nil
+}
+
+// open begins an exchange with a service of a remote. The advertisement, with which it
+// begins, is for read. The exchange outlives ctx.
+func (c *Client) open(ctx context.Context, r *Remote, service string, read func(io.Reader) error) (exchange, error) {
+	dial := c.dialHTTP
+	if r.url.Scheme == schemeSSH {
+		dial = c.dialSSH
+	}
+	x, err := dial(ctx, r, service, read)
+	if err == nil {
+		return x, nil
+	}
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, ErrUntrusted) {
+		return exchange{}, fmt.Errorf("no answer from %s in time: %w", r, cause)
+	}
+	return exchange{}, err
 }
 
 // capabilities are what of the server's abilities we use.

@@ -2,7 +2,10 @@ package git
 
 import (
 	"io"
+	"net/url"
 	"os"
+
+	"github.com/go-git/go-git/v5/plumbing"
 )
 
 // ReadRefs reads an advertisement of refs.
@@ -40,4 +43,20 @@ func (c *Client) Transports() int {
 	c.transports.mu.Lock()
 	defer c.transports.mu.Unlock()
 	return len(c.transports.all)
+}
+
+// ReadReceiving reads an advertisement of git-receive-pack.
+func ReadReceiving(r io.Reader, limit int64) (map[plumbing.ReferenceName]plumbing.Hash, error) {
+	seen, err := readReceiving(r, limit)
+	return seen.refs, err
+}
+
+// JudgeVerdict reads the answer to a push to a ref of nobody's remote.
+func JudgeVerdict(r io.Reader, banded bool, ref plumbing.ReferenceName) error {
+	to := &receiver{remote: &Remote{url: new(url.URL)}}
+	v, err := to.readVerdict(&limitReader{r: r, left: 1 << 16, limit: 1 << 16, what: "answer"}, banded)
+	if err != nil {
+		return err
+	}
+	return to.judge(v, []RefUpdate{{Name: ref}})
 }

@@ -189,15 +189,7 @@ func (g generation) recordShallow(req *packp.UploadPackRequest, res *packp.Uploa
 	shallows := slices.DeleteFunc(append(req.Shallows, res.Shallows...), func(h plumbing.Hash) bool {
 		return slices.Contains(res.Unshallows, h)
 	})
-	slices.SortFunc(shallows, func(a, b plumbing.Hash) int { return slices.Compare(a[:], b[:]) })
-	var lines strings.Builder
-	for _, h := range slices.Compact(shallows) {
-		lines.WriteString(h.String() + "\n")
-	}
-	if err := g.write("shallow", lines.String()); err != nil {
-		return fmt.Errorf("recording shallow commits: %w", err)
-	}
-	return nil
+	return g.writeShallow(shallows)
 }
 
 // pack is the stream of pack bytes in a response.

@@ -3,6 +3,10 @@
 // bare object store on disk, sending what the store has already so that only
 // what is new comes back, and walks the commit's tree.
 //
+// It writes in the same way: a draft is a commit on top of a snapshot, made of
+// the files that change and the trees on the way to them, and a push sends that and
+// moves refs that are still where they were seen.
+//
 // It needs no git command and no work tree. It speaks the smart protocol,
 // version 0, over http, https and ssh, by the packet format of go-git; history is
 // never fetched where the server allows a shallow fetch.

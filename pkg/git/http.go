@@ -19,30 +19,31 @@ import (
 
 const (
 	refsPath    = "/info/refs"
-	uploadPack  = "git-upload-pack"
-	userAgent   = "git/weir" // some servers answer only to an agent that begins with git/
+	uploadPack  = "git-upload-pack"  // what is fetched from
+	receivePack = "git-receive-pack" // what is pushed to
+	userAgent   = "git/weir"         // some servers answer only to an agent that begins with git/
 	maxRedirect = 5
 )
 
 // dialHTTP asks for the refs over http or https. A redirect of this first request
 // is followed, and moves the rest of the exchange with it, as git does.
-func (c *Client) dialHTTP(ctx context.Context, r *Remote) (*Conn, error) {
-	h := &httpExchange{remote: r, base: *r.url, client: &http.Client{Transport: c.transports.of(r.creds), CheckRedirect: r.checkRedirect}}
+func (c *Client) dialHTTP(ctx context.Context, r *Remote, service string, read func(io.Reader) error) (exchange, error) {
+	client := &http.Client{Transport: c.transports.of(r.creds), CheckRedirect: r.checkRedirect}
+	h := &httpExchange{remote: r, service: service, base: *r.url, client: client}
 	trimPath(&h.base, "/")
 
 	ask := below(h.base, refsPath)
-	ask.RawQuery = "service=" + uploadPack
+	ask.RawQuery = "service=" + service
 	res, err := h.do(ctx, http.MethodGet, ask, nil)
 	if err != nil {
-		return nil, err
+		return exchange{}, err
 	}
 	defer res.Body.Close()
-	if want := "application/x-" + uploadPack + "-advertisement"; res.Header.Get("Content-Type") != want {
-		return nil, fmt.Errorf("%w: %s is served as %q, so this is no smart-HTTP Git repository", ErrProtocol, h.remote, res.Header.Get("Content-Type"))
+	if want := "application/x-" + service + "-advertisement"; res.Header.Get("Content-Type") != want {
+		return exchange{}, fmt.Errorf("%w: %s is served as %q, so this is no smart-HTTP Git repository", ErrProtocol, h.remote, res.Header.Get("Content-Type"))
 	}
-	refs, err := readRefs(res.Body, c.limits.refs())
-	if err != nil {
-		return nil, err
+	if err := read(res.Body); err != nil {
+		return exchange{}, err
 	}
 	drain(res.Body)
 	h.base = *res.Request.URL
@@ -50,7 +51,7 @@ func (c *Client) dialHTTP(ctx context.Context, r *Remote) (*Conn, error) {
 	trimPath(&h.base, refsPath)
 	// Later requests must go where the refs came from.
 	h.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Conn{Refs: refs, request: h.fetch, close: func() error { return nil }}, nil
+	return exchange{request: h.post, close: func() error { return nil }, explain: func(err error) error { return err }}, nil
 }
 
 // drain reads the end of a body of which everything that counts was read. Otherwise
@@ -76,16 +77,17 @@ func trimPath(u *url.URL, path string) {
 	u.RawPath = strings.TrimSuffix(u.RawPath, path)
 }
 
-// httpExchange is a Conn over HTTP.
+// httpExchange is an exchange over HTTP.
 type httpExchange struct {
-	remote *Remote
-	base   url.URL
-	client *http.Client
+	remote  *Remote
+	service string
+	base    url.URL
+	client  *http.Client
 }
 
-// fetch sends a request for a pack.
-func (h *httpExchange) fetch(ctx context.Context, body []byte) (io.ReadCloser, error) {
-	res, err := h.do(ctx, http.MethodPost, below(h.base, "/"+uploadPack), body)
+// post sends a request for a pack, or with one.
+func (h *httpExchange) post(ctx context.Context, body []byte) (io.ReadCloser, error) {
+	res, err := h.do(ctx, http.MethodPost, below(h.base, "/"+h.service), body)
 	if err != nil {
 		return nil, err
 	}
@@ -100,8 +102,8 @@ func (h *httpExchange) do(ctx context.Context, method string, u *url.URL, body [
 	}
 	req.Header.Set("User-Agent", userAgent)
 	if method == http.MethodPost {
-		req.Header.Set("Content-Type", "application/x-"+uploadPack+"-request")
-		req.Header.Set("Accept", "application/x-"+uploadPack+"-result")
+		req.Header.Set("Content-Type", "application/x-"+h.service+"-request")
+		req.Header.Set("Accept", "application/x-"+h.service+"-result")
 	}
 	switch c := h.remote.creds; {
 	case !c.BearerToken.Empty():
@@ -126,6 +128,9 @@ func (h *httpExchange) refusal(status int) error {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		if h.remote.creds.Anonymous() {
 			return fmt.Errorf("%s: %w: it wants credentials, and none are given", h.remote, ErrUnauthorized)
+		}
+		if h.service == receivePack && status == http.StatusForbidden {
+			return fmt.Errorf("%s: %w: it lets nobody push with the credentials", h.remote, ErrUnauthorized)
 		}
 		return fmt.Errorf("%s: %w: it refuses the credentials", h.remote, ErrUnauthorized)
 	case http.StatusProxyAuthRequired:

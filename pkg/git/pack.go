@@ -183,18 +183,48 @@ func writeObject(w *bytes.Buffer, st *filesystem.Storage, hash plumbing.Hash) er
 		return err
 	}
 	defer content.Close()
-	// The type and the lowest four bits of the size, and then seven bits at a time; the
-	// highest bit says that there are more.
-	size := uint64(obj.Size())
-	head, size := byte(obj.Type())<<4|byte(size&0x0f), size>>4
+	writeObjectHeader(w, obj.Type(), obj.Size())
+	z := zlib.NewWriter(w)
+	_, err = io.Copy(z, content)
+	return errors.Join(err, z.Close())
+}
+
+// writeObjectHeader writes what is before the compressed content of an object: the type
+// and the lowest four bits of the size, and then seven bits at a time; the highest bit
+// says that there are more.
+func writeObjectHeader(w *bytes.Buffer, kind plumbing.ObjectType, length int64) {
+	size := uint64(length)
+	head, size := byte(kind)<<4|byte(size&0x0f), size>>4
 	for ; size > 0; size >>= 7 {
 		w.WriteByte(head | 0x80)
 		head = byte(size & 0x7f)
 	}
 	w.WriteByte(head)
-	z := zlib.NewWriter(w)
-	_, err = io.Copy(z, content)
-	return errors.Join(err, z.Close())
+}
+
+// writePieces writes a pack of objects that are in memory. A thin one may have deltas
+// of objects that the reader has.
+func writePieces(w *bytes.Buffer, pieces []piece, thin bool) error {
+	begin := w.Len()
+	w.Write(packStart(uint32(len(pieces))))
+	for _, p := range pieces {
+		content := p.content
+		if thin && len(p.delta) > 0 {
+			content = p.delta
+			writeObjectHeader(w, plumbing.REFDeltaObject, int64(len(content)))
+			w.Write(p.base[:])
+		} else {
+			writeObjectHeader(w, p.kind, int64(len(content)))
+		}
+		z := zlib.NewWriter(w)
+		_, err := z.Write(content)
+		if err := errors.Join(err, z.Close()); err != nil {
+			return fmt.Errorf("object %s: %w", p.hash, err)
+		}
+	}
+	sum := sha1.Sum(w.Bytes()[begin:])
+	w.Write(sum[:])
+	return nil
 }
 
 // trailer is the end of a pack, whose content is known when everything before was

@@ -135,6 +135,12 @@ func (r Refs) target(name plumbing.ReferenceName, label string) (Target, bool) {
 	return t, true
 }
 
+// Tip returns what a ref points to, by its full name: of an annotated tag, the tag.
+func (r Refs) Tip(name plumbing.ReferenceName) (plumbing.Hash, bool) {
+	hash, ok := r.hashes[name]
+	return hash, ok
+}
+
 // threeParts is what a tag must look like to count as a version.
 var threeParts = regexp.MustCompile(`^v?[0-9]+\.[0-9]+\.[0-9]+`)
 

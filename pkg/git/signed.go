@@ -33,7 +33,7 @@ func (t Target) Annotated() bool { return t.Want != t.Commit }
 
 // Signed returns the commit as it was signed, if it was.
 func (s *Snapshot) Signed() (signature.Signed, error) {
-	object, err := readObject(s.objects, plumbing.CommitObject, s.Commit.Hash)
+	object, err := readObject(s.objects, plumbing.CommitObject, s.Commit.Hash, maxSigned)
 	if err != nil {
 		return signature.Signed{}, s.from.mark(err)
 	}
@@ -97,7 +97,7 @@ func (g generation) tag(t Target) (*Tag, error) {
 	defer func() { _ = st.Close() }() // it was only read
 	var outer *Tag
 	for at, n := t.Want, 0; n < maxTags; n++ {
-		object, err := readObject(st, plumbing.TagObject, at)
+		object, err := readObject(st, plumbing.TagObject, at, maxSigned)
 		if err != nil {
 			return nil, err
 		}
@@ -138,15 +138,15 @@ func tagHeader(payload []byte) (target plumbing.Hash, kind, name string, ok bool
 	return plumbing.NewHash(values[0]), values[1], values[2], plumbing.IsHash(values[0])
 }
 
-// readObject reads an object whole, and makes sure that it is what its hash says. The
-// error is ErrDamaged if it is not there.
-func readObject(st *filesystem.Storage, kind plumbing.ObjectType, hash plumbing.Hash) ([]byte, error) {
+// readObject reads an object of at most so many bytes whole, and makes sure that it is
+// what its hash says. The error is ErrDamaged if it is not there.
+func readObject(st *filesystem.Storage, kind plumbing.ObjectType, hash plumbing.Hash, most int64) ([]byte, error) {
 	size, err := st.EncodedObjectSize(hash)
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w: %w", kind, hash, ErrDamaged, err)
 	}
-	if size > maxSigned {
-		return nil, fmt.Errorf("%s %s: %w: it has %d bytes, and the limit is %d", kind, hash, ErrTooLarge, size, maxSigned)
+	if size > most {
+		return nil, fmt.Errorf("%s %s: %w: it has %d bytes, and the limit is %d", kind, hash, ErrTooLarge, size, most)
 	}
 	obj, err := st.EncodedObject(kind, hash)
 	if err != nil {
@@ -157,7 +157,7 @@ func readObject(st *filesystem.Storage, kind plumbing.ObjectType, hash plumbing.
 		return nil, fmt.Errorf("%s %s: %w: %w", kind, hash, ErrDamaged, err)
 	}
 	defer content.Close()
-	object, err := io.ReadAll(io.LimitReader(content, maxSigned))
+	object, err := io.ReadAll(io.LimitReader(content, most))
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w: %w", kind, hash, ErrDamaged, err)
 	}

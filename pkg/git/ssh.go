@@ -21,27 +21,26 @@ const (
 	defaultSSHPort = "22"
 )
 
-// dialSSH logs in, starts git-upload-pack and reads the refs that it begins with.
-func (c *Client) dialSSH(ctx context.Context, r *Remote) (*Conn, error) {
+// dialSSH logs in, starts the service and reads the refs that it begins with.
+func (c *Client) dialSSH(ctx context.Context, r *Remote, service string, read func(io.Reader) error) (exchange, error) {
 	client, err := r.login(ctx, c.algorithms)
 	if err != nil {
-		return nil, err
+		return exchange{}, err
 	}
-	s := &sshExchange{remote: r, client: client}
+	s := &sshExchange{remote: r, service: service, client: client}
 	// Nothing in the protocol ends a session whose server has gone silent.
 	release := context.AfterFunc(ctx, func() { _ = client.Close() })
 	defer release()
 	if err := s.start(); err != nil {
-		return nil, errors.Join(err, s.close())
+		return exchange{}, errors.Join(err, s.close())
 	}
-	refs, err := readRefs(s.out, c.limits.refs())
-	if err != nil {
-		return nil, s.explain(err)
+	if err := read(s.out); err != nil {
+		return exchange{}, s.explain(err)
 	}
 	if !release() {
-		return nil, errors.Join(context.Cause(ctx), s.close())
+		return exchange{}, errors.Join(context.Cause(ctx), s.close())
 	}
-	return &Conn{Refs: refs, request: s.fetch, close: s.close, once: true}, nil
+	return exchange{request: s.send, close: s.close, explain: s.explain, once: true}, nil
 }
 
 // login opens an SSH connection with a host that is known.
@@ -155,9 +154,10 @@ func parseKnownHosts(lines []byte) (*knownhosts.HostKeyDB, error) {
 	return db, nil
 }
 
-// sshExchange is a Conn over SSH.
+// sshExchange is an exchange over SSH.
 type sshExchange struct {
 	remote  *Remote
+	service string
 	client  *ssh.Client
 	session *ssh.Session
 	in      io.WriteCloser
@@ -165,7 +165,7 @@ type sshExchange struct {
 	stderr  limitedBuffer
 }
 
-// start runs git-upload-pack on the remote.
+// start runs the service on the remote.
 func (s *sshExchange) start() error {
 	session, err := s.client.NewSession()
 	if err != nil {
@@ -184,16 +184,21 @@ func (s *sshExchange) start() error {
 		path = path[1:] // a home directory, as git has it
 	}
 	quoted := "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
-	if err := session.Start(uploadPack + " " + quoted); err != nil {
+	if err := session.Start(s.service + " " + quoted); err != nil {
 		return fmt.Errorf("asking %s: %w", s.remote, err)
 	}
 	return nil
 }
 
-// fetch sends a request for a pack. When ctx ends, so does the connection.
-func (s *sshExchange) fetch(ctx context.Context, body []byte) (io.ReadCloser, error) {
+// send sends a request for a pack, or with one, which is the last thing that a push has
+// to say. When ctx ends, so does the connection.
+func (s *sshExchange) send(ctx context.Context, body []byte) (io.ReadCloser, error) {
 	release := context.AfterFunc(ctx, func() { _ = s.client.Close() })
-	if _, err := s.in.Write(body); err != nil {
+	_, err := s.in.Write(body)
+	if err == nil && s.service == receivePack {
+		err = s.in.Close()
+	}
+	if err != nil {
 		release()
 		return nil, fmt.Errorf("asking %s: %w", s.remote, err)
 	}
@@ -216,16 +221,26 @@ func (s *sshExchange) close() error {
 func (s *sshExchange) explain(err error) error {
 	_ = s.close()        // the other error matters more
 	_ = s.session.Wait() // until everything that it said is here
-	said := strings.TrimSpace(s.stderr.String())
+	said := s.remote.clean(s.stderr.String())
 	lower := strings.ToLower(said)
 	switch {
 	case said == "" || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrEmpty):
 		return err
 	case strings.Contains(lower, "not found") || strings.Contains(lower, "does not appear to be a git repository") || strings.Contains(lower, "does not exist"):
 		return fmt.Errorf("%s: %w: the server says %q", s.remote, ErrNotFound, said)
+	case s.service == receivePack && readOnly(lower):
+		return fmt.Errorf("%s: %w: it lets nobody push with this identity: the server says %q", s.remote, ErrUnauthorized, said)
 	default:
 		return fmt.Errorf("%s: %w: the server says %q", s.remote, ErrProtocol, said)
 	}
+}
+
+// readOnly reports whether a server says that a key may fetch and not push. None has a
+// form for that which is the protocol's.
+func readOnly(lower string) bool {
+	return slices.ContainsFunc([]string{"permission", "denied", "read only", "read-only", "not allowed", "no pushes"}, func(word string) bool {
+		return strings.Contains(lower, word)
+	})
 }
 
 // closerFunc is a function as a closer.
