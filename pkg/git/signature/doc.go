@@ -1,5 +1,5 @@
 // Package signature verifies the signatures of Git commits and tags against public
-// keys that somebody trusts: OpenPGP and SSH signatures.
+// keys that somebody trusts, and makes those of commits: OpenPGP and SSH signatures.
 //
 // It is pure. It reads objects as Git stores them, and the files that users keep public
 // keys in; it opens nothing and asks nobody. What is no signature by one of the keys, at

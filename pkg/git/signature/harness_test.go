@@ -126,8 +126,9 @@ func (i *identity) signSHA1(payload string) string {
 
 // sshKey is who signs with an SSH key.
 type sshKey struct {
-	t      testing.TB
-	signer ssh.Signer
+	t       testing.TB
+	private crypto.Signer
+	signer  ssh.Signer
 }
 
 func newSSHKey(t testing.TB) *sshKey {
@@ -154,7 +155,7 @@ func sshKeyOf(t testing.TB, key crypto.Signer) *sshKey {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &sshKey{t: t, signer: signer}
+	return &sshKey{t: t, private: key, signer: signer}
 }
 
 func (k *sshKey) id() string { return ssh.FingerprintSHA256(k.signer.PublicKey()) }
