@@ -96,6 +96,9 @@ type Options[T Object] struct {
 	// RetryInterval returns the fixed time after which a failed run is repeated.
 	// nil means the exponential backoff of the work queue.
 	RetryInterval func(obj T) time.Duration
+	// Next returns when an object whose run has succeeded is run again, for a kind that
+	// need not do all of it in each run. nil means after its interval.
+	Next func(obj T) time.Duration
 	// Patience is how long a run may be Waiting or Progressing before its status says
 	// so: what is over sooner is written once, at its end. Zero tells it at once.
 	Patience time.Duration
@@ -291,7 +294,11 @@ func (l *Loop[T]) suspend(ctx context.Context, obj T) error {
 func (l *Loop[T]) next(ctx context.Context, obj T, out Outcome) (reconcile.Result, error) {
 	switch out.Verdict {
 	case Succeeded:
-		return reconcile.Result{RequeueAfter: jitter(obj.GetInterval(), l.opts.Jitter, random)}, nil
+		next := obj.GetInterval
+		if l.opts.Next != nil {
+			next = func() time.Duration { return l.opts.Next(obj) }
+		}
+		return reconcile.Result{RequeueAfter: jitter(next(), l.opts.Jitter, random)}, nil
 	case Waiting, Progressing:
 		log.FromContext(ctx).V(1).Info("waiting", "reason", out.Reason, "for", out.Err.Error())
 		return reconcile.Result{RequeueAfter: out.After}, nil

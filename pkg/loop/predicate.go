@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 )
@@ -20,4 +21,19 @@ func Asked() predicate.Predicate {
 		after, ok := RequestedAt(e.ObjectNew)
 		return ok && before != after
 	}}
+}
+
+// Observer is an object whose status tells what was seen of it.
+type Observer interface {
+	client.Object
+	GetObservedGeneration() int64
+	GetLastHandledReconcileAt() string
+}
+
+// Awaited reports whether somebody waits for this run of obj: it is none that the interval
+// or a failure brought about. Who has changed a Secret and asks for a run expects it to be
+// read.
+func Awaited(obj Observer) bool {
+	request, ok := RequestedAt(obj)
+	return obj.GetGeneration() != obj.GetObservedGeneration() || ok && request != obj.GetLastHandledReconcileAt()
 }

@@ -56,3 +56,25 @@ func TestAskedLetsPassWhatComesAndGoes(t *testing.T) {
 		t.Error("a new, a deleted or a woken object does not pass")
 	}
 }
+
+func TestAwaited(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		why  string
+		edit func(*sourcev1.GitRepository)
+		want bool
+	}{
+		"an interval that is over": {why: "nobody has asked", edit: func(*sourcev1.GitRepository) {}},
+		"a new spec":               {edit: func(r *sourcev1.GitRepository) { r.Generation++ }, want: true},
+		"a new request":            {edit: func(r *sourcev1.GitRepository) { requested(r, "two") }, want: true},
+		"a request taken away":     {why: "nobody asks", edit: func(r *sourcev1.GitRepository) { delete(r.Annotations, meta.ReconcileRequestAnnotation) }},
+	}
+	for name, tc := range tests {
+		repo := requested(repository(), "one")
+		repo.Status.ObservedGeneration, repo.Status.LastHandledReconcileAt = repo.Generation, "one"
+		tc.edit(repo)
+		if got := Awaited(repo); got != tc.want {
+			t.Errorf("%s: awaited is %t, want %t (%s)", name, got, tc.want, tc.why)
+		}
+	}
+}

@@ -14,16 +14,9 @@ func (r *Reconciler) configs(ks *kustomizev1.Kustomization) client.Reader {
 	if r.opts.Configs == nil {
 		return r.client
 	}
-	return r.opts.Configs.For(userOf(ks), asked(ks))
+	return r.opts.Configs.For(userOf(ks), loop.Awaited(ks))
 }
 
 func userOf(ks *kustomizev1.Kustomization) followed.User {
 	return followed.User{Kind: kustomizev1.KustomizationKind, NamespacedName: client.ObjectKeyFromObject(ks)}
-}
-
-// asked reports whether somebody waits for this run. Who has changed a Secret and asks
-// for a run expects it to be read.
-func asked(ks *kustomizev1.Kustomization) bool {
-	request, ok := loop.RequestedAt(ks)
-	return ks.Generation != ks.Status.ObservedGeneration || ok && request != ks.Status.LastHandledReconcileAt
 }
