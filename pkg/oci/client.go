@@ -46,9 +46,10 @@ type Access struct {
 	Login Login
 	TLS   creds.TLS
 	Proxy creds.Proxy
-	// Insecure allows plain HTTP, and a certificate that nobody vouches for unless TLS
-	// says whom to trust.
+	// Insecure allows plain HTTP.
 	Insecure bool
+	// Unverified allows a certificate that nobody vouches for.
+	Unverified bool
 }
 
 // String hides the credentials.
@@ -59,7 +60,7 @@ func (a Access) GoString() string { return "oci.Access{…}" }
 
 // wire identifies how bytes travel.
 func (a Access) wire() string {
-	return fmt.Sprintf("%t %s %s", a.Insecure, a.TLS.Fingerprint(), a.Proxy.Fingerprint())
+	return fmt.Sprintf("%t %t %s %s", a.Insecure, a.Unverified, a.TLS.Fingerprint(), a.Proxy.Fingerprint())
 }
 
 // Client keeps sessions with registries. One for a process lets all who ask for the same
@@ -101,7 +102,7 @@ func (c *Client) Session(repo Repository, access Access) (*Session, error) {
 		if err != nil {
 			return nil, err
 		}
-		s = &Session{repo: repo, named: named, access: access, limits: c.limits, wire: c.transport(access), turn: make(chan struct{}, 1)}
+		s = &Session{repo: repo, named: named, access: access, limits: c.limits, now: c.now, wire: c.transport(access), turn: make(chan struct{}, 1)}
 		c.sessions[key] = s
 	}
 	s.used = now

@@ -29,6 +29,9 @@ var (
 	// ErrInvalidURL is wrapped by errors about a URL that cannot name a repository.
 	ErrInvalidURL = errors.New("invalid OCI repository URL")
 
+	// ErrInvalidImage is wrapped by errors about a text that cannot be the name of an image.
+	ErrInvalidImage = errors.New("invalid image name")
+
 	// ErrInvalidReference is wrapped by errors about a tag, a digest, a range or a filter
 	// that no registry could answer.
 	ErrInvalidReference = errors.New("invalid OCI reference")
@@ -86,6 +89,32 @@ func ParseURL(rawURL string) (Repository, error) {
 	repo, err := name.NewRepository(rest)
 	if err != nil || unclean(repo.RepositoryStr()) {
 		return Repository{}, fmt.Errorf("%w: %q names no repository of a registry", ErrInvalidURL, rest)
+	}
+	return Repository{registry: repo.RegistryStr(), path: repo.RepositoryStr()}, nil
+}
+
+// ParseImage reads the name of an image, which has neither scheme nor tag nor digest, and
+// may leave out what is implied: the registry, and a part of the path there.
+func ParseImage(image string) (Repository, error) {
+	switch {
+	case image == "":
+		return Repository{}, fmt.Errorf("%w: it is empty", ErrInvalidImage)
+	case len(image) > maxURL:
+		return Repository{}, fmt.Errorf("%w: it has more than %d bytes", ErrInvalidImage, maxURL)
+	case strings.ContainsAny(image, "@?#"):
+		// What is before an @ may be a password, so none of it is repeated.
+		return Repository{}, fmt.Errorf("%w: it has a digest, credentials or a query, of which the name of an image has none", ErrInvalidImage)
+	}
+	if scheme, rest, ok := strings.Cut(image, "://"); ok {
+		return Repository{}, fmt.Errorf("%w: it should not start with URL scheme; write %q without %q", ErrInvalidImage, rest, shortened(scheme)+"://")
+	}
+	if i := strings.LastIndexByte(image, '/'); strings.Contains(image[i+1:], ":") {
+		_, tag, _ := strings.Cut(image[i+1:], ":")
+		return Repository{}, fmt.Errorf("%w: it should not contain a tag; remove %q", ErrInvalidImage, ":"+shortened(tag))
+	}
+	repo, err := name.NewRepository(image)
+	if err != nil || unclean(repo.RepositoryStr()) {
+		return Repository{}, fmt.Errorf("%w: %q names no repository of a registry", ErrInvalidImage, shortened(image))
 	}
 	return Repository{registry: repo.RegistryStr(), path: repo.RepositoryStr()}, nil
 }

@@ -36,9 +36,10 @@ func TestTLS(t *testing.T) {
 		"ca":                  {access: oci.Access{TLS: ca}},
 		"nobody vouches":      {err: oci.ErrUntrusted},
 		"others vouch":        {access: oci.Access{TLS: other}, err: oci.ErrUntrusted},
-		"insecure":            {access: oci.Access{Insecure: true}},
+		"unverified":          {access: oci.Access{Unverified: true}},
+		"insecure":            {why: "that is about plain HTTP", access: oci.Access{Insecure: true}, err: oci.ErrUntrusted},
 		"insecure with a ca":  {access: oci.Access{TLS: ca, Insecure: true}},
-		"insecure with other": {why: "who names an authority wants it asked", access: oci.Access{TLS: other, Insecure: true}, err: oci.ErrUntrusted},
+		"insecure with other": {access: oci.Access{TLS: other, Insecure: true}, err: oci.ErrUntrusted},
 	}
 	c := oci.NewClient(oci.Limits{})
 	for name, tc := range tests {

@@ -25,6 +25,7 @@ type Session struct {
 	named  name.Repository
 	access Access
 	limits Limits
+	now    func() time.Time
 	wire   *http.Transport
 	used   time.Time // guarded by the Client
 
@@ -60,7 +61,7 @@ func (s *Session) enter(ctx context.Context) (l *login, fresh bool, err error) {
 		return l, false, nil // somebody else's
 	}
 	scopes := []string{s.named.Scope(transport.PullScope)}
-	rt, err := transport.NewWithContext(ctx, s.named.Registry, s.access.Login.authenticator(), agent{s.wire}, scopes)
+	rt, err := transport.NewWithContext(ctx, s.named.Registry, s.access.Login.authenticator(), agent{inner: s.wire, now: s.now}, scopes)
 	if err != nil {
 		return nil, false, explain(ctx, err, s.access.Login.Anonymous())
 	}
@@ -90,6 +91,13 @@ func (s *Session) leave(l *login) {
 // ask sends a request about the repository. An answer that is an error has 200 neither,
 // and is closed.
 func (s *Session) ask(ctx context.Context, method string, u *url.URL, accept string) (*http.Response, error) {
+	ctx, noted := withPatience(ctx)
+	res, err := s.askLoggedIn(ctx, method, u, accept)
+	return res, noted.explain(err)
+}
+
+// askLoggedIn is ask, which logs in first if need be.
+func (s *Session) askLoggedIn(ctx context.Context, method string, u *url.URL, accept string) (*http.Response, error) {
 	l, fresh, err := s.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -166,11 +174,18 @@ func read(ctx context.Context, res *http.Response, limit int64, what string) ([]
 	return text, nil
 }
 
-// agent says who asks.
-type agent struct{ inner http.RoundTripper }
+// agent says who asks, and notes when the answer says to ask again.
+type agent struct {
+	inner http.RoundTripper
+	now   func() time.Time
+}
 
 func (a agent) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.Clone(req.Context())
 	req.Header.Set("User-Agent", userAgent)
-	return a.inner.RoundTrip(req)
+	res, err := a.inner.RoundTrip(req)
+	if err == nil {
+		note(req.Context(), res, a.now())
+	}
+	return res, err
 }

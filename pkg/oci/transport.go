@@ -27,8 +27,7 @@ const (
 // say.
 func newTransport(access Access) *http.Transport {
 	config := access.TLS.Config()
-	// What spec.insecure asks for: nobody vouches for the registry then.
-	config.InsecureSkipVerify = access.Insecure && access.TLS.Empty()
+	config.InsecureSkipVerify = access.Unverified
 	return &http.Transport{
 		Proxy:                  access.Proxy.HTTP,
 		DialContext:            (&net.Dialer{Timeout: 30 * time.Second}).DialContext,

@@ -8,7 +8,6 @@ package ocirepository
 
 import (
 	"context"
-	"errors"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -125,9 +124,8 @@ func (r *Reconciler) Finalize(_ context.Context, repo *sourcev1.OCIRepository) e
 // Events implements loop.Reconciler.
 func (r *Reconciler) Events(before, after *sourcev1.OCIRepository, out loop.Outcome) []loop.Event {
 	told := r.deeds.Events(before, after, out)
-	var missing *missingSecretError
-	if errors.As(out.Err, &missing) && !loop.Repeats(before, after) {
-		told = append(told, loop.Event{Trace: true, Reason: sourcev1.ReasonAuthenticationFailed, Message: missing.trace()})
+	if trace, ok := missingLogin(after, out.Err); ok && !loop.Repeats(before, after) {
+		told = append(told, loop.Event{Trace: true, Reason: sourcev1.ReasonAuthenticationFailed, Message: trace})
 	}
 	return told
 }

@@ -55,11 +55,7 @@ func (r Reader) OCI(ctx context.Context, repo *sourcev1.HelmRepository, charts o
 	if a.TLS, err = r.tls(ctx, repo, data, name); err != nil {
 		return oci.Access{}, err
 	}
-	if a.Insecure = repo.Spec.Insecure; a.Insecure && a.TLS.Empty() {
-		// Plain HTTP is allowed, not a certificate that nobody vouches for, which it
-		// takes empty settings to allow. The system's authorities are trusted anyway.
-		a.TLS.CA = []byte("\n")
-	}
+	a.Insecure = repo.Spec.Insecure // plain HTTP, not a certificate that nobody vouches for
 	keychain, err := keychain(data, name, charts.Registry())
 	if err != nil {
 		return oci.Access{}, err
