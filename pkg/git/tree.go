@@ -94,6 +94,30 @@ func (s *Snapshot) Entries() ([]Entry, error) {
 	return l.entries, nil
 }
 
+// Root returns the folder that has all others. It is for In.
+func (s *Snapshot) Root() Entry { return Entry{Path: ".", Dir: true, hash: s.Commit.TreeHash} }
+
+// In returns the files and folders that are directly in a folder of the snapshot, in no
+// certain order. Symbolic links are left out, and a submodule is an empty folder. Nothing
+// but the folder is read, so that whoever knows some of what is there by its Content can
+// leave that out.
+func (s *Snapshot) In(folder Entry) ([]Entry, error) {
+	if !folder.Dir || folder.Submodule {
+		return nil, nil
+	}
+	tree, err := object.GetTree(s.objects, folder.hash)
+	if err != nil {
+		return nil, s.from.mark(fmt.Errorf("folder %q: %w: %w", folder.Path, ErrDamaged, err))
+	}
+	l := lister{limit: maxEntries}
+	for _, e := range tree.Entries {
+		if err := l.add(e, folder.Path); err != nil {
+			return nil, err
+		}
+	}
+	return l.entries, nil
+}
+
 // lister collects the entries of a tree.
 type lister struct {
 	objects *filesystem.Storage
@@ -106,30 +130,40 @@ func (l *lister) list(tree *object.Tree, dir string, depth int) error {
 		return fmt.Errorf("folder %q: %w", dir, ErrTooDeep)
 	}
 	for _, e := range tree.Entries {
-		if !nameable(e.Name) {
-			return fmt.Errorf("folder %q has an entry named %q: %w", dir, e.Name, ErrBadName)
+		before := len(l.entries)
+		if err := l.add(e, dir); err != nil {
+			return err
 		}
-		if e.Mode == filemode.Symlink {
+		if e.Mode != filemode.Dir || len(l.entries) == before {
 			continue
 		}
-		if len(l.entries) == l.limit {
-			return fmt.Errorf("%w: the commit has more than %d files and folders", ErrTooLarge, l.limit)
-		}
-		entry := Entry{Path: path.Join(dir, e.Name), hash: e.Hash, Executable: e.Mode == filemode.Executable}
-		entry.Submodule = e.Mode == filemode.Submodule
-		entry.Dir = e.Mode == filemode.Dir || entry.Submodule
-		l.entries = append(l.entries, entry)
-		if e.Mode != filemode.Dir {
-			continue
-		}
+		at := l.entries[before].Path
 		sub, err := object.GetTree(l.objects, e.Hash)
 		if err != nil {
-			return fmt.Errorf("folder %q: %w: %w", entry.Path, ErrDamaged, err)
+			return fmt.Errorf("folder %q: %w: %w", at, ErrDamaged, err)
 		}
-		if err := l.list(sub, entry.Path, depth+1); err != nil {
+		if err := l.list(sub, at, depth+1); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// add collects one entry of a folder, unless it is a symbolic link.
+func (l *lister) add(e object.TreeEntry, dir string) error {
+	if !nameable(e.Name) {
+		return fmt.Errorf("folder %q has an entry named %q: %w", dir, e.Name, ErrBadName)
+	}
+	if e.Mode == filemode.Symlink {
+		return nil
+	}
+	if len(l.entries) == l.limit {
+		return fmt.Errorf("%w: the commit has more than %d files and folders", ErrTooLarge, l.limit)
+	}
+	entry := Entry{Path: path.Join(dir, e.Name), hash: e.Hash, Executable: e.Mode == filemode.Executable}
+	entry.Submodule = e.Mode == filemode.Submodule
+	entry.Dir = e.Mode == filemode.Dir || entry.Submodule
+	l.entries = append(l.entries, entry)
 	return nil
 }
 
@@ -151,8 +185,8 @@ func nameable(name string) bool {
 	return true
 }
 
-// Content names what a file holds: two files of which it is the same have the same
-// bytes.
+// Content names what a file or folder holds: two files of which it is the same have the
+// same bytes, and two folders the same files of the same names.
 func (e Entry) Content() string { return string(e.hash[:]) }
 
 // Size returns the size of a file.
