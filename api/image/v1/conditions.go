@@ -106,4 +106,13 @@ const (
 	// ReasonRemovedTemplateField is given when the template of the commit message
 	// uses data that earlier versions of the API had.
 	ReasonRemovedTemplateField = "RemovedTemplateField"
+
+	// ReasonPullRequestFailed is given when a commit was pushed, and the pull request
+	// that an annotation asks for cannot be opened. It is tried again without another
+	// push.
+	ReasonPullRequestFailed = "PullRequestFailed"
+
+	// ReasonMarkersSkipped is that of events about markers that nothing is written to:
+	// they name a policy that does not exist, or are in a file that cannot be parsed.
+	ReasonMarkersSkipped = "MarkersSkipped"
 )
