@@ -22,9 +22,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	sourcev1 "weir.dev/api/source/v1"
-	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/daemon"
 	"weir.dev/pkg/git"
+	"weir.dev/pkg/gitaccess"
 	"weir.dev/pkg/loop"
 	"weir.dev/source-controller/internal/source"
 )
@@ -45,12 +45,12 @@ const (
 
 // Reconciler publishes GitRepository objects.
 type Reconciler struct {
-	shelf      *source.Shelf
-	secrets    *source.Secrets
-	identities *cloud.Identities
-	stores     *git.Stores
-	remotes    *git.Client
-	requeue    time.Duration
+	shelf   *source.Shelf
+	secrets *source.Secrets
+	access  *gitaccess.Access
+	stores  *git.Stores
+	remotes *git.Client
+	requeue time.Duration
 
 	reader client.Reader // of GitRepository objects, from the cache
 	save   func(context.Context, *sourcev1.GitRepository) error
@@ -62,8 +62,10 @@ type Reconciler struct {
 // New returns a Reconciler that keeps objects in stores. After requeue, an included
 // repository that is not there is looked for again; its coming is noticed at once.
 func New(c source.Common, stores *git.Stores, remotes *git.Client, requeue time.Duration) *Reconciler {
+	access := gitaccess.New(c.Identities)
+	access.Legacy = logLegacyKeys
 	return &Reconciler{
-		shelf: c.Shelf(sourcev1.GitRepositoryKind), secrets: c.Secrets(sourcev1.GitRepositoryKind), identities: c.Identities,
+		shelf: c.Shelf(sourcev1.GitRepositoryKind), secrets: c.Secrets(sourcev1.GitRepositoryKind), access: access,
 		stores: stores, remotes: remotes, requeue: requeue,
 	}
 }
@@ -120,7 +122,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, repo *sourcev1.GitRepository
 func (r *Reconciler) Finalize(_ context.Context, repo *sourcev1.GitRepository) error {
 	var did source.Deed
 	defer r.deeds.Keep(repo, &did)
-	r.identities.Forget(asker(repo))
+	r.access.Forget(repo)
 	r.secrets.Forget(repo)
 	r.modules.Delete(repo.UID)
 	return r.shelf.Clear(repo, &did)
