@@ -27,7 +27,8 @@ func (a Access) String() string { return "access to an API" }
 // GoString hides the token.
 func (a Access) GoString() string { return "pullrequest.Access{…}" }
 
-// FromGit returns the Git credentials as those of the API. They go to the host of the
+// FromGit returns the Git credentials as those of the API, or those that the URL of the
+// remote has if there are none. They go to the host of the
 // Git remote only: an automation that names another one cannot have them sent there.
 func FromGit(t Target, c creds.Git) (Access, error) {
 	switch {
@@ -37,8 +38,11 @@ func FromGit(t Target, c creds.Git) (Access, error) {
 		return Access{}, fmt.Errorf("%w: the API that %s names is not at the host of the Git remote, which alone may see the Git credentials: name a Secret with a token in the annotation %s", ErrNoToken, APIAnnotation, SecretAnnotation)
 	}
 	a := Access{Username: c.Username, Token: c.Password, TLS: c.TLS, Proxy: c.Proxy}
-	if !c.BearerToken.Empty() {
+	switch {
+	case !c.BearerToken.Empty():
 		a.Username, a.Token = creds.Hidden{}, c.BearerToken
+	case !c.LogsIn():
+		a.Username, a.Token = t.username, t.password
 	}
 	if a.Token.Empty() {
 		return Access{}, fmt.Errorf("%w: the GitRepository has no password or token: name a Secret with a token in the annotation %s", ErrNoToken, SecretAnnotation)

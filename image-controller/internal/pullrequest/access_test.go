@@ -18,12 +18,16 @@ func TestFromGit(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		why  string
+		user string // of the URL of the remote
 		api  string
 		in   creds.Git
 		says string // the error; "" if it is none
 	}{
 		"a password":               {why: "that is where tokens for Git are", in: creds.Git{Username: creds.Hide("git"), Password: creds.Hide(token)}},
 		"a bearer token":           {why: "it is one", in: creds.Git{BearerToken: creds.Hide(token)}},
+		"a password in the URL":    {why: "Git takes it as well", user: "git:" + token + "@"},
+		"a password beside that":   {why: "a Secret counts for Git, too", user: "git:other@", in: creds.Git{Username: creds.Hide("git"), Password: creds.Hide(token)}},
+		"a password, for another":  {why: "an annotation must not lead it away", user: "git:" + token + "@", api: "https://elsewhere.example.com", says: "not at the host of the Git remote"},
 		"nothing":                  {why: "a public repository needs none to be read", says: "has no password or token"},
 		"an SSH key":               {why: "no API takes one", in: creds.Git{SSH: &creds.SSH{}}, says: "an SSH key is no token"},
 		"a token, for another":     {why: "an annotation must not lead credentials away", api: "https://elsewhere.example.com", in: creds.Git{Password: creds.Hide(token)}, says: "not at the host of the Git remote"},
@@ -42,12 +46,12 @@ func TestFromGit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			target, err := pullrequest.Locate(settings, "https://git.example.com/team/app.git")
+			target, err := pullrequest.Locate(settings, "https://"+tc.user+"git.example.com/team/app.git")
 			if err != nil {
 				t.Fatal(err)
 			}
 			got, err := pullrequest.FromGit(target, tc.in)
-			tells(t, fmt.Sprintf("%v %+v %#v %v", got, got, got, err))
+			tells(t, fmt.Sprintf("%v %+v %#v %v %v %+v", got, got, got, err, target, struct{ pullrequest.Target }{target}))
 			switch {
 			case tc.says == "" && (err != nil || got.Token.Reveal() != token):
 				t.Errorf("token %q, error %v (%s)", got.Token.Reveal(), err, tc.why)

@@ -91,7 +91,7 @@ func refusal(kind Kind, res *http.Response, words string, now time.Time) *answer
 	case res.StatusCode == http.StatusForbidden:
 		e.kind, e.advice = ErrForbidden, "it needs "+kind.permission()
 	case res.StatusCode == http.StatusNotFound:
-		e.kind, e.advice = ErrNotFound, "or the token may not see it, or the API is somewhere else"
+		e.kind, e.advice = ErrNotFound, "or the API is somewhere else, or the token may not see it, which needs "+kind.permission()
 	case res.StatusCode == http.StatusProxyAuthRequired:
 		e.kind, e.advice = ErrUnavailable, "the proxy refuses the user name and password"
 	case res.StatusCode >= http.StatusInternalServerError:

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"weir.dev/pkg/creds"
 	"weir.dev/pkg/git"
 )
 
@@ -23,6 +24,8 @@ type Target struct {
 	base    url.URL  // of the API, without a slash at the end
 	project []string // the path of the repository below the host's pages
 	ours    bool     // the API is at the host of the Git remote
+
+	username, password creds.Hidden // that the URL of the remote has
 }
 
 // Locate finds out where the API of a remote is, and what it calls the repository. Its
@@ -44,6 +47,10 @@ func Locate(s Settings, remoteURL string) (Target, error) {
 	t := Target{kind: s.Kind}
 	t.base, t.project = derive(s.Kind, pages, path, remote.Scheme == schemeSSH)
 	t.ours = true
+	if remote.User != nil && remote.Scheme != schemeSSH {
+		password, _ := remote.User.Password()
+		t.username, t.password = creds.Hide(remote.User.Username()), creds.Hide(password)
+	}
 	if s.API != nil {
 		t.ours = s.API.Scheme == t.base.Scheme && (s.API.Host == t.base.Host || s.API.Host == pages.Host)
 		t.base, t.project = *s.API, below(prefixOf(s.Kind, s.API.Path), path)
