@@ -9,6 +9,8 @@ TOOLS    := $(ROOT)/bin
 
 # One set of flags for all, so that programs, tests and the plane share what was compiled.
 export GOFLAGS := -trimpath
+# With cgo, Go links by the C compiler: slowly, and with every symbol exported.
+export CGO_ENABLED := 0
 
 # The plane is built by itself: k8s.io/kubernetes cannot share a workspace.
 PLANE_BUILD := GOWORK=off go build -ldflags='-s -w' -v -o $(ROOT)/bin/localplane .
