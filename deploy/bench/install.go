@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -16,7 +17,7 @@ import (
 // installAll creates a GitRepository and all Kustomizations at once, and waits until
 // each is ready, which takes healthy objects.
 func installAll(ctx context.Context, w *world) (result, error) {
-	low, healthy, err := w.floorAll(ctx, firstVersion)
+	low, healthy, least, err := w.floorAll(ctx, firstVersion)
 	if err != nil {
 		return result{}, err
 	}
@@ -33,9 +34,9 @@ func installAll(ctx context.Context, w *world) (result, error) {
 		return result{}, err
 	}
 	w.before = before
-	var took time.Duration
+	var ours busy
 	used, err := w.measured(ctx, func(ctx context.Context) error {
-		took, err = w.untilApplied(ctx, revision, func(ctx context.Context) error {
+		ours, err = w.watchedControllers(ctx, revision, func(ctx context.Context) error {
 			if err := w.createSource(ctx, fleet, w.repoURL); err != nil {
 				return err
 			}
@@ -48,11 +49,11 @@ func installAll(ctx context.Context, w *world) (result, error) {
 	}
 	after, err := w.meter.held(ctx, "installed")
 	return result{
-		goal: "1.5 x floor, 12 requests each", took: took, floor: low, rounds: 1, programs: used,
-		memory: slices.Concat(before, after),
+		goal: "1.5 x floor, 12 requests each", took: ours.took, floor: low, rounds: 1, programs: used,
+		memory: slices.Concat(before, after), busy: []busy{least, same, ours},
 		notes: []string{
 			fmt.Sprintf("the floor's objects are healthy after %s s", seconds(healthy)),
-			sameNote(same),
+			sameNote(same.took),
 			fmt.Sprintf("%.1f requests a Kustomization", requestsEach(used, w.opts.apps)),
 		},
 	}, err
@@ -61,7 +62,7 @@ func installAll(ctx context.Context, w *world) (result, error) {
 // upgradeAll makes a commit that touches every application, asks for a look at it, and
 // waits until each Kustomization is ready at that revision.
 func upgradeAll(ctx context.Context, w *world) (result, error) {
-	low, healthy, err := w.floorAll(ctx, secondVersion)
+	low, healthy, least, err := w.floorAll(ctx, secondVersion)
 	if err != nil {
 		return result{}, err
 	}
@@ -73,16 +74,16 @@ func upgradeAll(ctx context.Context, w *world) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	var took time.Duration
+	var ours busy
 	used, err := w.measured(ctx, func(ctx context.Context) error {
-		took, err = w.untilApplied(ctx, revision, func(ctx context.Context) error { return w.ask(ctx, fleet) })
+		ours, err = w.watchedControllers(ctx, revision, func(ctx context.Context) error { return w.ask(ctx, fleet) })
 		return err
 	})
 	return result{
-		goal: "1.5 x floor, 12 requests each", took: took, floor: low, rounds: 1, programs: used,
+		goal: "1.5 x floor, 12 requests each", took: ours.took, floor: low, rounds: 1, programs: used, busy: []busy{least, same, ours},
 		notes: []string{
 			fmt.Sprintf("the floor's objects are healthy after %s s", seconds(healthy)),
-			sameNote(same),
+			sameNote(same.took),
 			fmt.Sprintf("%.1f requests a Kustomization", requestsEach(used, w.opts.apps)),
 		},
 	}, err
@@ -99,39 +100,49 @@ func (w *world) untilApplied(ctx context.Context, revision string, do func(conte
 	return v.within(ctx, do, applied(w.opts.apps, revision))
 }
 
-// floorAll lets the floor apply all objects. The second time is that until they are
-// healthy too.
-func (w *world) floorAll(ctx context.Context, version string) (*bound, time.Duration, error) {
+// watchedControllers is untilApplied with what all processes use meanwhile.
+func (w *world) watchedControllers(ctx context.Context, revision string, do func(context.Context) error) (busy, error) {
+	return w.watched(ctx, "the controllers", func(ctx context.Context) (time.Duration, error) {
+		return w.untilApplied(ctx, revision, do)
+	})
+}
+
+// floorAll lets the floor apply all objects. The time is that until they are healthy
+// too; what was used is that until they are applied.
+func (w *world) floorAll(ctx context.Context, version string) (*bound, time.Duration, busy, error) {
 	objects, err := allObjects(floorSpace, w.opts.apps, version)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, busy{}, err
 	}
 	if err := w.settle(ctx); err != nil {
-		return nil, 0, err
+		return nil, 0, busy{}, err
 	}
 	v, err := w.follow(ctx, &appsv1.DeploymentList{}, client.InNamespace(floorSpace))
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, busy{}, err
 	}
 	defer v.stop()
 	var low bound
+	var used busy
 	healthy, err := v.within(ctx, func(ctx context.Context) (err error) {
-		low, err = w.floor.apply(ctx, objects)
+		used, err = w.watched(ctx, "the floor", func(ctx context.Context) (time.Duration, error) {
+			low, err = w.floor.apply(ctx, objects)
+			return low.took, err
+		})
 		return err
 	}, observed(w.opts.apps, version))
-	return &low, healthy, err
+	return &low, healthy, used, err
 }
 
 // same has the floor make the requests of a controller for all applications.
-func (w *world) same(ctx context.Context, version string, o overhead) (time.Duration, error) {
+func (w *world) same(ctx context.Context, version string, o overhead) (busy, error) {
 	if err := w.settle(ctx); err != nil {
-		return 0, err
+		return busy{}, err
 	}
-	took, err := w.floor.same(ctx, w.opts.apps, version, o)
-	if err != nil {
-		return 0, err
-	}
-	return took, w.settle(ctx)
+	used, err := w.watched(ctx, "the floor with the requests of a controller", func(ctx context.Context) (time.Duration, error) {
+		return w.floor.same(ctx, w.opts.apps, version, o)
+	})
+	return used, errors.Join(err, w.settle(ctx))
 }
 
 func sameNote(took time.Duration) string {

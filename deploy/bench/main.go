@@ -93,6 +93,7 @@ func scenarios() []scenario {
 func measure(ctx context.Context, w *world, list []scenario) ([]result, error) {
 	results := make([]result, 0, len(list))
 	for _, s := range list {
+		w.scenario = s.name
 		r, err := s.run(ctx, w)
 		switch {
 		case err == nil:
@@ -123,6 +124,7 @@ type options struct {
 	commits       int
 	dir, bin, out string
 	controllers   string
+	profiles      string
 }
 
 // foreign reports whether controllers are measured that are not those of bin.
@@ -151,6 +153,7 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (options
 	fs.StringVar(&o.dir, "dir", filepath.Join(".cache", "bench"), "folder for everything that runs; emptied at the start, gone at the end")
 	fs.StringVar(&o.bin, "bin", "bin", "folder of the programs")
 	fs.StringVar(&o.controllers, "controllers", getenv("BENCH_CONTROLLERS"), "folder of other controllers to measure: source-controller and kustomize-controller, which take the same flags (environment: BENCH_CONTROLLERS)")
+	fs.StringVar(&o.profiles, "profiles", "", "folder for CPU profiles of the API server and the controllers while all is installed and upgraded; it makes both slower")
 	fs.StringVar(&o.out, "out", "", "also write the report to this file, or into this folder under the date, the kind of machine, and what is not as usual")
 	brief := fs.Bool("quick", false, "measure little, to see that everything works")
 	if err := fs.Parse(args); err != nil {

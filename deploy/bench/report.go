@@ -42,6 +42,9 @@ func render(about machine, o options, results []result) string {
 	}
 	b.WriteString("\nTimes and requests\n\n" + table(timeColumns(), timeRows(results)))
 	b.WriteString("\nWhat the programs used\n\n" + table(costColumns(), costRows(results)))
+	if rows := busyRows(results, about.cores); len(rows) > 0 {
+		b.WriteString("\nWhere the time went: what all processes used until the work was done\n\n" + table(busyColumns(), rows))
+	}
 	b.WriteString(memoryReport(results, o.apps))
 	b.WriteString("\nNotes\n\n")
 	for _, r := range results {

@@ -17,6 +17,7 @@ type result struct {
 	programs []spent
 	memory   []held // of programs, at times that matter
 	live     []holder
+	busy     []busy // where the time went, of who did it
 	notes    []string
 	failed   bool // it did not happen; a note says why
 }

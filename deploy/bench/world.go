@@ -36,14 +36,16 @@ const (
 // world is everything that runs while scenarios are measured.
 type world struct {
 	*stack.Stack
-	opts     options
-	progress io.Writer
-	repo     *gitserver.Repo // of all applications
-	repoURL  string
-	meter    *meter
-	floor    *floor
-	before   []held // before there was anything
-	restless int    // times that the cluster did not come to rest
+	opts      options
+	progress  io.Writer
+	repo      *gitserver.Repo // of all applications
+	repoURL   string
+	meter     *meter
+	floor     *floor
+	before    []held // before there was anything
+	planePIDs []int  // of the control plane
+	scenario  string // that is being measured
+	restless  int    // times that the cluster did not come to rest
 }
 
 // start brings up everything. What it returns must be ended even if there is an error.
@@ -64,6 +66,7 @@ func start(ctx context.Context, opts options, progress io.Writer) (*world, error
 		do   func(context.Context) error
 	}{
 		{"a Kubernetes control plane", w.StartPlane},
+		{"to look at its processes", w.findPlane},
 		{"a git server", w.startGit},
 		{"the API of weir", func(ctx context.Context) error { return w.InstallAPI(ctx, namespace) }},
 		{"the controllers", w.startControllers},

@@ -126,21 +126,38 @@ const APIServer = "kube-apiserver"
 // Component returns the id of the process of a part of the control plane: 0 while it
 // does not run.
 func (s *Stack) Component(ctx context.Context, name string) (int, error) {
-	status, err := s.localplane(ctx, "status")
+	all, err := s.Components(ctx)
 	if err != nil {
 		return 0, err
 	}
+	pid, ok := all[name]
+	if !ok {
+		return 0, fmt.Errorf("the control plane has no %s", name)
+	}
+	return pid, nil
+}
+
+// Components returns the ids of the processes of the control plane by their names: 0 for
+// one that does not run.
+func (s *Stack) Components(ctx context.Context) (map[string]int, error) {
+	status, err := s.localplane(ctx, "status")
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]int)
 	for line := range strings.Lines(status) {
-		fields := strings.Fields(line)
+		fields := strings.Fields(strings.ReplaceAll(line, ",", " "))
 		switch {
-		case len(fields) < 3 || fields[0] != name:
+		case len(fields) < 3:
 		case fields[1] == "pid":
-			return strconv.Atoi(fields[2])
-		default:
-			return 0, nil
+			if all[fields[0]], err = strconv.Atoi(fields[2]); err != nil {
+				return nil, fmt.Errorf("status of the control plane: %w", err)
+			}
+		case fields[1] == "not" && fields[2] == "running":
+			all[fields[0]] = 0
 		}
 	}
-	return 0, fmt.Errorf("the control plane has no %s:\n%s", name, status)
+	return all, nil
 }
 
 // Connect uses a control plane that somebody else has started.
