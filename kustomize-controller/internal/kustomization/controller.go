@@ -83,7 +83,7 @@ type Options struct {
 
 // patience is how long objects may take to become healthy, or a source to become
 // ready, before users are told of it. Most take a fraction of it.
-const patience = time.Second
+const patience = 2 * time.Second
 
 // Reconciler applies Kustomization objects.
 type Reconciler struct {
