@@ -134,6 +134,8 @@ func (e *Engine) Apply(ctx context.Context, p Plan, req Request) ([]Change, erro
 // write is an item under way.
 type write struct {
 	Item
+	// Object is what is wanted, without what is left to others for now.
+	Object *unstructured.Unstructured
 	target target
 	change *Change
 	// recreate says that validation found the change impossible in place, and
@@ -235,8 +237,11 @@ func (e *Engine) spare(ctx context.Context, writes []*write, blind map[schema.Gr
 	return out, nil
 }
 
-// locate finds where the object of w lives and checks that it says so itself.
-func (e *Engine) locate(ctx context.Context, w *write, defined bool, served *deadline) error {
+// locate decodes the object of w, finds where it lives and checks that it says so itself.
+func (e *Engine) locate(ctx context.Context, w *write, defined bool, served *deadline) (err error) {
+	if w.Object, err = w.object(); err != nil {
+		return err
+	}
 	t, err := e.find(ctx, w.Object, defined, served)
 	if err != nil {
 		return failure(w.ID, "not applied", err)
@@ -292,7 +297,9 @@ func (e *Engine) write(ctx context.Context, p Plan, w *write, req Request) error
 	}
 	if w.Action == Restore {
 		w.yielded = known.Yielded
-		w.Object = manifest.Without(w.Object, known.Yielded)
+		if w.yielded != nil && !w.yielded.Empty() {
+			w.Object, w.data = manifest.Without(w.Object, known.Yielded), nil
+		}
 		if w.change.Before = e.look(ctx, w); w.change.Before != nil {
 			w.found, w.live, w.version = w.change.Before, w.change.Before, w.change.Before.GetResourceVersion()
 			if WishesOf(w.change.Before).LeaveAlone {

@@ -42,7 +42,7 @@ func BenchmarkIdlePlan(b *testing.B) {
 	b.Run("each time", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if p, err := apply.NewPlan(objs, tracker, opts); err != nil || !p.Idle() {
+			if p, err := newPlan(objs, tracker, opts); err != nil || !p.Idle() {
 				b.Fatal(err)
 			}
 		}

@@ -94,17 +94,19 @@ type answer struct {
 	created bool
 }
 
-// apply sends obj by server-side apply. whole asks for the whole object in the
-// answer, where metadata would do.
-func (c *client) apply(ctx context.Context, t target, obj *unstructured.Unstructured, dryRun, whole bool) (answer, error) {
-	return c.applyAs(ctx, t, obj, c.manager, dryRun, whole)
+// apply sends obj by server-side apply, as data if it is encoded already. whole asks for
+// the whole object in the answer, where metadata would do.
+func (c *client) apply(ctx context.Context, t target, obj *unstructured.Unstructured, data []byte, dryRun, whole bool) (answer, error) {
+	return c.applyAs(ctx, t, obj, data, c.manager, dryRun, whole)
 }
 
 // applyAs is apply by another field manager.
-func (c *client) applyAs(ctx context.Context, t target, obj *unstructured.Unstructured, manager string, dryRun, whole bool) (answer, error) {
-	data, err := json.Marshal(obj.Object)
-	if err != nil {
-		return answer{}, fmt.Errorf("encoding: %w", err)
+func (c *client) applyAs(ctx context.Context, t target, obj *unstructured.Unstructured, data []byte, manager string, dryRun, whole bool) (answer, error) {
+	if data == nil {
+		var err error
+		if data, err = json.Marshal(obj.Object); err != nil {
+			return answer{}, fmt.Errorf("encoding: %w", err)
+		}
 	}
 	req := c.rest.Patch(types.ApplyPatchType).
 		AbsPath(t.path(obj.GetNamespace(), obj.GetName())...).

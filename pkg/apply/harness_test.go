@@ -238,7 +238,7 @@ func (c *cluster) plan(objs ...*unstructured.Unstructured) apply.Plan {
 func (c *cluster) planWith(opts apply.Options, objs ...*unstructured.Unstructured) apply.Plan {
 	c.t.Helper()
 	opts.Owner = types.NamespacedName{Namespace: c.Namespace, Name: "owner"}
-	p, err := apply.NewPlan(objs, c.tracker, opts)
+	p, err := newPlan(objs, c.tracker, opts)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -334,7 +334,7 @@ func sorted(ids []manifest.ID) []manifest.ID {
 // plan is one of new objects, without a cluster.
 func plan(t *testing.T, objs ...*unstructured.Unstructured) apply.Plan {
 	t.Helper()
-	p, err := apply.NewPlan(objs, newRecorder(), apply.Options{})
+	p, err := newPlan(objs, newRecorder(), apply.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -309,7 +309,11 @@ func (e *Engine) send(ctx context.Context, w *write, dryRun, whole bool) (answer
 		if err != nil {
 			return answer{}, err
 		}
-		a, err := e.client.apply(ctx, w.target, obj, dryRun, whole)
+		data := w.data
+		if obj != w.Object {
+			data = nil
+		}
+		a, err := e.client.apply(ctx, w.target, obj, data, dryRun, whole)
 		if w.live == nil || len(w.ignore) == 0 || !apierrors.IsConflict(err) || n == tries {
 			return a, err
 		}

@@ -41,7 +41,7 @@ func TestIgnoreRulesThatAreNone(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := apply.NewPlan(nil, newRecorder(), apply.Options{Ignore: tc.rules})
+			_, err := newPlan(nil, newRecorder(), apply.Options{Ignore: tc.rules})
 			if diff := cmp.Diff(tc.want, text(err)); diff != "" {
 				t.Errorf("the error differs (-want +got):\n%s", diff)
 			}
@@ -86,7 +86,7 @@ func TestIgnoredIsNoContent(t *testing.T) {
 			t.Parallel()
 			content := func(o *unstructured.Unstructured) string {
 				before := o.DeepCopy()
-				p, err := apply.NewPlan([]*unstructured.Unstructured{o}, newRecorder(), apply.Options{Ignore: []apply.IgnoreRule{{Paths: tc.paths, Target: tc.target}}})
+				p, err := newPlan([]*unstructured.Unstructured{o}, newRecorder(), apply.Options{Ignore: []apply.IgnoreRule{{Paths: tc.paths, Target: tc.target}}})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -62,17 +62,43 @@ func (s state) decide(t *testing.T) apply.Action {
 		}
 		r.known[manifest.IDOf(obj)] = apply.Known{Last: last, Intact: s.intact}
 	}
-	p, err := apply.NewPlan([]*unstructured.Unstructured{obj}, r, apply.Options{Owner: owner, Proven: s.proven})
+	p, err := newPlan([]*unstructured.Unstructured{obj}, r, apply.Options{Owner: owner, Proven: s.proven})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p.Stages[0].Items[0].Action
 }
 
+// newPlan prepares objects for one plan.
+func newPlan(objs []*unstructured.Unstructured, tracker apply.Tracker, opts apply.Options) (apply.Plan, error) {
+	set, err := apply.Prepare(objs, opts)
+	if err != nil {
+		return apply.Plan{}, err
+	}
+	return set.Plan(tracker, opts), nil
+}
+
+// What is kept are the objects, not what somebody makes of them later.
+func TestPreparedKeepsTheObjects(t *testing.T) {
+	t.Parallel()
+	objs := []*unstructured.Unstructured{configMap("ns", "b", "value"), object("v1", "Namespace", "", "ns")}
+	objs[0].Object["number"], objs[0].Object["fraction"] = int64(1)<<53+1, 0.5
+	want := []*unstructured.Unstructured{objs[1].DeepCopy(), objs[0].DeepCopy()}
+	set, err := apply.Prepare(objs, apply.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	objs[0].SetName("changed")
+	got, err := set.Objects()
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("Objects() fails by %v, or differs (-want +got):\n%s", err, diff)
+	}
+}
+
 // contentOf returns the digest that a plan has of an object.
 func contentOf(t *testing.T, obj *unstructured.Unstructured) string {
 	t.Helper()
-	p, err := apply.NewPlan([]*unstructured.Unstructured{obj}, newRecorder(), apply.Options{})
+	p, err := newPlan([]*unstructured.Unstructured{obj}, newRecorder(), apply.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,9 +165,9 @@ func TestPlanRefusesNamesThatLeadElsewhere(t *testing.T) {
 			if obj.GetNamespace() == "" {
 				continue // a cluster scoped kind, or an error that the API server tells
 			}
-			_, err := apply.NewPlan([]*unstructured.Unstructured{obj}, newRecorder(), apply.Options{})
+			_, err := newPlan([]*unstructured.Unstructured{obj}, newRecorder(), apply.Options{})
 			if err == nil || !strings.Contains(err.Error(), "name") {
-				t.Errorf("NewPlan() of %q in %q fails by %v; want it to name the field", obj.GetName(), obj.GetNamespace(), err)
+				t.Errorf("a plan of %q in %q fails by %v; want it to name the field", obj.GetName(), obj.GetNamespace(), err)
 			}
 		}
 	}
@@ -180,9 +206,6 @@ func TestPlanOrder(t *testing.T) {
 			}
 			for _, item := range s.Items {
 				got[s.Stage] = append(got[s.Stage], item.ID.String())
-				if item.ID != manifest.IDOf(item.Object) {
-					t.Errorf("item %s has the object %s", item.ID, manifest.IDOf(item.Object))
-				}
 			}
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -227,7 +250,7 @@ func TestPlanInventory(t *testing.T) {
 	kept := configMap("ns", "kept", "value")
 	r := newRecorder()
 	r.known[manifest.IDOf(kept)] = apply.Known{Last: apply.Applied{Content: contentOf(t, kept)}, Intact: true}
-	p, err := apply.NewPlan([]*unstructured.Unstructured{left, kept, object("apps/v1beta1", "Deployment", "ns", "new")}, r, apply.Options{})
+	p, err := newPlan([]*unstructured.Unstructured{left, kept, object("apps/v1beta1", "Deployment", "ns", "new")}, r, apply.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,9 +282,9 @@ func TestPlanRefusesTwoOfOneIdentity(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := apply.NewPlan([]*unstructured.Unstructured{tc.a, tc.b}, newRecorder(), apply.Options{})
+			_, err := newPlan([]*unstructured.Unstructured{tc.a, tc.b}, newRecorder(), apply.Options{})
 			if got := text(err); got != tc.err {
-				t.Errorf("NewPlan() fails by %q, want %q (%s)", got, tc.err, tc.why)
+				t.Errorf("a plan fails by %q, want %q (%s)", got, tc.err, tc.why)
 			}
 		})
 	}
@@ -287,7 +310,7 @@ func TestPlanIdle(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, err := apply.NewPlan(tc.objs, r, apply.Options{})
+			p, err := newPlan(tc.objs, r, apply.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -335,7 +358,7 @@ func TestCustomStage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := apply.NewPlan(objs, newRecorder(), apply.Options{CustomStage: kinds.Has})
+	p, err := newPlan(objs, newRecorder(), apply.Options{CustomStage: kinds.Has})
 	if err != nil {
 		t.Fatal(err)
 	}

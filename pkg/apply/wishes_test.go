@@ -69,7 +69,7 @@ func TestWishesOfTheLiveObject(t *testing.T) {
 			obj.SetAnnotations(map[string]string{keySSA: tc.desired})
 			r := newRecorder()
 			r.known[manifest.IDOf(obj)] = apply.Known{Live: tc.live}
-			p, err := apply.NewPlan([]*unstructured.Unstructured{obj}, r, apply.Options{})
+			p, err := newPlan([]*unstructured.Unstructured{obj}, r, apply.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -32,7 +32,7 @@ func (r *Reconciler) plan(_ context.Context, s *scope) error {
 }
 
 // prepare returns the objects in order, with their digests, which is done once for each
-// build and spec.
+// build and spec. The objects of the build are not kept beside it.
 func (r *Reconciler) prepare(s *scope) (*apply.Prepared, error) {
 	m := s.memory
 	if m.prepared != nil && m.preparedFor == s.ks.Generation {
@@ -42,10 +42,16 @@ func (r *Reconciler) prepare(s *scope) (*apply.Prepared, error) {
 	for _, rule := range s.ks.Spec.Ignore {
 		opts.Ignore = append(opts.Ignore, apply.IgnoreRule{Paths: rule.Paths, Target: rule.Target})
 	}
-	var err error
-	m.prepared, err = apply.Prepare(s.result.Objects, opts)
-	m.preparedFor = s.ks.Generation
-	return m.prepared, err
+	objects, err := m.objects()
+	if err != nil {
+		return nil, err
+	}
+	prepared, err := apply.Prepare(objects, opts)
+	if err != nil {
+		return nil, err
+	}
+	m.result.Objects, m.prepared, m.preparedFor = nil, prepared, s.ks.Generation
+	return m.prepared, nil
 }
 
 // proven reports whether the very same content was applied completely before.

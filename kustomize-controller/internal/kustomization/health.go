@@ -96,7 +96,7 @@ func (s *scope) awaited() []health.Awaited {
 	var out []health.Awaited
 	for _, stage := range s.plan.Stages {
 		for _, item := range stage.Items {
-			rule := s.expressions.health.For(item.Object.GroupVersionKind())
+			rule := s.expressions.health.For(item.ID.GroupKind().WithVersion(s.plan.Inventory[item.ID]))
 			if item.Action == apply.Skip || rule == nil && health.Immediate(item.ID.GroupKind()) || s.isSelf(item.ID) {
 				continue
 			}

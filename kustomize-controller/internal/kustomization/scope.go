@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fluxcd/pkg/apis/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
@@ -64,7 +65,7 @@ type memory struct {
 	result   build.Result
 	err      error // why the build failed
 
-	prepared    *apply.Prepared // of result; nil if that is new
+	prepared    *apply.Prepared // the objects of result, which then has none; nil if it is new
 	preparedFor int64           // generation
 
 	expressions *expressions
@@ -103,6 +104,14 @@ func (m *memory) built(result build.Result, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.reads = result.Reads
+}
+
+// objects returns those of the last build.
+func (m *memory) objects() ([]*unstructured.Unstructured, error) {
+	if m.prepared != nil {
+		return m.prepared.Objects()
+	}
+	return m.result.Objects, nil
 }
 
 // unaffected reports whether a build of tree would read what the last one did.
