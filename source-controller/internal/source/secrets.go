@@ -25,6 +25,3 @@ func (s *Secrets) Forget(obj Object) { s.users.Forget(obj) }
 
 // Wake asks for runs of objects when something that they have read has changed.
 func (s *Secrets) Wake() ctrlsource.Source { return s.users.Wake() }
-
-// Asked is loop.Awaited.
-func Asked(obj Object) bool { return loop.Awaited(obj) }
