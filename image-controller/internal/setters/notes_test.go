@@ -169,7 +169,7 @@ func TestSetExpandsNoAlias(t *testing.T) {
 
 func TestSetGivesFewNotes(t *testing.T) {
 	t.Parallel()
-	long := `a: 1 # {"$imagepolicy": "` + strings.Repeat("é", 300) + `"}` + "\n"
+	long := `a: 1 # {"$imagepolicy":"` + strings.Repeat("é", 300) + `"}` + "\n"
 	got, err := Set([]byte(strings.Repeat(long, 2*maxNotes)), someRefs())
 	if err != nil || len(got.Notes) != maxNotes {
 		t.Fatalf("%d notes, %v", len(got.Notes), err)

@@ -49,17 +49,14 @@ func (p *planner) plan() {
 func (p *planner) look(last, done, at int) int {
 	if last >= 0 {
 		l := &p.leaves[last]
-		switch {
-		case l.block():
+		if l.block() {
 			return p.lookInBlock(last, at)
-		case at < l.end:
-			return l.end // it is a part of the value
 		}
 		done = max(done, l.end)
 	}
 	start, end, ok := p.src.comment(done, at)
 	if !ok {
-		return at + len(token)
+		return at + len(token) // it is a part of the value
 	}
 	p.consider(last, start, end)
 	return end
