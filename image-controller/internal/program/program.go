@@ -11,6 +11,7 @@ import (
 
 	imagev1 "weir.dev/api/image/v1"
 	sourcev1 "weir.dev/api/source/v1"
+	"weir.dev/image-controller/internal/imagepolicy"
 	"weir.dev/image-controller/internal/imagerepository"
 	"weir.dev/image-controller/internal/registry"
 	"weir.dev/image-controller/internal/tags"
@@ -61,5 +62,6 @@ func reconcilers(d *daemon.Daemon, opts *options) ([]daemon.Reconciler, error) {
 	registries := registry.New(oci.NewClient(oci.Limits{}), identities)
 	return []daemon.Reconciler{
 		imagerepository.New(lists, registries, objects),
+		imagepolicy.New(lists, registries, objects, imagepolicy.Options{Requeue: opts.requeueDependency, SameNamespaceOnly: opts.noCrossNamespaceRefs}),
 	}, nil
 }
