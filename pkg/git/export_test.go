@@ -60,3 +60,17 @@ func JudgeVerdict(r io.Reader, banded bool, ref plumbing.ReferenceName) error {
 	}
 	return to.judge(v, []RefUpdate{{Name: ref}})
 }
+
+// RewriteTree reads a tree and writes it, with a new file unless its name is "".
+func RewriteTree(raw []byte, name string) ([]byte, error) {
+	t, err := parseTree(raw)
+	if err != nil || name == "" {
+		return t.encode(), err
+	}
+	e, err := t.named(name)
+	if err != nil || e.mode != "" {
+		return raw, err
+	}
+	e.mode = fileMode
+	return t.with(e).encode(), nil
+}

@@ -115,13 +115,37 @@ func FuzzVerdict(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, banded bool) {
 		err := git.JudgeVerdict(bytes.NewReader(data), banded, "refs/heads/main")
 		switch {
-		case err == nil && !bytes.Contains(bytes.ReplaceAll(data, []byte("\x01"), nil), []byte("refs/")) && !banded:
+		case err == nil && !banded && !bytes.Contains(data, []byte("ok refs/heads/main")):
 			t.Errorf("%q passes for success", data)
 		case err == nil:
 		case !errors.Is(err, git.ErrProtocol) && !errors.Is(err, git.ErrRefused) && !errors.Is(err, git.ErrTooLarge):
 			t.Errorf("an error of no kind: %v", err)
 		case strings.ContainsAny(err.Error(), "\x1b\x00\r") || len(err.Error()) > 5000:
 			t.Errorf("an error that cannot be shown: %q", err)
+		}
+	})
+}
+
+// FuzzTree: a tree that can be read is written as it was.
+func FuzzTree(f *testing.F) {
+	hash := strings.Repeat("h", 20)
+	for _, text := range []string{"", "100644 a\x00" + hash, "40000 d\x00" + hash + "100755 e\x00" + hash, "100644 a", "100644 \x00" + hash, "x y\x00" + hash} {
+		f.Add([]byte(text), "new")
+	}
+	f.Fuzz(func(t *testing.T, tree []byte, name string) {
+		same, err := git.RewriteTree(tree, "")
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(same, tree) {
+			t.Errorf("%q is written as %q", tree, same)
+		}
+		if name == "" || strings.ContainsAny(name, "\x00") {
+			return
+		}
+		with, err := git.RewriteTree(tree, name)
+		if grown := len(with) - len(tree); err == nil && grown != 0 && grown != len("100644 \x00")+len(name)+len(hash) {
+			t.Errorf("with %q, %q is written as %q", name, tree, with)
 		}
 	})
 }

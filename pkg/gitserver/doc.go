@@ -15,6 +15,9 @@
 // [Repo] and the servers may be used at the same time, and beside a git command that
 // works in the same directory: objects and refs appear at once and whole.
 //
+// A repository may refuse pushes to a branch ([Repo.Protect]) and keep the options of
+// pushes ([Repo.AcceptOptions]), with both back ends.
+//
 // Middleware breaks answers on purpose ([Hang], [Truncate], [Status], ...) and counts
 // them ([Counter]), so that clients can be tested against a server that misbehaves.
 //
