@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -13,13 +14,19 @@ import (
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/image-controller/internal/imagepolicy"
 	"weir.dev/image-controller/internal/imagerepository"
+	"weir.dev/image-controller/internal/imageupdateautomation"
 	"weir.dev/image-controller/internal/registry"
 	"weir.dev/image-controller/internal/tags"
 	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/daemon"
 	"weir.dev/pkg/followed"
+	"weir.dev/pkg/git"
+	"weir.dev/pkg/gitaccess"
 	"weir.dev/pkg/oci"
 )
+
+// remotesFolder is the folder of the storage for what was fetched of Git repositories.
+const remotesFolder = ".git-remotes"
 
 // Run is the image-controller.
 func Run(ctx context.Context, d *daemon.Daemon) error {
@@ -60,8 +67,15 @@ func reconcilers(d *daemon.Daemon, opts *options) ([]daemon.Reconciler, error) {
 		return nil, err
 	}
 	registries := registry.New(oci.NewClient(oci.Limits{}), identities)
+	remotes, err := git.OpenStores(filepath.Join(opts.storage, remotesFolder))
+	if err != nil {
+		return nil, err
+	}
+	gits := git.NewClient(git.Limits{})
+	gits.Use(opts.algorithms)
 	return []daemon.Reconciler{
 		imagerepository.New(lists, registries, objects),
 		imagepolicy.New(lists, registries, objects, imagepolicy.Options{Requeue: opts.requeueDependency, SameNamespaceOnly: opts.noCrossNamespaceRefs}),
+		imageupdateautomation.New(objects, gitaccess.New(identities), remotes, gits, imageupdateautomation.Options{SameNamespaceOnly: opts.noCrossNamespaceRefs, ForcePush: d.Enabled(forcePushBranch)}),
 	}, nil
 }

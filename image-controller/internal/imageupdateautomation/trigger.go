@@ -1,0 +1,94 @@
+package imageupdateautomation
+
+import (
+	"context"
+	"maps"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	imagev1 "weir.dev/api/image/v1"
+	sourcev1 "weir.dev/api/source/v1"
+)
+
+// sourceIndex finds the automations of a GitRepository in the cache.
+const sourceIndex = "source"
+
+func indexSource(obj client.Object) []string {
+	auto, ok := obj.(*imagev1.ImageUpdateAutomation)
+	if !ok {
+		return nil
+	}
+	return []string{sourceKey(auto).String()}
+}
+
+// policyChanged lets pass policies that mean another image, or may be selected otherwise.
+func policyChanged() predicate.Predicate {
+	return predicate.Funcs{
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			before, ok := e.ObjectOld.(*imagev1.ImagePolicy)
+			after, too := e.ObjectNew.(*imagev1.ImagePolicy)
+			return ok && too && (!equality.Semantic.DeepEqual(before.Status.LatestRef, after.Status.LatestRef) ||
+				!maps.Equal(before.Labels, after.Labels))
+		},
+	}
+}
+
+// ofPolicy returns the automations that a policy is for: those of its namespace.
+func (r *Reconciler) ofPolicy(ctx context.Context, policy client.Object) []reconcile.Request {
+	return r.list(ctx, func(*imagev1.ImageUpdateAutomation) bool { return true }, client.InNamespace(policy.GetNamespace()))
+}
+
+// sourceChanged lets pass GitRepositories that say another thing, and those that have found
+// a new commit, which may have new markers.
+func sourceChanged() predicate.Predicate {
+	return predicate.Funcs{
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			before, ok := e.ObjectOld.(*sourcev1.GitRepository)
+			after, too := e.ObjectNew.(*sourcev1.GitRepository)
+			return ok && too && (before.Generation != after.Generation || revision(before) != revision(after))
+		},
+		DeleteFunc: func(event.DeleteEvent) bool { return false }, // nothing can be done without it
+	}
+}
+
+func revision(repo *sourcev1.GitRepository) string {
+	if repo.Status.Artifact == nil {
+		return ""
+	}
+	return repo.Status.Artifact.Revision
+}
+
+// ofSource returns the automations of a GitRepository, without those that know its commit,
+// which they may have pushed.
+func (r *Reconciler) ofSource(ctx context.Context, source client.Object) []reconcile.Request {
+	repo, ok := source.(*sourcev1.GitRepository)
+	if !ok {
+		return nil
+	}
+	behind := func(auto *imagev1.ImageUpdateAutomation) bool {
+		known := auto.Status.ObservedSourceRevision
+		return known == "" || known != revision(repo) || repo.Generation != repo.Status.ObservedGeneration
+	}
+	return r.list(ctx, behind, client.MatchingFields{sourceIndex: client.ObjectKeyFromObject(repo).String()})
+}
+
+// list returns requests for automations of the cache.
+func (r *Reconciler) list(ctx context.Context, which func(*imagev1.ImageUpdateAutomation) bool, opts ...client.ListOption) []reconcile.Request {
+	var all imagev1.ImageUpdateAutomationList
+	if err := r.client.List(ctx, &all, opts...); err != nil {
+		log.FromContext(ctx).Error(err, "listing automations")
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range all.Items {
+		if which(&all.Items[i]) {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all.Items[i])})
+		}
+	}
+	return requests
+}
