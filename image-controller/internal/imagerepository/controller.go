@@ -56,6 +56,7 @@ type Reconciler struct {
 
 	now      func() time.Time
 	jitter   float64
+	save     func(context.Context, *imagev1.ImageRepository) error
 	sessions sync.Map // types.NamespacedName -> *oci.Session: of the last scan
 }
 
@@ -74,6 +75,7 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 	l := loop.New(d.Client(), d.Live(), recorder, r, loop.Options[*imagev1.ImageRepository]{
 		FieldOwner: d.Name, Jitter: d.Jitter(), Metrics: d.Durations(), Next: r.next,
 	})
+	r.save = l.Save
 	return ctrl.NewControllerManagedBy(d.Manager()).
 		For(&imagev1.ImageRepository{}, builder.WithPredicates(loop.Asked())).
 		WatchesRawSource(r.secrets.Wake()).
@@ -88,6 +90,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, repo *imagev1.ImageRepositor
 	return loop.Run(ctx, &scope{repo: repo},
 		r.inspect,
 		r.decide, // asks nobody unless the Secrets are others
+		r.announce,
 		r.logIn,
 		r.scan,
 		r.record,

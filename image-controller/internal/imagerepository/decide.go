@@ -80,6 +80,17 @@ func (r *Reconciler) decide(ctx context.Context, s *scope) error {
 	return nil
 }
 
+// announce tells of a scan for tags that were lost. When they are there again, they may be
+// the same, and policies that found none would not be told if Ready had been True all the
+// time.
+func (r *Reconciler) announce(ctx context.Context, s *scope) error {
+	if s.why != noTags || !conditions.IsReady(s.repo) {
+		return nil
+	}
+	loop.MarkProgressing(s.repo, "scanning: %s", s.why)
+	return r.save(ctx, s.repo)
+}
+
 // reason returns why an image is to be scanned; empty if it is not. The interval may be
 // shorter by the part by which runs are spread.
 func reason(repo *imagev1.ImageRepository, image string, scan tags.Scan, now time.Time, jitter float64) string {

@@ -149,6 +149,10 @@ func TestRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	before, version := w.reg.Counts(), repo.ResourceVersion
+	ofLost := func(r testplane.Request) bool {
+		return r.Write() && r.Sub == "status" && strings.Contains(r.Path, "/imagerepositories/lost/")
+	}
+	writes := w.Traffic.Count(ofLost)
 	w.start()
 	for _, r := range []*imagev1.ImageRepository{lost, damaged} {
 		w.Eventually("the list of "+r.Name, func() bool { return len(w.stored(r).Tags) == 1 })
@@ -160,6 +164,10 @@ func TestRestart(t *testing.T) {
 	w.Get(repo)
 	if repo.ResourceVersion != version {
 		t.Errorf("after a restart, the object has changed from version %s to %s", version, repo.ResourceVersion)
+	}
+	// Whoever has found no list is told when it is there again, also if it is the same.
+	if n := w.Traffic.Count(ofLost) - writes; n != 2 {
+		t.Errorf("the status of what was lost was written %d times, want twice: before the scan, and after", n)
 	}
 }
 
