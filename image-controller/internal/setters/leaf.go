@@ -43,6 +43,7 @@ func locate(src *source, docs []*yaml.Node) ([]leaf, error) {
 			}
 		}
 	}
+	// The parser puts empty values of keys that end together in the order of their ends.
 	slices.SortStableFunc(w.leaves, func(a, b leaf) int { return cmp.Compare(a.start, b.start) })
 	return w.leaves, nil
 }

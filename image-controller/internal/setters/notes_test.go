@@ -132,7 +132,7 @@ func TestSetRefuses(t *testing.T) {
 		"bytes that are no text": {in: marked + "a: \xff\n", want: ErrYAML, text: "line 2: not UTF-8"},
 		"a NUL":                  {in: marked + "a: 1\r\nb: \x00\n", want: ErrYAML, text: "line 3: control"},
 		"a second document":      {in: marked + "---\na: b: c\n", want: ErrYAML, text: "line 3"},
-		"a large file":           {in: marked + strings.Repeat("# comment\n", maxSize/10), want: ErrLimit},
+		"a large file":           {in: marked + strings.Repeat(strings.Repeat("#", 1023)+"\n", maxSize>>10), want: ErrLimit, text: "bytes"},
 		"many nodes":             {in: marked + "a: [" + strings.Repeat(",1", maxIndicators) + "]\n", want: ErrLimit},
 		"many documents":         {in: marked + strings.Repeat("---\n", maxDocuments+1), want: ErrLimit},
 		"deep flows":             {in: marked + "a: " + strings.Repeat("[", maxDepth+1) + strings.Repeat("]", maxDepth+1) + "\n", want: ErrLimit, text: "line 2"},

@@ -146,17 +146,15 @@ func (p *planner) obstacle(last, comment int) string {
 	return ""
 }
 
-// between says what is wrong with the text between a value and a comment. A comma of a flow may be
-// there: the comment behind it is still about the value.
+// between says what is wrong with the text between a value and a comment. The comma of a flow may
+// be there: the comment behind it is still about the value.
 func between(text []byte) string {
-	comma, closed := false, false
+	closed := false
 	for _, c := range text {
 		switch {
-		case isBlank(c):
-		case c == ',' && !comma:
-			comma = true
+		case isBlank(c), c == ',':
 		case c == ']', c == '}':
-			comma, closed = false, true
+			closed = true
 		default:
 			return ProblemNoValue
 		}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -77,6 +78,8 @@ func TestSetChangesOnlyTheValue(t *testing.T) {
 		"no value yet in a list":     {in: "- a\n-«»   # " + tag + "\n- b\n", want: " 2.0.0"},
 		"no value yet in a flow":     {in: "{\"a\":«», # " + tag + "\n b: 1}\n", want: " 2.0.0"},
 		"no value but an anchor":     {in: "tag: &a«» # " + tag + "\nnext: *a\n", want: " 2.0.0"},
+		"no value but a tag":         {in: "tag: !!str«» # " + tag + "\n&a next: *a\n", want: " 2.0.0", why: "what follows is of the next node"},
+		"no value, and a tag next":   {in: "tag: &a«» # " + tag + "\n!!str next: *a\n", want: " 2.0.0"},
 		"null":                       {in: "tag: «~» # " + tag + "\n"},
 		"a number before":            {in: "tag: «1.10» # " + tag + "\n"},
 		"no newline at the end":      {in: "tag: «1.0.0» # " + tag},
@@ -154,6 +157,20 @@ func TestSetChangesOnlyTheValue(t *testing.T) {
 				t.Errorf("again: %+v, %v", again, err)
 			}
 		})
+	}
+}
+
+func TestLeavesAreInTheOrderOfTheText(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"a: {b: [c]}\nd:\n- e\n---\nf", "? ? a\n  # c\n# d\n", "? [a]\n? - b\n  # c\n# d\n"} {
+		docs, err := parse([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaves, err := locate(newSource([]byte(text)), docs)
+		if err != nil || !slices.IsSortedFunc(leaves, func(a, b leaf) int { return a.start - b.start }) {
+			t.Errorf("%q: %v %+v", text, err, leaves)
+		}
 	}
 }
 

@@ -88,7 +88,8 @@ func (s *source) extent(n *yaml.Node, at int) (start, end int, ok bool) {
 
 // behindProperties skips the anchor and the tag of a node, and what is between them and the value.
 func (s *source) behindProperties(n *yaml.Node, at int) int {
-	anchor, tag := n.Anchor != "", true // a tag of ! alone leaves no trace in the node
+	// A tag of ! alone leaves no trace in the node.
+	anchor, tag := n.Anchor != "", n.Style&yaml.TaggedStyle != 0 || !isEmpty(n)
 	end := at
 	for at < len(s.text) {
 		switch c := s.text[at]; {
