@@ -2,6 +2,7 @@ package signature_test
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
@@ -56,6 +57,27 @@ func FuzzReadKeys(f *testing.F) {
 		for _, s := range signed {
 			if signer, verifyErr := k.Verify(s, now); err != nil && verifyErr == nil {
 				t.Errorf("no key was read, and %s is found to have signed", signer)
+			}
+		}
+	})
+}
+
+// FuzzSigners: what a Secret holds must not crash the reader, and what is read can sign.
+func FuzzSigners(f *testing.F) {
+	pgp, key := newIdentity(f, packet.Config{}), newSSHKey(f)
+	f.Add([]byte(pgp.private("")), []byte(""))
+	f.Add(pemOf(f, key, ""), []byte(""))
+	f.Add([]byte(pgp.public()), []byte("x"))
+	f.Fuzz(func(t *testing.T, key, password []byte) {
+		for what, read := range map[string]func(key, password []byte) (*signature.Signer, error){"OpenPGP": signature.NewOpenPGPSigner, "SSH": signature.NewSSHSigner} {
+			signer, err := read(key, password)
+			switch {
+			case err != nil && !errors.Is(err, signature.ErrBadKey):
+				t.Errorf("%s: an error of no kind: %v", what, err)
+			case err == nil && signer.ID() == "":
+				t.Errorf("%s: a signer of no name", what)
+			case err == nil:
+				_, _ = signer.Sign(bytes.NewReader(key)) // which may fail, and not crash
 			}
 		}
 	})

@@ -52,6 +52,8 @@ func NewOpenPGPSigner(key, passphrase []byte) (*Signer, error) {
 		return nil, fmt.Errorf("%w: the private half of the OpenPGP key %s is missing", ErrBadKey, signing.PublicKey.KeyIdString())
 	case signing.PrivateKey.Encrypted && len(passphrase) == 0:
 		return nil, fmt.Errorf("%w: the OpenPGP key is encrypted, and there is no passphrase", ErrBadKey)
+	case signing.PrivateKey.Encrypted && costlyPGP(signing.PrivateKey):
+		return nil, fmt.Errorf("%w: the OpenPGP key is encrypted in a way that is not supported", ErrBadKey)
 	case signing.PrivateKey.Encrypted:
 		if err := signing.PrivateKey.Decrypt(passphrase); err != nil {
 			return nil, fmt.Errorf("%w: the passphrase does not decrypt the OpenPGP key", ErrBadKey)
@@ -106,6 +108,9 @@ func NewSSHSigner(identity, password []byte) (*Signer, error) {
 	if errors.As(err, &encrypted) {
 		if len(password) == 0 {
 			return nil, fmt.Errorf("%w: the SSH key is encrypted, and there is no password", ErrBadKey)
+		}
+		if costlySSH(identity) {
+			return nil, fmt.Errorf("%w: the SSH key is encrypted with more than %d rounds", ErrBadKey, maxRounds)
 		}
 		if key, err = ssh.ParsePrivateKeyWithPassphrase(identity, password); err != nil {
 			return nil, fmt.Errorf("%w: the password does not decrypt the SSH key", ErrBadKey)

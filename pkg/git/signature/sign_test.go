@@ -11,6 +11,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/binary"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ import (
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
+	"github.com/ProtonMail/go-crypto/openpgp/s2k"
 	"github.com/hiddeco/sshsig"
 	"golang.org/x/crypto/ssh"
 
@@ -115,7 +117,12 @@ func TestOpenPGPKeysThatCannotSign(t *testing.T) {
 	revoked.change(func(i *identity) error {
 		return i.entity.RevokeKey(packet.KeyRetired, "old", &packet.Config{Time: func() time.Time { return made }})
 	})
-	locked := newIdentity(t, packet.Config{})
+	locked, greedy := newIdentity(t, packet.Config{}), newIdentity(t, packet.Config{})
+	greedy.change(func(i *identity) error {
+		return i.entity.EncryptPrivateKeys([]byte("pass-value"), &packet.Config{
+			S2KConfig: &s2k.Config{S2KMode: s2k.Argon2S2K, Argon2Config: &s2k.Argon2Config{Memory: 64}}, AEADConfig: &packet.AEADConfig{},
+		})
+	})
 	tests := map[string]struct {
 		why        string
 		key        string
@@ -124,6 +131,7 @@ func TestOpenPGPKeysThatCannotSign(t *testing.T) {
 	}{
 		"no passphrase":    {key: locked.private("pass-value"), says: "no passphrase"},
 		"wrong passphrase": {key: locked.private(""), passphrase: "other-value", says: "does not decrypt"},
+		"Argon2":           {why: "it takes as much memory as it says", key: greedy.private(""), passphrase: "pass-value", says: "not supported"},
 		"public":           {why: "that is what people have at hand", key: one.public(), says: "private key"},
 		"two":              {why: "which of them is meant?", key: one.private("") + other.private(""), says: "several"},
 		"expired":          {key: expired.private(""), says: "expired"},
@@ -247,6 +255,7 @@ func TestSSHKeysThatCannotSign(t *testing.T) {
 	}{
 		"no password":    {identity: string(pemOf(t, key, "pass-value")), says: "no password"},
 		"wrong password": {identity: string(pemOf(t, key, "pass-value")), password: "other-value", says: "does not decrypt"},
+		"many rounds":    {why: "it takes as long as it says", identity: string(withRounds(t, pemOf(t, key, "pass-value"), 100_000)), password: "pass-value", says: "rounds"},
 		"public":         {identity: key.public(), says: "no private key"},
 		"nothing":        {says: "no private key"},
 		"garbage":        {identity: "secret-value", says: "no private key"},
@@ -260,6 +269,19 @@ func TestSSHKeysThatCannotSign(t *testing.T) {
 			refused(t, err, tc.says, tc.why)
 		})
 	}
+}
+
+// withRounds says of an encrypted key that its password is hashed so many times.
+func withRounds(t testing.TB, identity []byte, rounds uint32) []byte {
+	t.Helper()
+	block, _ := pem.Decode(identity)
+	at := bytes.Index(block.Bytes, []byte("bcrypt\x00\x00\x00\x18\x00\x00\x00\x10"))
+	if at < 0 {
+		t.Fatal("the key is encrypted in another way")
+	}
+	const salt = 16
+	binary.BigEndian.PutUint32(block.Bytes[at+len("bcrypt")+8+salt:], rounds)
+	return pem.EncodeToMemory(block)
 }
 
 // dsaPEM is a DSA key, of numbers that mean nothing.
@@ -370,25 +392,4 @@ func (g *gitCommand) write(name, content string) {
 	if err := os.WriteFile(filepath.Join(g.dir, name), []byte(content), 0o600); err != nil {
 		g.t.Fatal(err)
 	}
-}
-
-// FuzzSigners: what a Secret holds must not crash the reader, and what is read can sign.
-func FuzzSigners(f *testing.F) {
-	pgp, key := newIdentity(f, packet.Config{}), newSSHKey(f)
-	f.Add([]byte(pgp.private("")), []byte(""))
-	f.Add(pemOf(f, key, ""), []byte(""))
-	f.Add([]byte(pgp.public()), []byte("x"))
-	f.Fuzz(func(t *testing.T, key, password []byte) {
-		for what, read := range map[string]func(key, password []byte) (*signature.Signer, error){"OpenPGP": signature.NewOpenPGPSigner, "SSH": signature.NewSSHSigner} {
-			signer, err := read(key, password)
-			switch {
-			case err != nil && !errors.Is(err, signature.ErrBadKey):
-				t.Errorf("%s: an error of no kind: %v", what, err)
-			case err == nil && signer.ID() == "":
-				t.Errorf("%s: a signer of no name", what)
-			case err == nil:
-				_, _ = signer.Sign(bytes.NewReader(key)) // which may fail, and not crash
-			}
-		}
-	})
 }
