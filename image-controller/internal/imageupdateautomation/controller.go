@@ -99,7 +99,7 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 		return err
 	}
 	return ctrl.NewControllerManagedBy(d.Manager()).
-		For(&imagev1.ImageUpdateAutomation{}, builder.WithPredicates(loop.Asked())).
+		For(&imagev1.ImageUpdateAutomation{}, builder.WithPredicates(asked())).
 		Watches(&imagev1.ImagePolicy{}, handler.EnqueueRequestsFromMapFunc(r.ofPolicy), builder.WithPredicates(policyChanged())).
 		Watches(&sourcev1.GitRepository{}, handler.EnqueueRequestsFromMapFunc(r.ofSource), builder.WithPredicates(sourceChanged())).
 		WatchesRawSource(r.objects.Wake(imagev1.ImageUpdateAutomationKind)).

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -331,4 +333,18 @@ func (l *logbook) String() string {
 // selectTeam makes an automation select the policies of a team.
 func (w *world) selectTeam(a *imagev1.ImageUpdateAutomation, team string) {
 	a.Spec.PolicySelector = &metav1.LabelSelector{MatchLabels: map[string]string{"team": team}}
+}
+
+// secret creates a Secret.
+func (w *world) secret(name string, data map[string]string) {
+	w.t.Helper()
+	w.Create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}, StringData: data})
+}
+
+// unprotect lets a branch take pushes again.
+func (w *world) unprotect(branch string) {
+	w.t.Helper()
+	if err := os.Remove(filepath.Join(w.repo.Path(), "weir-protected", "refs", "heads", filepath.FromSlash(branch))); err != nil {
+		w.t.Fatal(err)
+	}
 }

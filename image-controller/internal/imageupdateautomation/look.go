@@ -13,7 +13,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	imagev1 "weir.dev/api/image/v1"
-	"weir.dev/image-controller/internal/pullrequest"
 	"weir.dev/image-controller/internal/writeback"
 	"weir.dev/pkg/git"
 	"weir.dev/pkg/loop"
@@ -106,12 +105,8 @@ func (r *Reconciler) nothingNew(s *scope) bool {
 
 // sight is what decides about this run.
 func (s *scope) sight() *sight {
-	merge := make([]string, 0, 3)
-	for _, name := range []string{pullrequest.Annotation, pullrequest.APIAnnotation, pullrequest.SecretAnnotation} {
-		merge = append(merge, s.auto.Annotations[name])
-	}
 	return &sight{
-		generation: s.auto.Generation, merge: strings.Join(merge, "\n"), remote: s.remote.Key(), from: s.from,
+		generation: s.auto.Generation, merge: mergeSettings(s.auto), remote: s.remote.Key(), from: s.from,
 		policies: s.observed, known: s.known, view: s.view,
 	}
 }

@@ -2,7 +2,9 @@ package imageupdateautomation
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -13,6 +15,8 @@ import (
 
 	imagev1 "weir.dev/api/image/v1"
 	sourcev1 "weir.dev/api/source/v1"
+	"weir.dev/image-controller/internal/pullrequest"
+	"weir.dev/pkg/loop"
 )
 
 // sourceIndex finds the automations of a GitRepository in the cache.
@@ -24,6 +28,24 @@ func indexSource(obj client.Object) []string {
 		return nil
 	}
 	return []string{sourceKey(auto).String()}
+}
+
+// asked lets pass automations that ask for a run, and those that say another thing of pull
+// requests, which is no part of their spec.
+func asked() predicate.Predicate {
+	return predicate.Or(loop.Asked(), predicate.Funcs{
+		UpdateFunc: func(e event.UpdateEvent) bool { return mergeSettings(e.ObjectOld) != mergeSettings(e.ObjectNew) },
+	})
+}
+
+// mergeSettings is what an object says of pull requests.
+func mergeSettings(obj client.Object) string {
+	all := make([]string, 0, 3)
+	for _, name := range []string{pullrequest.Annotation, pullrequest.APIAnnotation, pullrequest.SecretAnnotation} {
+		value, there := obj.GetAnnotations()[name]
+		all = append(all, fmt.Sprintf("%t %q", there, value))
+	}
+	return strings.Join(all, " ")
 }
 
 // policyChanged lets pass policies that mean another image, or may be selected otherwise.
