@@ -43,6 +43,16 @@ func (s *Stack) KustomizeController(ctx context.Context, more ...string) (*Progr
 	return s.Start(ctx, "kustomize-controller", more...)
 }
 
+// ImageController starts image-controller with its storage in the folder of the stack.
+// More may be given as to Start.
+func (s *Stack) ImageController(ctx context.Context, more ...string) (*Program, error) {
+	storage := filepath.Join(s.dir, "images")
+	if err := os.MkdirAll(storage, 0o755); err != nil {
+		return nil, err
+	}
+	return s.Start(ctx, "image-controller", append([]string{"--storage-path=" + storage}, more...)...)
+}
+
 // Start starts a controller, without metrics and probes unless a flag asks for
 // them. What is given beside flags are variables of its environment: KEY=value. It
 // goes on until Stop or Kill, whatever becomes of ctx. Its log is added to that of an

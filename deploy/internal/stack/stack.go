@@ -34,6 +34,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/yaml"
 
+	imagev1 "weir.dev/api/image/v1"
 	kustomizev1 "weir.dev/api/kustomize/v1"
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/deploy/crds"
@@ -170,7 +171,7 @@ func (s *Stack) Connect(kubeconfig string) error {
 	log.SetLogger(logr.Discard()) // else the client complains that nobody has decided
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		clientgoscheme.AddToScheme, apiextensionsv1.AddToScheme, sourcev1.AddToScheme, kustomizev1.AddToScheme,
+		clientgoscheme.AddToScheme, apiextensionsv1.AddToScheme, sourcev1.AddToScheme, kustomizev1.AddToScheme, imagev1.AddToScheme,
 	} {
 		if err := add(scheme); err != nil {
 			return err
