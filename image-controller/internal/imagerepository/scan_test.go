@@ -352,8 +352,8 @@ func TestRateLimitIsHonoured(t *testing.T) {
 	}
 	w.waitEvent(repo, corev1.EventTypeWarning, imagev1.ReasonReadOperationFailed, "status 429")
 	w.settle()
-	other := w.image("other", often) // whose scans tell the time that has passed
 	w.reg.Break(nil)
+	other := w.image("other", often) // whose scans tell the time that has passed
 	w.waitTags(other, "1.0.0")
 	w.fourScans(other)
 	w.Get(repo)
