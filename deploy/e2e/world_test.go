@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	imagev1 "weir.dev/api/image/v1"
 	kustomizev1 "weir.dev/api/kustomize/v1"
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/deploy/internal/stack"
@@ -141,7 +142,10 @@ func (w *world) tell() {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.t.Context()), tellTimeout)
 	defer cancel()
-	for _, list := range []client.ObjectList{&sourcev1.GitRepositoryList{}, &kustomizev1.KustomizationList{}} {
+	for _, list := range []client.ObjectList{
+		&sourcev1.GitRepositoryList{}, &kustomizev1.KustomizationList{},
+		&imagev1.ImageRepositoryList{}, &imagev1.ImagePolicyList{}, &imagev1.ImageUpdateAutomationList{},
+	} {
 		if err := w.Client.List(ctx, list, client.InNamespace(w.Namespace)); err != nil {
 			w.t.Logf("listing %T: %v", list, err)
 			continue
@@ -158,7 +162,7 @@ func (w *world) tell() {
 			w.t.Logf("%T is\n%s", item, text)
 		}
 	}
-	for _, name := range []string{sourceController, kustomizeController} {
+	for _, name := range []string{sourceController, kustomizeController, imageController} {
 		if end := tail(filepath.Join(w.stack.Dir(), name+".log")); end != "" {
 			w.t.Logf("the end of the log of %s:\n%s", name, end)
 		}
