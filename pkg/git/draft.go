@@ -25,6 +25,9 @@ const (
 	maxMessage = 1 << 20
 	// maxEdited bounds a tree, and a file that is edited, in bytes. They are in memory.
 	maxEdited = 64 << 20
+	// maxDelta bounds what a delta is made of, in bytes: that takes several times as much
+	// memory.
+	maxDelta = 16 << 20
 )
 
 var (
@@ -233,7 +236,7 @@ func (p piece) id() plumbing.Hash { return plumbing.ComputeHash(p.kind, p.conten
 
 // shortened adds the delta of what was there before, if it is much shorter than the whole.
 func (p piece) shortened(before []byte) piece {
-	if len(before) == 0 || len(p.content) == 0 {
+	if len(before) == 0 || len(p.content) == 0 || max(len(before), len(p.content)) > maxDelta {
 		return p
 	}
 	delta := packfile.DiffDelta(before, p.content)

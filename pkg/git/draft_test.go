@@ -6,6 +6,8 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,8 +15,10 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/ssh"
 
 	"weir.dev/pkg/git"
+	"weir.dev/pkg/git/signature"
 	"weir.dev/pkg/gitserver"
 	"weir.dev/pkg/gitserver/gitservertest"
 )
@@ -279,4 +283,43 @@ func TestDraftSigns(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDraftSignedByAKey: what a key signs is good for git, and for who verifies here.
+func TestDraftSignedByAKey(t *testing.T) {
+	t.Parallel()
+	_, r, f := takesPushes(t, gitserver.Options{Backend: gitserver.GoGit})
+	r.Commit("main", "one", gitserver.File("a", "1"))
+	key, err := gitserver.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := robot()
+	signer, err := signature.NewSSHSigner(key.PEM(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Signer = signer
+	d, err := f.fetch(branch("main")).Draft([]git.Edit{edit("a", "2")}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.mustPush("main", d)
+	public := ssh.MarshalAuthorizedKey(key.Public())
+	trusted, err := signature.ReadKeys(map[string][]byte{"a.sshpub": public})
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := f.fetch(branch("main")).Signed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := trusted.Verify(signed, time.Now()); err != nil || got != signer.ID() {
+		t.Errorf("the commit is signed by %q, %v, want %q", got, err, signer.ID())
+	}
+	allowed := filepath.Join(t.TempDir(), "allowed")
+	if err := os.WriteFile(allowed, append([]byte("robot@example.com "), public...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.Git("-c", "gpg.ssh.allowedSignersFile="+allowed, "verify-commit", "main")
 }

@@ -130,7 +130,7 @@ func (h *httpExchange) refusal(status int) error {
 			return fmt.Errorf("%s: %w: it wants credentials, and none are given", h.remote, ErrUnauthorized)
 		}
 		if h.service == receivePack && status == http.StatusForbidden {
-			return fmt.Errorf("%s: %w: it lets nobody push with the credentials", h.remote, ErrUnauthorized)
+			return fmt.Errorf("%s: %w: it does not let these credentials push", h.remote, ErrUnauthorized)
 		}
 		return fmt.Errorf("%s: %w: it refuses the credentials", h.remote, ErrUnauthorized)
 	case http.StatusProxyAuthRequired:

@@ -146,7 +146,6 @@ func (s receiving) encode(d *Draft, updates []RefUpdate, options []string) (body
 	}
 	banded = use(capability.Sideband64k)
 	use(capability.Quiet)
-	use(capability.OFSDelta)
 	if len(updates) > 1 {
 		use(capability.Atomic)
 	}

@@ -229,7 +229,7 @@ func (s *sshExchange) explain(err error) error {
 	case strings.Contains(lower, "not found") || strings.Contains(lower, "does not appear to be a git repository") || strings.Contains(lower, "does not exist"):
 		return fmt.Errorf("%s: %w: the server says %q", s.remote, ErrNotFound, said)
 	case s.service == receivePack && readOnly(lower):
-		return fmt.Errorf("%s: %w: it lets nobody push with this identity: the server says %q", s.remote, ErrUnauthorized, said)
+		return fmt.Errorf("%s: %w: it does not let this identity push: the server says %q", s.remote, ErrUnauthorized, said)
 	default:
 		return fmt.Errorf("%s: %w: the server says %q", s.remote, ErrProtocol, said)
 	}
@@ -238,7 +238,7 @@ func (s *sshExchange) explain(err error) error {
 // readOnly reports whether a server says that a key may fetch and not push. None has a
 // form for that which is the protocol's.
 func readOnly(lower string) bool {
-	return slices.ContainsFunc([]string{"permission", "denied", "read only", "read-only", "not allowed", "no pushes"}, func(word string) bool {
+	return slices.ContainsFunc([]string{"permission", "denied", "forbidden", "unauthorized", "read only", "read-only", "not allowed", "no pushes"}, func(word string) bool {
 		return strings.Contains(lower, word)
 	})
 }
