@@ -8,7 +8,8 @@ ROOT     := $(CURDIR)
 TOOLS    := $(ROOT)/bin
 
 # One set of flags for all, so that programs, tests and the plane share what was compiled.
-export GOFLAGS := -trimpath
+# What a debugger reads is left out: programs are a fifth smaller without, and link sooner.
+export GOFLAGS := -trimpath -ldflags=-w
 # With cgo, Go links by the C compiler: slowly, and with every symbol exported.
 export CGO_ENABLED := 0
 
