@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	imagev1 "weir.dev/api/image/v1"
 	kustomizev1 "weir.dev/api/kustomize/v1"
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/deploy/internal/stack"
@@ -51,6 +52,8 @@ func (s *story) tell(ctx context.Context) error {
 		{"the fix heals", s.heal},
 		{"an OCIRepository follows the versions 1.x in a registry, and its manifests are live", s.followReleases},
 		{"the next release is live, and one that is out of range is not", s.nextRelease},
+		{"an image in Git is marked to follow a policy, and its newest version is committed and live", s.automate},
+		{"an image 1.0.1 is pushed, and goes its way until its Pods are healthy", s.pipeline},
 	}
 	fmt.Fprintln(s.out)
 	for i, step := range steps {
@@ -239,7 +242,7 @@ func (s *story) invite() {
 Everything is running. Look around from another terminal:
 
   export KUBECONFIG=%s
-  kubectl -n %s get gitrepositories,ocirepositories,kustomizations
+  kubectl -n %s get gitrepositories,ocirepositories,kustomizations,imagerepositories,imagepolicies,imageupdateautomations
   kubectl -n %s get all
   kubectl -n %s scale deployment my-app --replicas=7     # it will not last
   kubectl -n %s get events
@@ -272,6 +275,12 @@ func decode(text string) (client.Object, error) {
 	}
 	var obj client.Object = &kustomizev1.Kustomization{}
 	switch kind.Kind {
+	case imagev1.ImageRepositoryKind:
+		obj = &imagev1.ImageRepository{}
+	case imagev1.ImagePolicyKind:
+		obj = &imagev1.ImagePolicy{}
+	case imagev1.ImageUpdateAutomationKind:
+		obj = &imagev1.ImageUpdateAutomation{}
 	case sourcev1.GitRepositoryKind:
 		obj = &sourcev1.GitRepository{}
 	case sourcev1.OCIRepositoryKind:

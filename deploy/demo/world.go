@@ -16,6 +16,7 @@ type world struct {
 	gitURL   string
 	repo     *gitserver.Repo
 	registry string // host and port of a registry
+	head     string // the commit that the newest image came by
 }
 
 // start brings up the plane, the git server and the controllers. What it returns
@@ -37,7 +38,7 @@ func start(ctx context.Context, dir, bin string) (*world, error) {
 		{"a git server", w.startGit},
 		{"a container registry", w.startRegistry},
 		{"the API of weir", func(ctx context.Context) error { return w.InstallAPI(ctx, namespace) }},
-		{"source-controller and kustomize-controller", w.startControllers},
+		{"source-controller, kustomize-controller and image-controller", w.startControllers},
 	} {
 		began := time.Now()
 		if err := step.do(ctx); err != nil {
@@ -60,7 +61,10 @@ func (w *world) startControllers(ctx context.Context) error {
 	if _, err := w.SourceController(ctx); err != nil {
 		return err
 	}
-	_, err := w.KustomizeController(ctx)
+	if _, err := w.KustomizeController(ctx); err != nil {
+		return err
+	}
+	_, err := w.ImageController(ctx)
 	return err
 }
 
