@@ -21,7 +21,7 @@ const maxRounds = 1024
 func costlyPGP(key *packet.PrivateKey) bool {
 	const version, prefix, aead, argon2 = 4, 3, 253, 4
 	var public, private bytes.Buffer
-	if key.Version != version || key.PublicKey.SerializeForHash(&public) != nil || key.Serialize(&private) != nil {
+	if key.Version != version || key.SerializeForHash(&public) != nil || key.Serialize(&private) != nil {
 		return true
 	}
 	whole, err := packet.NewOpaqueReader(&private).Next()

@@ -312,7 +312,7 @@ func TestSignersShowNoKey(t *testing.T) {
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d", "%x"} {
 		for _, what := range []any{signer, struct{ s *signature.Signer }{signer}} {
 			printed := fmt.Sprintf(verb, what)
-			if strings.Contains(printed, fmt.Sprintf("%x", seed)) || strings.Contains(printed, strings.Trim(fmt.Sprint(seed), "[]")) {
+			if strings.Contains(printed, fmt.Sprintf("%x", seed)) || strings.Contains(printed, strings.Trim(fmt.Sprintf("%d", seed), "[]")) {
 				t.Errorf("%s shows the key: %s", verb, printed)
 			}
 		}
