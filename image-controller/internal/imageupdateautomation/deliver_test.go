@@ -2,6 +2,7 @@ package imageupdateautomation_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
@@ -209,18 +210,37 @@ func (w *world) checkSigned(branch string, public map[string][]byte) {
 	}
 }
 
-// TestSourceOfAnotherNamespace is updated with the credentials that are there.
+// TestSourceOfAnotherNamespace is updated with the credentials that are there, and asked to
+// look.
 func TestSourceOfAnotherNamespace(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	// The controller of this test sees one namespace only: what another one has is not found.
+	w := prepareWorld(t, gitserver.Options{Push: true, Username: "bot", Password: "secret-word"})
+	// It sees all namespaces, and of the automations that of this test alone.
+	w.start("--watch-all-namespaces=true", "--watch-label-selector=test="+w.Namespace)
 	w.commit("main", "app.yaml", w.marked("app", "1.0.0"))
+	w.commit("main", "typo.yaml", strings.ReplaceAll(w.marked("app", "1.0.0"), w.Namespace+":", w.Namespace+"-other:"))
 	w.policy("app", "1.0.1")
-	auto := w.automation("auto", func(a *imagev1.ImageUpdateAutomation) { a.Spec.SourceRef.Namespace = "elsewhere" })
-	w.waitFails(auto, imagev1.ReasonSourceManagerFailed, "elsewhere/fleet")
-	w.source()
-	w.Patch(auto, "test", "spec: {sourceRef: {namespace: "+w.Namespace+"}}")
+	other := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.Namespace + "-other"}}
+	if err := w.Client.Create(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.Client.Delete(context.WithoutCancel(t.Context()), other) })
+	w.Create(&corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: other.Name, Name: "git"}, StringData: map[string]string{"username": "bot", "password": "secret-word"},
+	})
+	source := w.source(func(r *sourcev1.GitRepository) {
+		r.Namespace, r.Spec.SecretRef = other.Name, &meta.LocalObjectReference{Name: "git"}
+	})
+	auto := w.automation("auto", func(a *imagev1.ImageUpdateAutomation) {
+		a.Labels = map[string]string{"test": w.Namespace}
+		a.Spec.SourceRef.Namespace = other.Name
+	})
+	w.waitContent("main", "app.yaml", w.marked("app", "1.0.1"))
 	w.waitPushed(auto, "main")
+	w.Wait("a request of the source", source, func() bool { return source.Annotations[meta.ReconcileRequestAnnotation] != "" })
+	if got := conditions.GetMessage(auto, meta.ReadyCondition); !says(got, "typo.yaml:3: unknown policy") {
+		t.Errorf("Ready says %q; want that there is no such policy in the other namespace", got)
+	}
 }
 
 // hosted is a world whose repository is on a host that opens pull requests.

@@ -75,11 +75,11 @@ func prepareWorld(t *testing.T, opts gitserver.Options) *world {
 	return w
 }
 
-// start starts the controller.
-func (w *world) start() {
+// start starts the controller. More flags may be given to it.
+func (w *world) start(flags ...string) {
 	w.t.Helper()
 	ctrllog.SetLogger(logr.Discard()) // that of libraries which are given none
-	w.stop = w.Run("image-controller", w.run, "--min-retry-delay=50ms", "--max-retry-delay=500ms")
+	w.stop = w.Run("image-controller", w.run, append([]string{"--min-retry-delay=50ms", "--max-retry-delay=500ms"}, flags...)...)
 }
 
 // restart ends the controller and starts another on the same storage.
@@ -91,6 +91,7 @@ func (w *world) restart() {
 
 func (w *world) run(ctx context.Context, d *daemon.Daemon) error {
 	d.Log = funcr.New(w.log.add, funcr.Options{Verbosity: 1, LogTimestamp: true})
+	d.Kinds = []client.Object{&imagev1.ImageUpdateAutomation{}}
 	if err := d.Parse(imagev1.AddToScheme, sourcev1.AddToScheme); err != nil {
 		return err
 	}

@@ -47,11 +47,14 @@ func selectorOf(auto *imagev1.ImageUpdateAutomation) (labels.Selector, error) {
 
 // isKnown returns who knows which policies there are: a marker of one that this
 // automation does not write is for another automation. Of a namespace that cannot be seen,
-// nobody knows.
+// or must not, nobody knows.
 func (r *Reconciler) isKnown(ctx context.Context, s *scope) func(types.NamespacedName) bool {
 	return func(name types.NamespacedName) bool {
 		if name.Namespace == s.auto.Namespace {
 			return s.known[name]
+		}
+		if r.opts.SameNamespaceOnly {
+			return true
 		}
 		err := r.client.Get(ctx, name, &imagev1.ImagePolicy{})
 		return !apierrors.IsNotFound(err)

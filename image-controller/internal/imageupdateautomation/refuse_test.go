@@ -17,7 +17,6 @@ import (
 
 // refusal is something that keeps an update from being pushed.
 type refusal struct {
-	why     string
 	server  gitserver.Options
 	strict  bool                                 // no references to other namespaces
 	spoil   func(w *world)                       // before the objects are created
@@ -111,7 +110,7 @@ func refusals() map[string]refusal {
 			},
 		},
 		"a server that takes no pushes": {
-			server: gitserver.Options{BearerToken: "x"}, // set below: see TestRefused
+			server: gitserver.Options{BearerToken: "x"}, // TestRefused lets all others push
 			spoil:  func(w *world) { w.secret("git", map[string]string{"bearerToken": "x"}) },
 			source: func(r *sourcev1.GitRepository) { r.Spec.SecretRef = &meta.LocalObjectReference{Name: "git"} },
 			reason: imagev1.ReasonGitOperationFailed, message: []string{"failed to update source: "},

@@ -115,27 +115,39 @@ func (s *scale) add(v reflect.Value, depth int) error {
 		if s.left -= v.Len(); s.left < 0 {
 			return errLarge
 		}
+		return nil
+	case reflect.Map:
+		return s.addMap(v, depth+1)
+	default:
+		return s.addParts(v, depth+1)
+	}
+}
+
+func (s *scale) addMap(v reflect.Value, depth int) error {
+	for entries := v.MapRange(); entries.Next(); {
+		if err := errors.Join(s.add(entries.Key(), depth), s.add(entries.Value(), depth)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addParts measures what a value is made of.
+func (s *scale) addParts(v reflect.Value, depth int) error {
+	parts, part := 0, v.Index
+	switch v.Kind() {
 	case reflect.Interface, reflect.Pointer:
 		if !v.IsNil() {
-			return s.add(v.Elem(), depth+1)
+			return s.add(v.Elem(), depth)
 		}
 	case reflect.Slice, reflect.Array:
-		for i := range v.Len() {
-			if err := s.add(v.Index(i), depth+1); err != nil {
-				return err
-			}
-		}
-	case reflect.Map:
-		for entries := v.MapRange(); entries.Next(); {
-			if err := errors.Join(s.add(entries.Key(), depth+1), s.add(entries.Value(), depth+1)); err != nil {
-				return err
-			}
-		}
+		parts = v.Len()
 	case reflect.Struct:
-		for i := range v.NumField() {
-			if err := s.add(v.Field(i), depth+1); err != nil {
-				return err
-			}
+		parts, part = v.NumField(), v.Field
+	}
+	for i := range parts {
+		if err := s.add(part(i), depth); err != nil {
+			return err
 		}
 	}
 	return nil
