@@ -24,12 +24,12 @@ func TestQuick(t *testing.T) {
 		t.Fatalf("%v\n%s", err, stderr.String())
 	}
 	report := stdout.String()
-	for _, s := range scenarios() {
+	for _, s := range scenarios(options{}) {
 		if !strings.Contains(report, "\n"+s.name+" ") {
 			t.Errorf("the report has no row for %q", s.name)
 		}
 	}
-	for _, program := range []string{sourceController, kustomizeController, "floor"} {
+	for _, program := range []string{sourceController, kustomizeController, imageController, "floor"} {
 		if !strings.Contains(report, "  "+program+" ") {
 			t.Errorf("the report has no row for %s", program)
 		}

@@ -30,11 +30,24 @@ type machine struct {
 const (
 	sourceController    = "source-controller"
 	kustomizeController = "kustomize-controller"
+	imageController     = "image-controller"
 )
+
+// programs are the controllers that are measured. Of others, these are compared.
+func (o options) programs() []string {
+	all := []string{sourceController, kustomizeController}
+	if o.foreign() {
+		return all
+	}
+	return append(all, imageController)
+}
 
 // find makes sure that the programs that run are there. Its advice names what is not.
 func find(o options) error {
-	where := map[string]string{"localplane": o.bin, sourceController: o.folder(), kustomizeController: o.folder()}
+	where := map[string]string{"localplane": o.bin}
+	for _, name := range o.programs() {
+		where[name] = o.folder()
+	}
 	for name, folder := range where {
 		_, err := os.Stat(filepath.Join(folder, name))
 		switch {
@@ -63,7 +76,7 @@ func describe(o options) (machine, error) {
 		goVersion: "unknown", commit: "unknown", processor: "unknown", memory: "unknown", load: "unknown",
 	}
 	var whose []string
-	for _, name := range []string{sourceController, kustomizeController} {
+	for _, name := range o.programs() {
 		made := "unknown"
 		if info, err := buildinfo.ReadFile(filepath.Join(o.folder(), name)); err == nil { // else it was not made by Go
 			m.goVersion, m.commit = info.GoVersion, commit(info)
@@ -71,7 +84,7 @@ func describe(o options) (machine, error) {
 		}
 		whose = append(whose, made)
 	}
-	m.controllers = fmt.Sprintf("%s, of the folder %s", strings.Join(whose, " and "), o.folder())
+	m.controllers = fmt.Sprintf("%s, of the folder %s", strings.Join(whose, ", "), o.folder())
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		if name := field(text, "model name"); name != "" {
 			m.processor = name

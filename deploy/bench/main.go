@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if about.kubernetes, err = w.version(ctx); err != nil {
 		return err
 	}
-	results, err := measure(ctx, w, scenarios())
+	results, err := measure(ctx, w, scenarios(opts))
 	if err != nil {
 		return err
 	}
@@ -71,9 +71,10 @@ type scenario struct {
 	run  func(context.Context, *world) (result, error)
 }
 
-// scenarios returns all there are, in the order in which they build on each other.
-func scenarios() []scenario {
-	return []scenario{
+// scenarios returns all there are, in the order in which they build on each other. Those of
+// images need a controller that others are not asked for.
+func scenarios(o options) []scenario {
+	all := []scenario{
 		{"install all", installAll},
 		{"upgrade one", upgradeOne},
 		{"upgrade all", upgradeAll},
@@ -86,6 +87,14 @@ func scenarios() []scenario {
 		{"one-file commit, monorepo", changeMono},
 		{"one-file commit, many sources", manySources},
 	}
+	if o.foreign() {
+		return all
+	}
+	return append(all, []scenario{
+		{"image pushed, live", pushImages},
+		{"new tag, marked files of the monorepo", markMono},
+		{"new tag, many policies", manyPolicies},
+	}...)
 }
 
 // measure goes through the scenarios. What other controllers than weir's cannot do, or
@@ -122,6 +131,8 @@ type options struct {
 	pause         time.Duration
 	files         int
 	commits       int
+	pushes        int
+	pushInterval  time.Duration
 	dir, bin, out string
 	controllers   string
 	profiles      string
@@ -136,7 +147,7 @@ const standardApps = 100
 // quick are the values under -quick, of flags that are not given: just enough to see
 // that everything happens. What is measured then means little.
 func quick() map[string]string {
-	return map[string]string{"n": "10", "interval": "2s", "idle": "5s", "rounds": "2", "pause": "500ms", "files": "100", "commits": "10"}
+	return map[string]string{"n": "10", "interval": "2s", "idle": "5s", "rounds": "2", "pause": "500ms", "files": "100", "commits": "10", "pushes": "2", "push-interval": "1s"}
 }
 
 func parse(args []string, getenv func(string) string, stderr io.Writer) (options, error) {
@@ -150,6 +161,8 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (options
 	fs.DurationVar(&o.pause, "pause", 3*time.Second, "time between changes by hand of the same field; a few in a row, less than a second apart, are taken for a fight")
 	fs.IntVar(&o.files, "files", 1000, "files of the large repository")
 	fs.IntVar(&o.commits, "commits", 200, "commits of the large repository")
+	fs.IntVar(&o.pushes, "pushes", 20, "how often an image is pushed, of which nobody is told")
+	fs.DurationVar(&o.pushInterval, "push-interval", 5*time.Second, "interval of what leads from an image to where it runs")
 	fs.StringVar(&o.dir, "dir", filepath.Join(".cache", "bench"), "folder for everything that runs; emptied at the start, gone at the end")
 	fs.StringVar(&o.bin, "bin", "bin", "folder of the programs")
 	fs.StringVar(&o.controllers, "controllers", getenv("BENCH_CONTROLLERS"), "folder of other controllers to measure: source-controller and kustomize-controller, which take the same flags (environment: BENCH_CONTROLLERS)")
@@ -178,10 +191,10 @@ func (o options) validate(rest int) error {
 	switch {
 	case rest > 0:
 		return errors.New("only flags are understood: see -help")
-	case o.apps < 1 || o.rounds < 1 || o.files < 1 || o.commits < 1:
-		return errors.New("-n, -rounds, -files and -commits must be 1 or more")
-	case o.interval <= 0 || o.idle <= 0 || o.pause <= 0:
-		return errors.New("-interval, -idle and -pause must be more than nothing")
+	case o.apps < 1 || o.rounds < 1 || o.files < 1 || o.commits < 1 || o.pushes < 1:
+		return errors.New("-n, -rounds, -files, -commits and -pushes must be 1 or more")
+	case o.interval <= 0 || o.idle <= 0 || o.pause <= 0 || o.pushInterval <= 0:
+		return errors.New("-interval, -idle, -pause and -push-interval must be more than nothing")
 	}
 	return nil
 }

@@ -30,28 +30,28 @@ func TestParse(t *testing.T) {
 			why: "they are compared",
 			want: options{
 				apps: 100, interval: time.Minute, idle: time.Minute, rounds: 6, pause: 3 * time.Second,
-				files: 1000, commits: 200, dir: ".cache/bench", bin: "bin",
+				files: 1000, commits: 200, pushes: 20, pushInterval: 5 * time.Second, dir: ".cache/bench", bin: "bin",
 			},
 		},
 		"quick measures little, but for what is asked for": {
 			why: "the flag before or behind -quick counts", args: []string{"-n", "7", "-quick", "-idle", "1s"},
 			want: options{
 				apps: 7, interval: 2 * time.Second, idle: time.Second, rounds: 2, pause: 500 * time.Millisecond,
-				files: 100, commits: 10, dir: ".cache/bench", bin: "bin",
+				files: 100, commits: 10, pushes: 2, pushInterval: time.Second, dir: ".cache/bench", bin: "bin",
 			},
 		},
 		"takes other controllers from the environment": {
 			why: "it is how other benchmarks are told", env: "/opt/others", args: []string{"-quick"},
 			want: options{
 				apps: 10, interval: 2 * time.Second, idle: 5 * time.Second, rounds: 2, pause: 500 * time.Millisecond,
-				files: 100, commits: 10, dir: ".cache/bench", bin: "bin", controllers: "/opt/others",
+				files: 100, commits: 10, pushes: 2, pushInterval: time.Second, dir: ".cache/bench", bin: "bin", controllers: "/opt/others",
 			},
 		},
 		"and rather from the flag": {
 			why: "it is nearer", env: "/opt/others", args: []string{"-quick", "-controllers=/opt/third"},
 			want: options{
 				apps: 10, interval: 2 * time.Second, idle: 5 * time.Second, rounds: 2, pause: 500 * time.Millisecond,
-				files: 100, commits: 10, dir: ".cache/bench", bin: "bin", controllers: "/opt/third",
+				files: 100, commits: 10, pushes: 2, pushInterval: time.Second, dir: ".cache/bench", bin: "bin", controllers: "/opt/third",
 			},
 		},
 	}
@@ -79,6 +79,8 @@ func TestParseRefuses(t *testing.T) {
 		"no applications":    {why: "there is nothing to measure", args: []string{"-n=0"}},
 		"no rounds":          {why: "there is no median of nothing", args: []string{"-rounds=0"}},
 		"no interval":        {why: "the API refuses it later, less clearly", args: []string{"-interval=0s"}},
+		"no pushes":          {why: "there is no median of nothing", args: []string{"-pushes=0"}},
+		"no time to push":    {why: "the API refuses it later, less clearly", args: []string{"-push-interval=0s"}},
 		"anything but flags": {why: "it would be ignored", args: []string{"install"}},
 		"an unknown flag":    {why: "it would be ignored", args: []string{"-fast"}},
 	}

@@ -20,6 +20,7 @@ type held struct {
 	resident, peak int64 // bytes; the peak is that since the last measurement began
 	files          int64 // bytes of resident that are pages of the program's own file
 	heap           heap
+	each           int // what it is divided by; 0 means the Kustomizations
 }
 
 // heap is what is in use on the heap of a program, right after a collection. It is empty
@@ -242,9 +243,10 @@ func memoryRows(memory []held, apps int) [][]string {
 			if i == 0 {
 				row[0] = name
 			} else {
-				row[6] = kibibytesEach(h.resident-looks[0].resident, apps)
+				n := cmp.Or(h.each, apps)
+				row[6] = kibibytesEach(h.resident-looks[0].resident, n)
 				if h.heap.live > 0 {
-					row[7] = kibibytesEach(h.heap.live-looks[0].heap.live, apps)
+					row[7] = kibibytesEach(h.heap.live-looks[0].heap.live, n)
 				}
 			}
 			rows = append(rows, row)

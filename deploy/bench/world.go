@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -97,46 +96,6 @@ func (w *world) startGit(ctx context.Context) (err error) {
 	}
 	w.repo, w.repoURL, err = w.Repository(fleet)
 	return err
-}
-
-// startControllers starts each with its metrics, and waits for those. Whosever they are,
-// they are told the same, by flags that others have too.
-func (w *world) startControllers(ctx context.Context) error {
-	artifacts, err := freeAddr()
-	if err != nil {
-		return err
-	}
-	for _, c := range []struct {
-		name  string
-		start func(context.Context, ...string) (*stack.Program, error)
-		more  []string
-	}{
-		{sourceController, w.SourceController, []string{"--storage-addr=" + artifacts, "--storage-adv-addr=" + artifacts}},
-		{kustomizeController, w.KustomizeController, []string{"SOURCE_CONTROLLER_LOCALHOST=" + artifacts}},
-	} {
-		addr, err := freeAddr()
-		if err != nil {
-			return err
-		}
-		p, err := c.start(ctx, append(c.more, "--metrics-addr="+addr, "--events-addr=", "--watch-all-namespaces=true",
-			"--enable-leader-election=false", "RUNTIME_NAMESPACE="+namespace)...)
-		if err != nil {
-			return err
-		}
-		if err := w.meter.add(ctx, program{name: c.name, pid: p.PID(), metrics: "http://" + addr, ended: p.Ended()}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// freeAddr returns an address that nobody listens on.
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 // startFloor also applies something once, so that neither the floor nor weir pays for
@@ -283,9 +242,13 @@ func (w *world) createKustomization(ctx context.Context, i int) error {
 
 // ask asks for a look at a GitRepository, as a webhook does.
 func (w *world) ask(ctx context.Context, name string) error {
-	repo := &sourcev1.GitRepository{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	return w.askFor(ctx, &sourcev1.GitRepository{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}})
+}
+
+// askFor asks for a look at any object.
+func (w *world) askFor(ctx context.Context, obj client.Object) error {
 	token := strconv.FormatInt(time.Now().UnixNano(), 10)
-	return w.patch(ctx, repo, fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, meta.ReconcileRequestAnnotation, token))
+	return w.patch(ctx, obj, fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, meta.ReconcileRequestAnnotation, token))
 }
 
 // patch changes an object as people do.
