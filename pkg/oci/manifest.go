@@ -33,7 +33,7 @@ func (s *Session) Resolve(ctx context.Context, tagOrDigest string) (v1.Descripto
 	if err == nil {
 		return desc, nil
 	}
-	if errors.Is(err, ErrUnauthorized) || ctx.Err() != nil {
+	if _, later := RetryAfter(err); later || errors.Is(err, ErrUnauthorized) || ctx.Err() != nil {
 		return v1.Descriptor{}, err
 	}
 	m, err := s.get(ctx, tagOrDigest)
