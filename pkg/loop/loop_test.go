@@ -272,6 +272,21 @@ func TestNextRun(t *testing.T) {
 	}
 }
 
+// TestNextIsTheKinds: a run that did only a part of what is to be done at each interval
+// need not put off the rest.
+func TestNextIsTheKinds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, held())
+	w.drive(w.kind, Options[*sourcev1.GitRepository]{Next: func(*sourcev1.GitRepository) time.Duration { return 7 * time.Second }})
+	if after := w.mustRun().RequeueAfter; after != 7*time.Second {
+		t.Errorf("looks again after %s, want 7s", after)
+	}
+	w.kind.reconcile = func(context.Context, *sourcev1.GitRepository) error { return Wait("R", time.Hour, "not yet") }
+	if after := w.mustRun().RequeueAfter; after != time.Hour {
+		t.Errorf("looks again after %s, want an hour: it is for success", after)
+	}
+}
+
 func TestIntervalIsSpread(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, held())

@@ -15,7 +15,8 @@ import (
 // tagsPage is how many tags are asked for at once.
 const tagsPage = "1000"
 
-// Tags lists the tags of the repository.
+// Tags lists the tags of the repository. What the registry calls so and cannot be a tag is
+// left out.
 func (s *Session) Tags(ctx context.Context) ([]string, error) {
 	next := s.url("tags", "list")
 	next.RawQuery = url.Values{"n": {tagsPage}}.Encode()
@@ -41,7 +42,11 @@ func (s *Session) Tags(ctx context.Context) ([]string, error) {
 		if len(all)+len(page.Tags) > s.limits.Tags {
 			return nil, fmt.Errorf("%w: the repository has more than %d tags", ErrTooLarge, s.limits.Tags)
 		}
-		all = append(all, page.Tags...)
+		for _, tag := range page.Tags {
+			if CheckTag(tag) == nil {
+				all = append(all, tag)
+			}
+		}
 		if next, err = s.nextPage(res); err != nil {
 			return nil, err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -76,6 +77,11 @@ func TestTags(t *testing.T) {
 	got, err := s.Tags(t.Context())
 	if diff := cmp.Diff([]string{"1.0.0", "1.1.0", "latest"}, got); diff != "" || err != nil {
 		t.Errorf("Tags: %v (-want +got):\n%s", err, diff)
+	}
+	r.Break(ocitest.Garbage(`{"tags":["1.0.0","a/b","","a\\nb","` + strings.Repeat("x", 129) + `","1.1.0"]}`))
+	got, err = s.Tags(t.Context())
+	if diff := cmp.Diff([]string{"1.0.0", "1.1.0"}, got); diff != "" || err != nil {
+		t.Errorf("Tags, of what are not all tags: %v (-want +got):\n%s", err, diff)
 	}
 	const next = `</v2/app/tags/list?last=x>; rel="next"`
 	r.Break(pages(5, next))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fluxcd/pkg/apis/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	imagev1 "weir.dev/api/image/v1"
 	"weir.dev/image-controller/internal/tags"
@@ -110,6 +111,41 @@ func TestExclusions(t *testing.T) {
 	for tag, want := range map[string]bool{"1.0": false, "1.0.sig": true, "1.0.sig2": false, "sha256-abc.att": true, "x-sha256-abc": false} {
 		if got := s.excluded.match(tag); got != want {
 			t.Errorf("%s: left out is %t, want %t", tag, got, want)
+		}
+	}
+}
+
+// known is what a store knows of one list.
+type known struct {
+	Lists
+	scan tags.Scan
+	ok   bool
+}
+
+func (k known) Scanned(types.NamespacedName, string) (tags.Scan, bool) { return k.scan, k.ok }
+
+// TestNextScan: a run that scans nothing, since a Secret was edited in vain, does not put
+// the next scan off.
+func TestNextScan(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	tests := map[string]struct {
+		why  string
+		ago  time.Duration // of the last scan
+		none bool
+		want time.Duration
+	}{
+		"after a scan":         {want: time.Hour},
+		"a while after it":     {ago: 20 * time.Minute, want: 40 * time.Minute},
+		"when it is time":      {why: "zero would be never", ago: time.Hour, want: time.Millisecond},
+		"long after":           {ago: 48 * time.Hour, want: time.Millisecond},
+		"a clock was set back": {ago: -time.Hour, want: time.Hour},
+		"nothing is known":     {none: true, want: time.Hour},
+	}
+	for name, tc := range tests {
+		r := &Reconciler{now: func() time.Time { return now }, lists: known{scan: tags.Scan{Revision: revision, Time: now.Add(-tc.ago)}, ok: !tc.none}}
+		if got := r.next(scanned()); got != tc.want {
+			t.Errorf("%s: the next scan is in %s, want %s (%s)", name, got, tc.want, tc.why)
 		}
 	}
 }

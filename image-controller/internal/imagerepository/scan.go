@@ -43,9 +43,7 @@ func (r *Reconciler) scan(ctx context.Context, s *scope) error {
 		return failed(err)
 	}
 	r.sessions.Store(client.ObjectKeyFromObject(s.repo), s.session)
-	s.found = slices.DeleteFunc(all, func(tag string) bool {
-		return oci.CheckTag(tag) != nil || s.excluded.match(tag)
-	})
+	s.found = slices.DeleteFunc(all, s.excluded.match)
 	return nil
 }
 
