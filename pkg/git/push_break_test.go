@@ -87,6 +87,26 @@ func TestPushBreaks(t *testing.T) {
 	}
 }
 
+// TestPushQuotesNoHalfSecret: what a remote says is cut somewhere, and not in the middle of
+// a password that it echoes.
+func TestPushQuotesNoHalfSecret(t *testing.T) {
+	t.Parallel()
+	s, r, f := takesPushes(t, needs(t, gitserver.GitCommand))
+	r.Commit("main", "one", gitserver.File("a", "1"))
+	d := draft(t, f.fetch(branch("main")), edit("a", "2"))
+	f.remote = remoteAt(t, s.URL("fleet"), creds.Git{Username: creds.Hide("me"), Password: creds.Hide("correct-horse-value")})
+	for blank := 4070; blank < 4100; blank += 2 { // what is kept ends there
+		said := strings.Repeat("\a ", blank/2) + "correct-horse-value"
+		body := fmt.Sprintf("%04x\x02%s", len(said)+5, said) + "003c\x01000eunpack ok\n0025ng refs/heads/main hook declined\n00000000"
+		s.Faults.Set(gitserver.Only(gitserver.ReceivePack, answer("application/x-git-receive-pack-result", body)))
+		err := f.push("main", d)
+		silent(t, err, git.ErrRefused, "hook declined")
+		if err != nil && strings.Contains(err.Error(), "corr") {
+			t.Errorf("%q tells a part of the password", err)
+		}
+	}
+}
+
 // TestPushInBands: what comes in side bands is read in whatever pieces it comes.
 func TestPushInBands(t *testing.T) {
 	t.Parallel()

@@ -179,8 +179,8 @@ func (s receiving) encode(d *Draft, updates []RefUpdate, options []string) (body
 // judge turns what a remote says into an error, unless it has made all updates.
 func (to *receiver) judge(v verdict, updates []RefUpdate) error {
 	said := ""
-	if words := to.remote.clean(v.said); words != "" {
-		said = fmt.Sprintf("; it says %q", words)
+	if v.said != "" {
+		said = fmt.Sprintf("; it says %q", v.said)
 	}
 	if v.unpack != accepted {
 		return &unsettled{err: fmt.Errorf("%s: %w: it does not take the objects: %q%s", to.remote, ErrRefused, to.remote.clean(v.unpack), said)}

@@ -17,7 +17,7 @@ const accepted = "ok"
 type verdict struct {
 	unpack string                            // of the objects: accepted, or why not
 	refs   map[plumbing.ReferenceName]string // of each ref: accepted, or why not
-	said   string                            // what hooks print
+	said   string                            // what hooks print, cleaned
 }
 
 // readVerdict reads the answer to a push. Its errors quote the remote in a form that can
@@ -29,7 +29,7 @@ func (to *receiver) readVerdict(r io.Reader, banded bool) (verdict, error) {
 		r = &bands{lines: pktline.NewScanner(r), said: &said}
 	}
 	err := v.decode(pktline.NewScanner(r))
-	v.said = said.String()
+	v.said = to.remote.clean(said.String())
 	var refused *pktline.ErrorLine
 	var fatal *fatalError
 	switch {
@@ -40,9 +40,9 @@ func (to *receiver) readVerdict(r io.Reader, banded bool) (verdict, error) {
 	case errors.As(err, &refused):
 		return v, fmt.Errorf("%s: %w: it says %q", to.remote, ErrProtocol, to.remote.clean(refused.Text))
 	case errors.As(err, &fatal):
-		return v, fmt.Errorf("%s: %w: it says %q", to.remote, ErrProtocol, to.remote.clean(v.said+"\n"+fatal.text))
+		return v, fmt.Errorf("%s: %w: it says %q", to.remote, ErrProtocol, to.remote.clean(said.String()+"\n"+fatal.text))
 	case v.said != "":
-		return v, fmt.Errorf("%s: %w: reading the answer to a push: %w; it says %q", to.remote, ErrProtocol, err, to.remote.clean(v.said))
+		return v, fmt.Errorf("%s: %w: reading the answer to a push: %w; it says %q", to.remote, ErrProtocol, err, v.said)
 	default:
 		return v, fmt.Errorf("%s: %w: reading the answer to a push: %w", to.remote, ErrProtocol, err)
 	}
