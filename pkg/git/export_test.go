@@ -47,7 +47,7 @@ func (c *Client) Transports() int {
 
 // ReadReceiving reads an advertisement of git-receive-pack.
 func ReadReceiving(r io.Reader, limit int64) (map[plumbing.ReferenceName]plumbing.Hash, error) {
-	seen, err := readReceiving(r, limit)
+	seen, err := new(Remote).readReceiving(r, limit)
 	return seen.refs, err
 }
 

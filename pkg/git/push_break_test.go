@@ -56,7 +56,7 @@ func TestPushBreaks(t *testing.T) {
 		"no refs: garbage":     {kind: gitserver.Advertisement, fault: gitserver.Garbage(""), is: git.ErrProtocol},
 		"no refs: empty":       {kind: gitserver.Advertisement, fault: answer(advertisement, ""), is: git.ErrProtocol},
 		"no refs: a flush":     {why: "then nobody says how the push went", kind: gitserver.Advertisement, fault: answer(advertisement, "0000"), is: git.ErrProtocol, says: "report"},
-		"no refs: refusal":     {kind: gitserver.Advertisement, fault: answer(advertisement, "0010ERR go away\n"), is: git.ErrProtocol, says: "go away"},
+		"no refs: refusal":     {kind: gitserver.Advertisement, fault: answer(advertisement, "001aERR pw-value, go away\n"), is: git.ErrProtocol, says: "go away"},
 		"push: 401":            {kind: gitserver.ReceivePack, fault: gitserver.Status(401), is: git.ErrUnauthorized},
 		"push: 403":            {kind: gitserver.ReceivePack, fault: gitserver.Status(403), is: git.ErrUnauthorized, says: "push"},
 		"push: 500":            {kind: gitserver.ReceivePack, fault: gitserver.Status(500), is: git.ErrProtocol, says: "500"},

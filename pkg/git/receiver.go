@@ -39,7 +39,7 @@ func (c *Client) dialReceiver(ctx context.Context, r *Remote) (*receiver, error)
 	to := &receiver{remote: r}
 	var err error
 	to.exchange, err = c.open(ctx, r, receivePack, func(in io.Reader) (err error) {
-		to.seen, err = readReceiving(in, c.limits.refs())
+		to.seen, err = r.readReceiving(in, c.limits.refs())
 		return err
 	})
 	if err != nil {
@@ -50,14 +50,14 @@ func (c *Client) dialReceiver(ctx context.Context, r *Remote) (*receiver, error)
 
 // readReceiving decodes the advertisement of git-receive-pack. A repository may have no
 // refs yet.
-func readReceiving(r io.Reader, limit int64) (receiving, error) {
+func (r *Remote) readReceiving(in io.Reader, limit int64) (receiving, error) {
 	adv := packp.NewAdvRefs()
-	err := adv.Decode(&limitReader{r: r, left: limit, what: "advertisement of refs", limit: limit})
+	err := adv.Decode(&limitReader{r: in, left: limit, what: "advertisement of refs", limit: limit})
 	switch {
 	case errors.Is(err, ErrTooLarge):
 		return receiving{}, err
 	case err != nil && !errors.Is(err, packp.ErrEmptyAdvRefs):
-		return receiving{}, unreadable(err)
+		return receiving{}, r.unreadable(err)
 	}
 	delete(adv.References, ".have") // commits of other repositories that are there too
 	refs, err := byName(adv.References)
@@ -71,14 +71,14 @@ func readReceiving(r io.Reader, limit int64) (receiving, error) {
 }
 
 // unreadable says why an advertisement cannot be read, without all that it consists of.
-func unreadable(err error) error {
+func (r *Remote) unreadable(err error) error {
 	var refused *pktline.ErrorLine
 	var odd *packp.ErrUnexpectedData
 	switch {
 	case errors.As(err, &refused):
-		return fmt.Errorf("%w: it says %q", ErrProtocol, shortened(refused.Text))
+		return fmt.Errorf("%w: it says %q", ErrProtocol, r.clean(refused.Text))
 	case errors.As(err, &odd):
-		return fmt.Errorf("%w: reading refs: %q", ErrProtocol, shortened(odd.Msg))
+		return fmt.Errorf("%w: reading refs: %q", ErrProtocol, r.clean(odd.Msg))
 	default:
 		return fmt.Errorf("%w: reading refs: %w", ErrProtocol, err)
 	}
