@@ -99,10 +99,15 @@ func TestKillWhileUpdatingImages(t *testing.T) {
 	for i := range imageKills {
 		was := s.head()
 		s.release(fmt.Sprintf("1.1.%d", i))
-		if i%2 == 1 { // closer to the commit
+		switch i % 3 {
+		case 0:
+			s.pass(time.Duration(random.Int64N(int64(imageDelay))), image.Ended())
+		case 1: // closer to the commit
 			s.Wait("the scan", s.images, func() bool { return s.images.Status.LastScanResult.TagCount == i+2 })
+			s.pass(time.Duration(random.Int64N(int64(imageDelay))), image.Ended())
+		case 2: // before anybody was told of it
+			s.Eventually("a commit", func() bool { return s.head() != was })
 		}
-		s.pass(time.Duration(random.Int64N(int64(imageDelay))), image.Ended())
 		s.kill(image)
 		if s.head() == was {
 			early++

@@ -117,8 +117,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, auto *imagev1.ImageUpdateAut
 		r.findSource,
 		r.chooseBranches,
 		r.connect,
-		r.waitForTurn, // of those that push to the same branch
-		r.writeBack,   // asks the remote; fetches, commits and pushes if there is something new
+		r.waitForTurn,  // of those that push to the same branch
+		r.writeBack,    // asks the remote; fetches, commits and pushes if there is something new
+		r.remindSource, // of a commit that somebody was killed after
 		r.askForMerge,
 		r.remember,
 	)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/fluxcd/pkg/apis/meta"
@@ -172,6 +173,22 @@ func (r *Reconciler) askSource(ctx context.Context, s *scope) {
 	if err != nil {
 		log.FromContext(ctx).Error(err, "asking the source to reconcile", "source", sourceKey(s.auto).String())
 	}
+}
+
+// remindSource asks the GitRepository to look at its remote if this is the first run of the
+// process, and the branch ends with a commit that is neither published nor one that the
+// status tells of: who was killed after a push has asked nobody.
+func (r *Reconciler) remindSource(ctx context.Context, s *scope) error {
+	tip := s.view.tip
+	if s.memory.sight == nil && s.pushed.IsZero() && !tip.IsZero() && tip.String() != s.auto.Status.LastPushCommit && publishesOther(s.repo, tip) {
+		r.askSource(ctx, s)
+	}
+	return nil
+}
+
+// publishesOther reports whether the artifact of a GitRepository is of another commit.
+func publishesOther(repo *sourcev1.GitRepository, commit plumbing.Hash) bool {
+	return repo.Status.Artifact != nil && !strings.HasSuffix(repo.Status.Artifact.Revision, ":"+commit.String())
 }
 
 // follows reports whether a GitRepository publishes the tip of a branch.
