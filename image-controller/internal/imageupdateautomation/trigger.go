@@ -92,11 +92,15 @@ func (r *Reconciler) ofSource(ctx context.Context, source client.Object) []recon
 	if !ok {
 		return nil
 	}
-	behind := func(auto *imagev1.ImageUpdateAutomation) bool {
-		known := auto.Status.ObservedSourceRevision
-		return known == "" || known != revision(repo) || repo.Generation != repo.Status.ObservedGeneration
-	}
-	return r.list(ctx, behind, client.MatchingFields{sourceIndex: client.ObjectKeyFromObject(repo).String()})
+	which := func(auto *imagev1.ImageUpdateAutomation) bool { return behind(auto, repo) }
+	return r.list(ctx, which, client.MatchingFields{sourceIndex: client.ObjectKeyFromObject(repo).String()})
+}
+
+// behind reports whether an automation may have something to do because of what its source
+// is now.
+func behind(auto *imagev1.ImageUpdateAutomation, repo *sourcev1.GitRepository) bool {
+	known := auto.Status.ObservedSourceRevision
+	return known == "" || known != revision(repo) || repo.Generation != repo.Status.ObservedGeneration
 }
 
 // list returns requests for automations of the cache.

@@ -44,16 +44,6 @@ func TestWhatWakes(t *testing.T) {
 	w.waitContent("main", "new.yaml", w.marked("app", "1.0.1"))
 	w.waitPushed(auto, "main")
 
-	// What it has pushed itself is no news, and neither is a status that says the same.
-	w.settle()
-	ran := w.runs(auto)
-	w.publishes(source, "main@sha1:"+w.repo.Head("main"))
-	w.Patch(app, "test", "metadata: {annotations: {a: b}}")
-	w.settle()
-	if got := w.runs(auto); got != ran {
-		t.Errorf("it ran %d times for its own commit", got-ran)
-	}
-
 	// A policy that comes, and one that gets another label.
 	w.commit("main", "late.yaml", w.marked("late", "1.0.0"))
 	late := w.policy("late", "2.0.0")

@@ -93,7 +93,8 @@ func TestNothingToDo(t *testing.T) {
 				allow()
 				after, runs := w.git.Counter.Counts(), w.runs(auto)-ran
 				asked := after.Advertisements - before.Advertisements
-				if asked < runs-1 || asked > runs+1 || after.UploadPacks != before.UploadPacks || after.ReceivePacks != before.ReceivePacks {
+				// At both ends, a run may be under way.
+				if asked < runs-2 || asked > runs+2 || after.UploadPacks != before.UploadPacks || after.ReceivePacks != before.ReceivePacks {
 					t.Errorf("%s, %d runs made %d requests for refs, %d for packs and %d pushes; want one for refs each (%s)",
 						state, runs, asked, after.UploadPacks-before.UploadPacks, after.ReceivePacks-before.ReceivePacks, tc.why)
 				}
