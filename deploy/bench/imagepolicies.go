@@ -45,12 +45,7 @@ func manyPolicies(ctx context.Context, w *world) (_ result, err error) {
 	}
 	scans := scanner(popular, r, seldom)
 	first, err := w.untilAllSelect(ctx, n, manyTag(tags-1), func(ctx context.Context) error {
-		if err := w.create(ctx, scans); err != nil {
-			return err
-		}
-		return inParallel(ctx, n, func(ctx context.Context, i int) error {
-			return w.create(ctx, selector(manyPolicy(i), popular, fmt.Sprintf(">=1.0.%d", i)))
-		})
+		return errors.Join(w.create(ctx, scans), w.createPolicies(ctx, n))
 	})
 	if err != nil {
 		return result{}, err
@@ -90,7 +85,12 @@ func manyPolicies(ctx context.Context, w *world) (_ result, err error) {
 	}, w.removePolicies(ctx, scans)
 }
 
-func manyPolicy(i int) string { return fmt.Sprintf("policy-%04d", i) }
+// createPolicies creates policies of the popular image, each with a range of its own.
+func (w *world) createPolicies(ctx context.Context, n int) error {
+	return inParallel(ctx, n, func(ctx context.Context, i int) error {
+		return w.create(ctx, selector(fmt.Sprintf("policy-%04d", i), popular, fmt.Sprintf(">=1.0.%d", i)))
+	})
+}
 
 // manyTag is the ith tag of the popular image, higher than those before.
 func manyTag(i int) string { return fmt.Sprintf("%d.%d.%d", 1+i/10_000, i/100%100, i%100) }

@@ -117,10 +117,12 @@ func stageNote(all []stages) string {
 
 // install lets the first image go live, and returns the objects that lead there.
 func (d *delivery) install(ctx context.Context) ([]client.Object, error) {
-	w, url, err := d.w, "", error(nil)
-	if d.repo, url, err = w.Repository(pushed); err != nil {
+	w := d.w
+	repo, url, err := w.Repository(pushed)
+	if err != nil {
 		return nil, err
 	}
+	d.repo = repo
 	file := strings.NewReplacer("NAMESPACE", appSpace, "NAME", pushed, "IMAGE", d.registry.image(pushed), "TAG", oldTag, "POLICY", namespace+":"+pushed).Replace(markedFile)
 	if _, err := d.repo.Commit(branch, "Add the application", gitserver.File("app/deployment.yaml", file)); err != nil {
 		return nil, err

@@ -92,11 +92,15 @@ func TestMemoryRows(t *testing.T) {
 		{program: "b", when: "before", resident: 40 * mib, files: 30 * mib, peak: 41 * mib, heap: heap{live: 10 * mib}},
 		{program: "a", when: "before", resident: 20 * mib, peak: 20 * mib},
 		{program: "b", when: "idle", resident: 60 * mib, peak: 90 * mib, heap: heap{live: 15 * mib}},
+		{program: "c", when: "before", resident: 60 * mib, peak: 60 * mib, each: 10},
+		{program: "c", when: "with ten", resident: 61 * mib, peak: 62 * mib, each: 10},
 	}
 	want := [][]string{
 		{"a", "before", "20.0", "0.0", "20.0", "-", "-", "-"},
 		{"b", "before", "40.0", "30.0", "41.0", "10.0", "-", "-"},
 		{"", "idle", "60.0", "0.0", "90.0", "15.0", "20.5", "5.1"},
+		{"c", "before", "60.0", "0.0", "60.0", "-", "-", "-"},
+		{"", "with ten", "61.0", "0.0", "62.0", "-", "102.4", "-"},
 	}
 	rows := memoryRows(memory, 1000)
 	if diff := cmp.Diff(want, rows); diff != "" {
