@@ -99,7 +99,7 @@ func (r *Reconciler) nothingNew(s *scope) bool {
 		status.ObservedSourceRevision != s.view.start.Revision() || !maps.Equal(status.ObservedPolicies, s.observed) {
 		return false
 	}
-	s.memory.message = conditions.GetMessage(s.auto, meta.ReadyCondition)
+	s.memory.message, s.memory.sight = conditions.GetMessage(s.auto, meta.ReadyCondition), s.sight()
 	return true
 }
 
