@@ -51,6 +51,9 @@ type seen struct {
 	at time.Time
 }
 
+// errEnded says that a watch is over, as it is for those who do not keep up with it.
+var errEnded = errors.New("the API server ended a watch")
+
 // ahead is how many events are taken in, with their times, before anybody asks.
 const ahead = 100
 
@@ -96,7 +99,7 @@ func (v *view) until(ctx context.Context, g goal) (time.Time, error) {
 		case e, ok := <-v.events:
 			switch {
 			case !ok:
-				return time.Time{}, errors.New("the API server ended a watch")
+				return time.Time{}, errEnded
 			case e.Type == watch.Error:
 				return time.Time{}, apierrors.FromObject(e.Object)
 			case g.reached(e.Event):

@@ -96,15 +96,32 @@ func (w *world) createPolicies(ctx context.Context, n int) error {
 func manyTag(i int) string { return fmt.Sprintf("%d.%d.%d", 1+i/10_000, i/100%100, i%100) }
 
 // untilAllSelect does something and returns how long it takes from its beginning until n
-// policies have selected a tag.
+// policies have selected a tag. So many change at once that a watch may end, and begins
+// anew with those there are.
 func (w *world) untilAllSelect(ctx context.Context, n int, tag string, do func(context.Context) error) (time.Duration, error) {
+	limit := w.opts.limit()
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not all policies selected %s within %s", tag, limit))
+	defer cancel()
+	began := time.Now()
+	if err := do(ctx); err != nil {
+		return 0, err
+	}
+	end, err := w.allSelect(ctx, n, tag)
+	for errors.Is(err, errEnded) {
+		end, err = w.allSelect(ctx, n, tag)
+	}
+	return end.Sub(began), err
+}
+
+// allSelect returns when n policies have selected a tag.
+func (w *world) allSelect(ctx context.Context, n int, tag string) (time.Time, error) {
 	v, err := w.follow(ctx, &imagev1.ImagePolicyList{}, client.InNamespace(namespace))
 	if err != nil {
-		return 0, err
+		return time.Time{}, err
 	}
 	defer v.stop()
 	is := selects(tag)
-	return v.within(ctx, do, newEveryone(n, func(obj client.Object) bool { return is(watch.Event{Object: obj}) }, func(obj client.Object) string {
+	return v.until(ctx, newEveryone(n, func(obj client.Object) bool { return is(watch.Event{Object: obj}) }, func(obj client.Object) string {
 		p, ok := obj.(*imagev1.ImagePolicy)
 		if !ok {
 			return ""
