@@ -138,8 +138,9 @@ func (w *world) scanInVain(ctx context.Context, r *images) (string, error) {
 	var requests, scans int64
 	used, err := w.measured(ctx, func(ctx context.Context) error {
 		requests, scans = r.requests.Load(), r.scans.Load()
-		err := r.scanned(ctx, scans+vain, w.opts.limit())
-		requests, scans = r.requests.Load()-requests, r.scans.Load()-scans
+		const next = 1 // scan, whose first request tells that those before are over
+		err := r.scanned(ctx, scans+vain+next, w.opts.limit())
+		requests, scans = r.requests.Load()-requests-next, r.scans.Load()-scans-next
 		return err
 	})
 	if err != nil {

@@ -207,6 +207,7 @@ func writeObjectHeader(w *bytes.Buffer, kind plumbing.ObjectType, length int64) 
 func writePieces(w *bytes.Buffer, pieces []piece, thin bool) error {
 	begin := w.Len()
 	w.Write(packStart(uint32(len(pieces))))
+	z := zlib.NewWriter(w) // which takes most of a megabyte, so one serves all
 	for _, p := range pieces {
 		content := p.content
 		if thin && len(p.delta) > 0 {
@@ -216,7 +217,7 @@ func writePieces(w *bytes.Buffer, pieces []piece, thin bool) error {
 		} else {
 			writeObjectHeader(w, p.kind, int64(len(content)))
 		}
-		z := zlib.NewWriter(w)
+		z.Reset(w)
 		_, err := z.Write(content)
 		if err := errors.Join(err, z.Close()); err != nil {
 			return fmt.Errorf("object %s: %w", p.hash, err)
