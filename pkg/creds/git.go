@@ -144,6 +144,9 @@ func GitSSH(data map[string][]byte, secret string) (Git, error) {
 
 // parseIdentity reads a private key in any PEM form that OpenSSH has used.
 func parseIdentity(identity, passphrase []byte, secret string) (ssh.Signer, error) {
+	if CostlySSHKey(identity) {
+		return nil, fmt.Errorf("the SSH identity key of the secret '%s' is encrypted with more than %d rounds", secret, MaxSSHRounds)
+	}
 	if len(passphrase) > 0 {
 		signer, err := ssh.ParsePrivateKeyWithPassphrase(identity, passphrase)
 		if err == nil {

@@ -151,7 +151,12 @@ func TestGitSSH(t *testing.T) {
 			says: []string{"SSH identity key is encrypted but no 'password' field was provided in the secret 'ns/name'"},
 		},
 		"encrypted, wrong password": {data: data("identity", locked, "known_hosts", known, "password", "wrong-value"), says: []string{"'password'", "'ns/name'", "does not decrypt"}},
-		"no key, with password":     {data: data("identity", "identity-value", "known_hosts", known, "password", "pass-value"), says: []string{`"identity"`}},
+		"encrypted in many rounds": {
+			why:  "decrypting it takes as long as it says",
+			data: data("identity", string(credstest.WithSSHRounds(t, encrypted, 100_000)), "known_hosts", known, "password", "pass-value"),
+			says: []string{"'ns/name'", "1024 rounds"},
+		},
+		"no key, with password": {data: data("identity", "identity-value", "known_hosts", known, "password", "pass-value"), says: []string{`"identity"`}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

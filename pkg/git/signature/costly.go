@@ -2,18 +2,12 @@ package signature
 
 import (
 	"bytes"
-	"encoding/pem"
 
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
-	"golang.org/x/crypto/ssh"
 )
 
-// Whoever encrypts a key says how much it takes to decrypt it, up to terabytes and years.
-// Nothing ends that once it has begun.
-
-// maxRounds bounds the rounds in which the password of an SSH key is hashed. People who
-// choose them have some hundred.
-const maxRounds = 1024
+// Whoever encrypts a key says how much it takes to decrypt it, up to terabytes. Nothing ends
+// that once it has begun.
 
 // costlyPGP reports whether to decrypt a key may take more memory than there is: what
 // Argon2 takes is for the key to say. GnuPG does not know it. Keys of another version than
@@ -35,31 +29,4 @@ func costlyPGP(key *packet.PrivateKey) bool {
 		at = 3
 	}
 	return len(rest) <= at || rest[at] == argon2
-}
-
-// costlySSH reports whether to decrypt a key may take longer than anybody waits. Other forms
-// than that of OpenSSH have no number of rounds.
-func costlySSH(identity []byte) bool {
-	const magic = "openssh-key-v1\x00"
-	block, _ := pem.Decode(identity)
-	if block == nil {
-		return false
-	}
-	body, ok := bytes.CutPrefix(block.Bytes, []byte(magic))
-	if !ok {
-		return false
-	}
-	var head struct {
-		Cipher, KDF string
-		Options     []byte
-		Rest        []byte `ssh:"rest"`
-	}
-	var bcrypt struct {
-		Salt   []byte
-		Rounds uint32
-	}
-	if ssh.Unmarshal(body, &head) != nil || ssh.Unmarshal(head.Options, &bcrypt) != nil {
-		return true
-	}
-	return bcrypt.Rounds > maxRounds
 }

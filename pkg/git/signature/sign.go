@@ -13,6 +13,8 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	"github.com/hiddeco/sshsig"
 	"golang.org/x/crypto/ssh"
+
+	"weir.dev/pkg/creds"
 )
 
 // ErrBadKey: no signer can be made of a private key. The errors tell nothing of the key or
@@ -109,8 +111,8 @@ func NewSSHSigner(identity, password []byte) (*Signer, error) {
 		if len(password) == 0 {
 			return nil, fmt.Errorf("%w: the SSH key is encrypted, and there is no password", ErrBadKey)
 		}
-		if costlySSH(identity) {
-			return nil, fmt.Errorf("%w: the SSH key is encrypted with more than %d rounds", ErrBadKey, maxRounds)
+		if creds.CostlySSHKey(identity) {
+			return nil, fmt.Errorf("%w: the SSH key is encrypted with more than %d rounds", ErrBadKey, creds.MaxSSHRounds)
 		}
 		if key, err = ssh.ParsePrivateKeyWithPassphrase(identity, password); err != nil {
 			return nil, fmt.Errorf("%w: the password does not decrypt the SSH key", ErrBadKey)

@@ -1,7 +1,6 @@
 package signature_test
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/dsa" //nolint:staticcheck // to see that it is refused
 	"crypto/ecdsa"
@@ -11,7 +10,6 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
-	"encoding/binary"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -29,6 +27,7 @@ import (
 	"github.com/hiddeco/sshsig"
 	"golang.org/x/crypto/ssh"
 
+	"weir.dev/pkg/creds/credstest"
 	"weir.dev/pkg/git/signature"
 )
 
@@ -255,7 +254,7 @@ func TestSSHKeysThatCannotSign(t *testing.T) {
 	}{
 		"no password":    {identity: string(pemOf(t, key, "pass-value")), says: "no password"},
 		"wrong password": {identity: string(pemOf(t, key, "pass-value")), password: "other-value", says: "does not decrypt"},
-		"many rounds":    {why: "it takes as long as it says", identity: string(withRounds(t, pemOf(t, key, "pass-value"), 100_000)), password: "pass-value", says: "rounds"},
+		"many rounds":    {why: "it takes as long as it says", identity: string(credstest.WithSSHRounds(t, pemOf(t, key, "pass-value"), 100_000)), password: "pass-value", says: "rounds"},
 		"public":         {identity: key.public(), says: "no private key"},
 		"nothing":        {says: "no private key"},
 		"garbage":        {identity: "secret-value", says: "no private key"},
@@ -269,19 +268,6 @@ func TestSSHKeysThatCannotSign(t *testing.T) {
 			refused(t, err, tc.says, tc.why)
 		})
 	}
-}
-
-// withRounds says of an encrypted key that its password is hashed so many times.
-func withRounds(t testing.TB, identity []byte, rounds uint32) []byte {
-	t.Helper()
-	block, _ := pem.Decode(identity)
-	at := bytes.Index(block.Bytes, []byte("bcrypt\x00\x00\x00\x18\x00\x00\x00\x10"))
-	if at < 0 {
-		t.Fatal("the key is encrypted in another way")
-	}
-	const salt = 16
-	binary.BigEndian.PutUint32(block.Bytes[at+len("bcrypt")+8+salt:], rounds)
-	return pem.EncodeToMemory(block)
 }
 
 // dsaPEM is a DSA key, of numbers that mean nothing.
