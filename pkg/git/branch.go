@@ -75,7 +75,7 @@ func (c *Conn) ask(ctx context.Context, body []byte) (*packp.ShallowUpdate, erro
 	defer raw.Close()
 	var answer packp.ShallowUpdate
 	if err := answer.Decode(&limitReader{r: raw, left: maxBoundaries, limit: maxBoundaries, what: "answer"}); err != nil {
-		return nil, broken(ctx, err)
+		return nil, c.broken(ctx, err)
 	}
 	return &answer, nil
 }

@@ -63,6 +63,7 @@ type Conn struct {
 	Refs Refs
 
 	exchange
+	remote *Remote
 	limits Limits
 	again  func(ctx context.Context) (*Conn, error) // another exchange with the same remote
 	spent  bool                                     // the only request was made
@@ -82,10 +83,10 @@ type exchange struct {
 // Dial asks a remote for its refs: one request, the answer of which says whether
 // there is anything to fetch. The Conn outlives ctx.
 func (c *Client) Dial(ctx context.Context, r *Remote) (*Conn, error) {
-	conn := &Conn{limits: c.limits, again: func(ctx context.Context) (*Conn, error) { return c.Dial(ctx, r) }}
+	conn := &Conn{remote: r, limits: c.limits, again: func(ctx context.Context) (*Conn, error) { return c.Dial(ctx, r) }}
 	var err error
 	conn.exchange, err = c.open(ctx, r, uploadPack, func(in io.Reader) (err error) {
-		conn.Refs, err = readRefs(in, c.limits.refs())
+		conn.Refs, err = r.readRefs(in, c.limits.refs())
 		return err
 	})
 	if err != nil {
@@ -122,8 +123,8 @@ type capabilities struct {
 }
 
 // readRefs decodes an advertisement of refs.
-func readRefs(r io.Reader, limit int64) (Refs, error) {
-	limited := &limitReader{r: r, left: limit, what: "advertisement of refs", limit: limit}
+func (r *Remote) readRefs(in io.Reader, limit int64) (Refs, error) {
+	limited := &limitReader{r: in, left: limit, what: "advertisement of refs", limit: limit}
 	adv := packp.NewAdvRefs()
 	err := adv.Decode(limited)
 	switch {
@@ -132,13 +133,13 @@ func readRefs(r io.Reader, limit int64) (Refs, error) {
 	case errors.Is(err, ErrTooLarge):
 		return Refs{}, err
 	case err != nil:
-		return Refs{}, fmt.Errorf("%w: reading refs: %w", ErrProtocol, err)
+		return Refs{}, r.unreadable(err)
 	}
 	refs := Refs{}
-	if refs.hashes, err = byName(adv.References); err != nil {
+	if refs.hashes, err = r.byName(adv.References); err != nil {
 		return Refs{}, err
 	}
-	if refs.peeled, err = byName(adv.Peeled); err != nil {
+	if refs.peeled, err = r.byName(adv.Peeled); err != nil {
 		return Refs{}, err
 	}
 	if len(refs.hashes) == 0 {
@@ -152,11 +153,11 @@ func readRefs(r io.Reader, limit int64) (Refs, error) {
 }
 
 // byName checks that all refs lead somewhere: what is no hash is read as zero.
-func byName(advertised map[string]plumbing.Hash) (map[plumbing.ReferenceName]plumbing.Hash, error) {
+func (r *Remote) byName(advertised map[string]plumbing.Hash) (map[plumbing.ReferenceName]plumbing.Hash, error) {
 	all := make(map[plumbing.ReferenceName]plumbing.Hash, len(advertised))
 	for name, hash := range advertised {
 		if hash.IsZero() {
-			return nil, fmt.Errorf("%w: reading refs: %q has no hash", ErrProtocol, shortened(name))
+			return nil, fmt.Errorf("%w: reading refs: %q has no hash", ErrProtocol, r.clean(name))
 		}
 		all[plumbing.ReferenceName(name)] = hash
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // ReadRefs reads an advertisement of refs.
-func ReadRefs(r io.Reader, limit int64) (Refs, error) { return readRefs(r, limit) }
+func ReadRefs(r io.Reader, limit int64) (Refs, error) { return new(Remote).readRefs(r, limit) }
 
 // ParseModules reads a .gitmodules file.
 func ParseModules(text []byte) (map[string]string, error) { return parseModules(text) }

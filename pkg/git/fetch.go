@@ -169,11 +169,11 @@ func (g generation) receive(ctx context.Context, c *Conn, st *filesystem.Storage
 	limited := &limitReader{r: raw, left: c.limits.pack(), limit: c.limits.pack(), what: "pack"}
 	res := packp.NewUploadPackResponse(req)
 	if err := res.Decode(buffered(readCloser{Reader: limited, Closer: raw})); err != nil {
-		return broken(ctx, err)
+		return c.broken(ctx, err)
 	}
 	// What is here already may be all that is wanted: then the pack is empty.
 	if err := g.storePack(st, pack(res, req), c.limits.object()); err != nil {
-		return broken(ctx, fmt.Errorf("reading pack: %w", err))
+		return c.broken(ctx, fmt.Errorf("reading pack: %w", err))
 	}
 	if !c.once {
 		drain(raw)
@@ -204,29 +204,26 @@ func pack(res *packp.UploadPackResponse, req *packp.UploadPackRequest) io.Reader
 	}
 }
 
-// broken says why an answer cannot be used.
-func broken(ctx context.Context, err error) error {
+// broken says why an answer cannot be used, without what a remote should not repeat.
+func (c *Conn) broken(ctx context.Context, err error) error {
 	var refused *pktline.ErrorLine
+	var odd *packp.ErrUnexpectedData
 	var local *fs.PathError
 	switch {
 	case errors.Is(err, ErrTooLarge), errors.Is(err, ErrDamaged):
 		return err
 	case errors.As(err, &refused) && strings.Contains(refused.Text, "not our ref"):
 		// git exports nothing to tell this from other refusals.
-		return fmt.Errorf("%w: the remote says %q", ErrNoRef, shortened(refused.Text))
+		return fmt.Errorf("%w: the remote says %q", ErrNoRef, c.remote.clean(refused.Text))
 	case errors.As(err, &refused):
-		return fmt.Errorf("%w: it says %q", ErrProtocol, shortened(refused.Text))
+		return fmt.Errorf("%w: it says %q", ErrProtocol, c.remote.clean(refused.Text))
+	case errors.As(err, &odd):
+		return timely(ctx, fmt.Errorf("%w: %q", ErrProtocol, c.remote.clean(odd.Msg)))
 	case errors.As(err, &local):
 		return fmt.Errorf("storing pack: %w", err)
 	default:
-		return timely(ctx, fmt.Errorf("%w: %w", ErrProtocol, err))
+		return timely(ctx, fmt.Errorf("%w: %w", ErrProtocol, c.remote.discreet(err)))
 	}
-}
-
-// shortened is the beginning of what a remote says.
-func shortened(said string) string {
-	const most = 512
-	return said[:min(len(said), most)]
 }
 
 // timely says that the time was up rather than what broke because of it.

@@ -2,6 +2,7 @@ package git_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -116,6 +117,7 @@ func TestHTTPRefusals(t *testing.T) {
 		"garbage":        {fault: gitserver.Garbage(""), is: git.ErrProtocol, says: "reading refs"},
 		"empty":          {fault: answer("application/x-git-upload-pack-advertisement", ""), is: git.ErrProtocol, says: "reading refs"},
 		"refusal":        {fault: answer("application/x-git-upload-pack-advertisement", "0010ERR go away\n"), is: git.ErrProtocol, says: "go away"},
+		"echo":           {why: "what it says may be shown to others", fault: answer("application/x-git-upload-pack-advertisement", refusal("no pw-value here")), creds: secret, is: git.ErrProtocol, says: "here"},
 		"cut refs":       {fault: answer("application/x-git-upload-pack-advertisement", "001e# service=git-upload-pack\n0000003f"), is: git.ErrProtocol, says: "reading refs"},
 	}
 	for name, tc := range tests {
@@ -133,6 +135,9 @@ func TestHTTPRefusals(t *testing.T) {
 		})
 	}
 }
+
+// refusal is how a remote says why it does not answer.
+func refusal(why string) string { return fmt.Sprintf("%04xERR %s\n", len(why)+len("0000ERR \n"), why) }
 
 // answer answers 200 with a body of a type.
 func answer(contentType, body string) gitserver.Middleware {
@@ -159,6 +164,9 @@ func TestHTTPRefusedPacks(t *testing.T) {
 		"garbage":         {fault: gitserver.Garbage(""), is: git.ErrProtocol},
 		"empty":           {fault: answer(result, ""), is: git.ErrProtocol},
 		"refusal":         {fault: answer(result, "0010ERR go away\n"), is: git.ErrProtocol, says: "go away"},
+		"echo":            {why: "what it says may be shown to others", fault: answer(result, refusal("no pw-value here")), is: git.ErrProtocol, says: "here"},
+		"echo, not found": {fault: answer(result, refusal("not our ref pw-value")), is: git.ErrNoRef, says: "not our ref"},
+		"echo, no words":  {why: "libraries quote it", fault: answer(result, "0010pw-value pw\n"), is: git.ErrProtocol},
 		"no pack":         {fault: answer(result, "0008NAK\n"), is: git.ErrProtocol, says: "reading pack"},
 		"no pack's bytes": {fault: answer(result, "0008NAK\nPUCK and more of it than a header has"), is: git.ErrProtocol, says: "reading pack"},
 		"another pack":    {why: "an empty one, which has not what was asked for", fault: answer(result, "0008NAK\nPACK\x00\x00\x00\x02\x00\x00\x00\x00\x02\x9d\x08\x82\x3b\xd8\xa8\xea\xb5\x10\xad\x6a\xc7\x5c\x82\x3c\xfd\x3e\xd3\x1e"), is: git.ErrProtocol, says: "did not send"},

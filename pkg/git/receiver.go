@@ -60,7 +60,7 @@ func (r *Remote) readReceiving(in io.Reader, limit int64) (receiving, error) {
 		return receiving{}, r.unreadable(err)
 	}
 	delete(adv.References, ".have") // commits of other repositories that are there too
-	refs, err := byName(adv.References)
+	refs, err := r.byName(adv.References)
 	if err != nil {
 		return receiving{}, err
 	}
@@ -80,7 +80,7 @@ func (r *Remote) unreadable(err error) error {
 	case errors.As(err, &odd):
 		return fmt.Errorf("%w: reading refs: %q", ErrProtocol, r.clean(odd.Msg))
 	default:
-		return fmt.Errorf("%w: reading refs: %w", ErrProtocol, err)
+		return fmt.Errorf("%w: reading refs: %w", ErrProtocol, r.discreet(err))
 	}
 }
 

@@ -2,8 +2,10 @@ package git
 
 import (
 	"encoding/base64"
+	"errors"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -29,6 +31,15 @@ func (r *Remote) clean(said string) string {
 		}
 	}
 	return cut(strings.Join(lines, "; "), maxSaid)
+}
+
+// discreet returns an error of a library, or one with less in it if that quotes what should
+// not be quoted.
+func (r *Remote) discreet(err error) error {
+	if text := r.clean(err.Error()); text != err.Error() {
+		return errors.New(text)
+	}
+	return err
 }
 
 // printable drops what shows nothing, or changes how others are shown.
@@ -70,7 +81,8 @@ func (r *Remote) withoutSecrets(text string) string {
 		if secret == "" {
 			continue
 		}
-		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret), url.UserPassword("", secret).String()[1:]} {
+		quoted := strconv.Quote(secret)
+		for _, form := range []string{secret, quoted[1 : len(quoted)-1], url.QueryEscape(secret), url.PathEscape(secret), url.UserPassword("", secret).String()[1:]} {
 			text = strings.ReplaceAll(text, form, creds.Hidden{}.String())
 		}
 	}
