@@ -34,7 +34,7 @@ func TestQuick(t *testing.T) {
 			t.Errorf("the report has no row for %s", program)
 		}
 	}
-	for _, want := range []string{"weir.dev/kustomize-controller", "\n" + kustomizeController + "  before ", "  installed ", "  idle "} {
+	for _, want := range []string{"weir.dev/kustomize-controller", "\n" + kustomizeController + "  ", "  before  ", "  installed  ", "  idle  "} {
 		if !strings.Contains(report, want) {
 			t.Errorf("the report does not say %q", want)
 		}
