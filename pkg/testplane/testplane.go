@@ -232,7 +232,8 @@ func applyCRD(ctx context.Context, c client.Client, crd *apiextensionsv1.CustomR
 }
 
 // discard removes what the test made. The controllers are gone by now, so nobody
-// else would take the finalizers off.
+// else would take the finalizers off; and a namespace that cannot end keeps the control
+// plane busy with trying, which slows all tests that come later.
 func (p *Plane) discard(ns *corev1.Namespace) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -240,10 +241,7 @@ func (p *Plane) discard(ns *corev1.Namespace) {
 	if err := p.Client.Delete(ctx, ns); err != nil {
 		p.t.Logf("deleting namespace %q: %v", p.Namespace, err)
 	}
-	for _, list := range []client.ObjectList{
-		&kustomizev1.KustomizationList{}, &sourcev1.GitRepositoryList{},
-		&imagev1.ImageRepositoryList{}, &imagev1.ImagePolicyList{}, &imagev1.ImageUpdateAutomationList{},
-	} {
+	for _, list := range ours(p.Client.Scheme()) {
 		if err := p.Client.List(ctx, list, client.InNamespace(p.Namespace)); err != nil {
 			p.t.Logf("listing what is left in %q: %v", p.Namespace, err)
 			continue
@@ -254,6 +252,22 @@ func (p *Plane) discard(ns *corev1.Namespace) {
 			}
 		}
 	}
+}
+
+// ours returns a list of each kind of weir's API.
+func ours(s *runtime.Scheme) []client.ObjectList {
+	var lists []client.ObjectList
+	for gvk := range s.AllKnownTypes() {
+		if !strings.HasSuffix(gvk.Group, ".toolkit.fluxcd.io") || !strings.HasSuffix(gvk.Kind, "List") {
+			continue
+		}
+		if obj, err := s.New(gvk); err == nil { // else it is not known, which it is
+			if list, ok := obj.(client.ObjectList); ok {
+				lists = append(lists, list)
+			}
+		}
+	}
+	return lists
 }
 
 func scheme() *runtime.Scheme {
