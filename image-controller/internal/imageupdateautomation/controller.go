@@ -20,7 +20,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	imagev1 "weir.dev/api/image/v1"
@@ -41,13 +40,6 @@ import (
 // +kubebuilder:rbac:groups="",resources=secrets;serviceaccounts,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=serviceaccounts/token,verbs=create
 // +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
-
-const (
-	// storeIdle is how long the object store of a remote is kept unused.
-	storeIdle = 24 * time.Hour
-	// sweepEvery is how often unused object stores are looked for.
-	sweepEvery = time.Hour
-)
 
 // Options say what automations may do. The zero value lets them refer to sources of other
 // namespaces, and never replaces a commit that was pushed.
@@ -92,7 +84,7 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 	l := loop.New(d.Client(), d.Live(), recorder, r, loop.Options[*imagev1.ImageUpdateAutomation]{
 		FieldOwner: d.Name, Jitter: d.Jitter(), Metrics: d.Durations(),
 	})
-	if err := d.Manager().Add(manager.RunnableFunc(r.sweep)); err != nil {
+	if err := d.Manager().Add(manager.RunnableFunc(func(ctx context.Context) error { return gitaccess.Sweep(ctx, r.stores) })); err != nil {
 		return err
 	}
 	if err := d.Manager().GetFieldIndexer().IndexField(context.Background(), &imagev1.ImageUpdateAutomation{}, sourceIndex, indexSource); err != nil {
@@ -139,20 +131,4 @@ func (r *Reconciler) secrets(auto *imagev1.ImageUpdateAutomation) client.Reader 
 
 func user(auto *imagev1.ImageUpdateAutomation) followed.User {
 	return followed.User{Kind: imagev1.ImageUpdateAutomationKind, NamespacedName: types.NamespacedName{Namespace: auto.Namespace, Name: auto.Name}}
-}
-
-// sweep removes object stores of remotes that nobody updates any more.
-func (r *Reconciler) sweep(ctx context.Context) error {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case now := <-tick.C:
-			if _, err := r.stores.Sweep(now.Add(-storeIdle)); err != nil {
-				log.FromContext(ctx).Error(err, "removing unused object stores")
-			}
-		}
-	}
 }

@@ -19,6 +19,7 @@ import (
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/image-controller/internal/writeback"
 	"weir.dev/pkg/git"
+	"weir.dev/pkg/gitaccess"
 	"weir.dev/pkg/loop"
 )
 
@@ -193,7 +194,7 @@ func publishesOther(repo *sourcev1.GitRepository, commit plumbing.Hash) bool {
 
 // follows reports whether a GitRepository publishes the tip of a branch.
 func follows(repo *sourcev1.GitRepository, branch string) bool {
-	ref := reference(repo.Spec.Reference)
+	ref := gitaccess.Reference(repo.Spec.Reference)
 	if ref == (git.Reference{}) {
 		ref.Branch = git.DefaultBranch
 	}

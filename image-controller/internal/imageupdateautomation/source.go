@@ -48,7 +48,7 @@ func (r *Reconciler) chooseBranches(_ context.Context, s *scope) error {
 	if checkout := s.auto.Spec.GitSpec.Checkout; checkout != nil {
 		ref = &checkout.Reference
 	}
-	s.from = reference(ref)
+	s.from = gitaccess.Reference(ref)
 	s.branch = s.from.Branch
 	if push := s.auto.Spec.GitSpec.Push; push != nil && push.Branch != "" {
 		s.branch = push.Branch
@@ -69,14 +69,6 @@ func checkRefspec(s *scope) error {
 		return nil
 	}
 	return loop.Stall(imagev1.ReasonInvalidSourceConfiguration, fmt.Errorf("the source of the refspec '%s' is not what is pushed: write HEAD or %s", s.refspec, s.branchRef()))
-}
-
-// reference is the reference of the API in the terms of package git.
-func reference(ref *sourcev1.GitRepositoryRef) git.Reference {
-	if ref == nil {
-		return git.Reference{}
-	}
-	return git.Reference{Branch: ref.Branch, Tag: ref.Tag, SemVer: ref.SemVer, Name: ref.Name, Commit: ref.Commit}
 }
 
 // within bounds one exchange with the remote by the timeout of the GitRepository.

@@ -18,7 +18,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	sourcev1 "weir.dev/api/source/v1"
@@ -35,13 +34,6 @@ import (
 // +kubebuilder:rbac:groups="",resources=secrets;serviceaccounts,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=serviceaccounts/token,verbs=create
 // +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
-
-const (
-	// storeIdle is how long the object store of a remote is kept unused.
-	storeIdle = 24 * time.Hour
-	// sweepEvery is how often unused object stores are looked for.
-	sweepEvery = time.Hour
-)
 
 // Reconciler publishes GitRepository objects.
 type Reconciler struct {
@@ -81,7 +73,7 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 		FieldOwner: d.Name, Jitter: d.Jitter(), Metrics: d.Durations(),
 	})
 	r.save = l.Save
-	if err := d.Manager().Add(manager.RunnableFunc(r.sweep)); err != nil {
+	if err := d.Manager().Add(manager.RunnableFunc(func(ctx context.Context) error { return gitaccess.Sweep(ctx, r.stores) })); err != nil {
 		return err
 	}
 	if err := d.Manager().GetFieldIndexer().IndexField(context.Background(), &sourcev1.GitRepository{}, includeIndex, indexIncludes); err != nil {
@@ -141,26 +133,6 @@ func (r *Reconciler) forgetLostArtifact(ctx context.Context, s *scope) error {
 // collectGarbage removes artifacts that are no longer advertised.
 func (r *Reconciler) collectGarbage(ctx context.Context, s *scope) error {
 	return r.shelf.Collect(ctx, s.repo, &s.did)
-}
-
-// sweep removes object stores of remotes that nobody follows any more.
-func (r *Reconciler) sweep(ctx context.Context) error {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case now := <-tick.C:
-			n, err := r.stores.Sweep(now.Add(-storeIdle))
-			if err != nil {
-				log.FromContext(ctx).Error(err, "removing unused object stores")
-			}
-			if n > 0 {
-				log.FromContext(ctx).Info("removed unused object stores", "stores", n)
-			}
-		}
-	}
 }
 
 // scope is what one run knows.

@@ -9,6 +9,7 @@ import (
 
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/git"
+	"weir.dev/pkg/gitaccess"
 	"weir.dev/pkg/loop"
 	"weir.dev/source-controller/internal/source"
 )
@@ -16,7 +17,7 @@ import (
 // resolveRevision asks the remote which commit is meant. A commit that is named by
 // its hash and published already cannot mean another, so nobody is asked.
 func (r *Reconciler) resolveRevision(ctx context.Context, s *scope) error {
-	ref := reference(s.repo.Spec.Reference)
+	ref := gitaccess.Reference(s.repo.Spec.Reference)
 	if a := s.repo.Status.Artifact; ref.Commit != "" && a != nil {
 		hash := plumbing.NewHash(ref.Commit)
 		known := git.Target{Commit: hash, Want: hash, Label: ref.Branch}
@@ -110,14 +111,6 @@ func (r *Reconciler) stopIfChosen(s *scope) error {
 func (r *Reconciler) timeout(ctx context.Context, s *scope) (context.Context, context.CancelFunc) {
 	d := s.repo.GetTimeout()
 	return source.Within(ctx, d)
-}
-
-// reference is the reference of the API in the terms of package git.
-func reference(ref *sourcev1.GitRepositoryRef) git.Reference {
-	if ref == nil {
-		return git.Reference{}
-	}
-	return git.Reference{Branch: ref.Branch, Tag: ref.Tag, SemVer: ref.SemVer, Name: ref.Name, Commit: ref.Commit}
 }
 
 // subject returns the beginning of the first line of a commit message.
