@@ -133,7 +133,7 @@ func (r *Remote) readRefs(in io.Reader, limit int64) (Refs, error) {
 	case errors.Is(err, ErrTooLarge):
 		return Refs{}, err
 	case err != nil:
-		return Refs{}, r.unreadable(err)
+		return Refs{}, r.unusable("reading refs: ", err)
 	}
 	refs := Refs{}
 	if refs.hashes, err = r.byName(adv.References); err != nil {

@@ -207,7 +207,6 @@ func pack(res *packp.UploadPackResponse, req *packp.UploadPackRequest) io.Reader
 // broken says why an answer cannot be used, without what a remote should not repeat.
 func (c *Conn) broken(ctx context.Context, err error) error {
 	var refused *pktline.ErrorLine
-	var odd *packp.ErrUnexpectedData
 	var local *fs.PathError
 	switch {
 	case errors.Is(err, ErrTooLarge), errors.Is(err, ErrDamaged):
@@ -215,14 +214,12 @@ func (c *Conn) broken(ctx context.Context, err error) error {
 	case errors.As(err, &refused) && strings.Contains(refused.Text, "not our ref"):
 		// git exports nothing to tell this from other refusals.
 		return fmt.Errorf("%w: the remote says %q", ErrNoRef, c.remote.clean(refused.Text))
-	case errors.As(err, &refused):
-		return fmt.Errorf("%w: it says %q", ErrProtocol, c.remote.clean(refused.Text))
-	case errors.As(err, &odd):
-		return timely(ctx, fmt.Errorf("%w: %q", ErrProtocol, c.remote.clean(odd.Msg)))
+	case refused != nil:
+		return c.remote.unusable("", err)
 	case errors.As(err, &local):
 		return fmt.Errorf("storing pack: %w", err)
 	default:
-		return timely(ctx, fmt.Errorf("%w: %w", ErrProtocol, c.remote.discreet(err)))
+		return timely(ctx, c.remote.unusable("", err))
 	}
 }
 

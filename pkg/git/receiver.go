@@ -57,7 +57,7 @@ func (r *Remote) readReceiving(in io.Reader, limit int64) (receiving, error) {
 	case errors.Is(err, ErrTooLarge):
 		return receiving{}, err
 	case err != nil && !errors.Is(err, packp.ErrEmptyAdvRefs):
-		return receiving{}, r.unreadable(err)
+		return receiving{}, r.unusable("reading refs: ", err)
 	}
 	delete(adv.References, ".have") // commits of other repositories that are there too
 	refs, err := r.byName(adv.References)
@@ -68,20 +68,6 @@ func (r *Remote) readReceiving(in io.Reader, limit int64) (receiving, error) {
 		return receiving{}, fmt.Errorf("%w: it does not report what becomes of a push", ErrProtocol)
 	}
 	return receiving{refs: refs, able: adv.Capabilities}, nil
-}
-
-// unreadable says why an advertisement cannot be read, without all that it consists of.
-func (r *Remote) unreadable(err error) error {
-	var refused *pktline.ErrorLine
-	var odd *packp.ErrUnexpectedData
-	switch {
-	case errors.As(err, &refused):
-		return fmt.Errorf("%w: it says %q", ErrProtocol, r.clean(refused.Text))
-	case errors.As(err, &odd):
-		return fmt.Errorf("%w: reading refs: %q", ErrProtocol, r.clean(odd.Msg))
-	default:
-		return fmt.Errorf("%w: reading refs: %w", ErrProtocol, r.discreet(err))
-	}
 }
 
 // compare returns the updates that are still to be made. The error is ErrMoved if a

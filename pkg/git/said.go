@@ -3,12 +3,16 @@ package git
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 
 	"weir.dev/pkg/creds"
 )
@@ -31,6 +35,21 @@ func (r *Remote) clean(said string) string {
 		}
 	}
 	return cut(strings.Join(lines, "; "), maxSaid)
+}
+
+// unusable says why an answer cannot be used, without what a remote should not repeat. What
+// was done with it goes before that; a refusal speaks for itself.
+func (r *Remote) unusable(doing string, err error) error {
+	var refused *pktline.ErrorLine
+	var odd *packp.ErrUnexpectedData
+	switch {
+	case errors.As(err, &refused):
+		return fmt.Errorf("%w: it says %q", ErrProtocol, r.clean(refused.Text))
+	case errors.As(err, &odd):
+		return fmt.Errorf("%w: %s%q", ErrProtocol, doing, r.clean(odd.Msg))
+	default:
+		return fmt.Errorf("%w: %s%w", ErrProtocol, doing, r.discreet(err))
+	}
 }
 
 // discreet returns an error of a library, or one with less in it if that quotes what should
