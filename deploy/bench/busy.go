@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -93,12 +92,18 @@ func (w *world) profiled(ctx context.Context, what string, do func(context.Conte
 	g.Go(func() error { return do(ctx) })
 	g.Go(func() error {
 		data, err := w.floor.get(ctx, path)
-		return errors.Join(err, w.keep(what, stack.APIServer, data))
+		if err != nil {
+			return fmt.Errorf("profile of the API server: %w", err)
+		}
+		return w.keep(what, stack.APIServer, data)
 	})
 	for _, p := range w.meter.programs {
 		g.Go(func() error {
 			data, err := p.get(ctx, path)
-			return errors.Join(err, w.keep(what, p.name, []byte(data)))
+			if err != nil {
+				return fmt.Errorf("profile of %s: %w", p.name, err)
+			}
+			return w.keep(what, p.name, []byte(data))
 		})
 	}
 	return g.Wait()
