@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	imagev1 "weir.dev/api/image/v1"
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/image-controller/internal/pullrequest"
@@ -29,7 +27,8 @@ func (r *Reconciler) checkSpec(_ context.Context, s *scope) error {
 	case r.opts.SameNamespaceOnly && ref.Namespace != "" && ref.Namespace != s.auto.Namespace:
 		return loop.Stall(imagev1.ReasonAccessDenied, fmt.Errorf("can't access '%s/%s/%s', cross-namespace references have been blocked", sourcev1.GitRepositoryKind, ref.Namespace, ref.Name))
 	}
-	if _, err := metav1.LabelSelectorAsSelector(spec.PolicySelector); err != nil {
+	var err error
+	if s.selector, err = selectorOf(s.auto); err != nil {
 		return loop.Stall(imagev1.ReasonInvalidPolicySelector, fmt.Errorf("failed to parse policy selector: %w", err))
 	}
 	return checkGit(s, spec.GitSpec)

@@ -22,15 +22,11 @@ func (r *Reconciler) findPolicies(ctx context.Context, s *scope) error {
 	if err := r.client.List(ctx, &list, client.InNamespace(s.auto.Namespace)); err != nil {
 		return loop.Fail(imagev1.ReasonUpdateFailed, fmt.Errorf("listing image policies: %w", err))
 	}
-	selector, err := selectorOf(s.auto)
-	if err != nil {
-		return loop.Stall(imagev1.ReasonInvalidPolicySelector, err)
-	}
 	s.refs, s.observed, s.known = make(setters.Refs), make(imagev1.ObservedPolicies), make(map[types.NamespacedName]bool)
 	for _, policy := range list.Items {
 		name := types.NamespacedName{Namespace: policy.Namespace, Name: policy.Name}
 		s.known[name] = true
-		if ref := policy.Status.LatestRef; ref != nil && selector.Matches(labels.Set(policy.Labels)) {
+		if ref := policy.Status.LatestRef; ref != nil && s.selector.Matches(labels.Set(policy.Labels)) {
 			s.refs[name], s.observed[policy.Name] = *ref, *ref
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"io"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
 	imagev1 "weir.dev/api/image/v1"
@@ -19,6 +20,7 @@ type scope struct {
 	auto   *imagev1.ImageUpdateAutomation
 	memory *memory
 
+	selector labels.Selector      // by checkSpec: which policies count
 	template *writeback.Template  // by checkSpec
 	refspec  *git.Refspec         // by checkSpec; nil if there is none
 	merge    pullrequest.Settings // by checkSpec
