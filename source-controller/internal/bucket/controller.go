@@ -62,7 +62,7 @@ type Reconciler struct {
 }
 
 // New returns a Reconciler that keeps downloaded objects in m.
-func New(c source.Common, m *mirror.Mirror) *Reconciler {
+func New(c source.Services, m *mirror.Mirror) *Reconciler {
 	return &Reconciler{shelf: c.Shelf(sourcev1.BucketKind), secrets: c.Secrets(sourcev1.BucketKind), mirror: m, identities: c.Identities}
 }
 

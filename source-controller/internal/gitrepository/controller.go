@@ -53,7 +53,7 @@ type Reconciler struct {
 
 // New returns a Reconciler that keeps objects in stores. After requeue, an included
 // repository that is not there is looked for again; its coming is noticed at once.
-func New(c source.Common, stores *git.Stores, remotes *git.Client, requeue time.Duration) *Reconciler {
+func New(c source.Services, stores *git.Stores, remotes *git.Client, requeue time.Duration) *Reconciler {
 	access := gitaccess.New(c.Identities)
 	access.Legacy = logLegacyKeys
 	return &Reconciler{

@@ -105,7 +105,7 @@ func newPublisher(t *testing.T) *publisher {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := New(source.Common{Files: files, BaseURL: "http://example.com/"}, stores, git.NewClient(git.Limits{}), time.Minute)
+	r := New(source.Services{Files: files, BaseURL: "http://example.com/"}, stores, git.NewClient(git.Limits{}), time.Minute)
 	r.save = func(context.Context, *sourcev1.GitRepository) error { return nil } // nobody looks
 	return &publisher{Reconciler: r, t: t, repo: s.Repo("fleet"), remote: remote}
 }

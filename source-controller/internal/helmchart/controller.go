@@ -66,7 +66,7 @@ type Reconciler struct {
 }
 
 // New returns a Reconciler that finds the artifacts of sources where it keeps its own.
-func New(c source.Common, wires *remote.Wires, registries *oci.Client, signatures *signature.Verifiers, opts Options) *Reconciler {
+func New(c source.Services, wires *remote.Wires, registries *oci.Client, signatures *signature.Verifiers, opts Options) *Reconciler {
 	r := &Reconciler{
 		shelf: c.Shelf(sourcev1.HelmChartKind), secrets: c.Secrets(sourcev1.HelmChartKind),
 		sources: make(map[string]*source.Shelf), indexes: newIndexes(opts.Options),

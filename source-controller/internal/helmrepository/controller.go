@@ -43,7 +43,7 @@ type Reconciler struct {
 
 // New returns a Reconciler that keeps in the folder dir, which is not to be served, what
 // it has to know of artifacts.
-func New(c source.Common, dir string, wires *remote.Wires, opts helm.Options) *Reconciler {
+func New(c source.Services, dir string, wires *remote.Wires, opts helm.Options) *Reconciler {
 	return &Reconciler{
 		shelf: c.Shelf(sourcev1.HelmRepositoryKind), secrets: c.Secrets(sourcev1.HelmRepositoryKind),
 		notes: newNotes(dir), wires: wires, limit: opts.IndexMaxSize,

@@ -68,7 +68,7 @@ type secrets interface {
 }
 
 // New returns a Reconciler.
-func New(c source.Common, registries *oci.Client, signatures *signature.Verifiers, opts Options) *Reconciler {
+func New(c source.Services, registries *oci.Client, signatures *signature.Verifiers, opts Options) *Reconciler {
 	if opts.MaxLayer == 0 {
 		opts.MaxLayer = archive.DefaultMaxSize
 	}

@@ -82,7 +82,7 @@ func reconcilers(d *daemon.Daemon, opts *options, files *store.Store, baseURL st
 	if err := os.MkdirAll(indexes, 0o700); err != nil {
 		return nil, fmt.Errorf("making the folder of indexes: %w", err)
 	}
-	common := source.Common{Files: files, BaseURL: baseURL}
+	common := source.Services{Files: files, BaseURL: baseURL}
 	if common.Objects, err = followed.Manage(d.Manager()); err != nil {
 		return nil, err
 	}

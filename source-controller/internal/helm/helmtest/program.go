@@ -45,7 +45,7 @@ func Run(ctx context.Context, d *daemon.Daemon) error {
 	if err != nil {
 		return errors.Join(err, files.Close())
 	}
-	common := source.Common{Files: files, BaseURL: "http://" + at.String()}
+	common := source.Services{Files: files, BaseURL: "http://" + at.String()}
 	if common.Objects, err = followed.Manage(d.Manager()); err != nil {
 		return errors.Join(err, files.Close())
 	}

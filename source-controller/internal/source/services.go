@@ -6,8 +6,8 @@ import (
 	"weir.dev/pkg/followed"
 )
 
-// Common is what the kinds of one process share.
-type Common struct {
+// Services are what the kinds of one process share.
+type Services struct {
 	Files      *store.Store
 	BaseURL    string            // beginning of the URLs of artifacts
 	Identities *cloud.Identities // credentials of short life
@@ -15,7 +15,7 @@ type Common struct {
 }
 
 // Shelf keeps the artifacts of a kind.
-func (c Common) Shelf(kind string) *Shelf { return NewShelf(kind, c.Files, c.BaseURL) }
+func (s Services) Shelf(kind string) *Shelf { return NewShelf(kind, s.Files, s.BaseURL) }
 
 // Secrets are what the objects of a kind read.
-func (c Common) Secrets(kind string) *Secrets { return NewSecrets(kind, c.Objects) }
+func (s Services) Secrets(kind string) *Secrets { return NewSecrets(kind, s.Objects) }
