@@ -131,6 +131,12 @@ func (o *Objects) For(user User, fresh bool) client.Reader {
 	return reader{Reader: o.client, objects: o, user: user, fresh: fresh}
 }
 
+// Beside returns a reader for an object of a kind that does not insist on what there is
+// right now: what it reads counts as read by the object, too.
+func (o *Objects) Beside(kind, namespace, name string) client.Reader {
+	return o.For(User{Kind: kind, NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}, false)
+}
+
 // reader reads for one user. It follows no lists, and no objects of other kinds.
 type reader struct {
 	client.Reader

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
@@ -85,10 +84,7 @@ func (o *options) validate() error {
 // identities are the options of what gets tokens.
 func (o *options) identities(d *daemon.Daemon, accounts *followed.Objects) cloud.Options {
 	tokens := o.tokens
-	tokens.Accounts = func(asks cloud.Object) client.Reader {
-		name := types.NamespacedName{Namespace: asks.Namespace, Name: asks.Name}
-		return accounts.For(followed.User{Kind: asks.Kind, NamespacedName: name}, false)
-	}
+	tokens.Accounts = func(asks cloud.Object) client.Reader { return accounts.Beside(asks.Kind, asks.Namespace, asks.Name) }
 	tokens.ObjectLevel, tokens.Metrics = d.Enabled(cloud.FeatureGate), metrics.Registry
 	return tokens
 }

@@ -85,7 +85,7 @@ func (o *options) kustomizations(d *daemon.Daemon) (kustomization.Options, error
 			return opts, err
 		}
 		opts.Configs = followed
-		tokens.Accounts = func(asks cloud.Object) client.Reader { return followed.For(userOf(asks), false) }
+		tokens.Accounts = func(asks cloud.Object) client.Reader { return followed.Beside(asks.Kind, asks.Namespace, asks.Name) }
 	}
 	var err error
 	opts.Identities, err = cloud.New(d.Client(), d.Live(), tokens)
@@ -126,10 +126,6 @@ func (o *options) follow(d *daemon.Daemon) (*followed.Objects, error) {
 	}
 	objects.TellOnly(o.told)
 	return objects, nil
-}
-
-func userOf(asks cloud.Object) followed.User {
-	return followed.User{Kind: asks.Kind, NamespacedName: types.NamespacedName{Namespace: asks.Namespace, Name: asks.Name}}
 }
 
 // rewrite returns how to reach artifacts from outside of a cluster: at another host,
