@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/fluxcd/pkg/runtime/conditions"
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -39,10 +39,11 @@ type goal interface {
 // view shows what becomes of objects. It does not poll, so that looking on costs the
 // API server as little as can be.
 type view struct {
-	watch  watch.Interface
+	open   func(version string) (watch.Interface, error)
 	limit  time.Duration
 	events chan seen
 	done   chan struct{}
+	ended  error // why events is closed
 }
 
 // seen is an event, and when it came.
@@ -51,39 +52,64 @@ type seen struct {
 	at time.Time
 }
 
-// errEnded says that a watch is over, as it is for those who do not keep up with it.
-var errEnded = errors.New("the API server ended a watch")
-
 // ahead is how many events are taken in, with their times, before anybody asks.
 const ahead = 100
 
 // follow watches the objects of a list: those there are, then every change.
 func (w *world) follow(ctx context.Context, list client.ObjectList, opts ...client.ListOption) (*view, error) {
-	events, err := w.Client.Watch(ctx, list, opts...)
+	open := func(version string) (watch.Interface, error) {
+		from := &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: version}}
+		return w.Client.Watch(ctx, list, slices.Concat(opts, []client.ListOption{from})...)
+	}
+	first, err := open("")
 	if err != nil {
 		return nil, err
 	}
-	v := &view{watch: events, limit: w.opts.limit(), events: make(chan seen, ahead), done: make(chan struct{})}
-	go v.take()
+	v := &view{open: open, limit: w.opts.limit(), events: make(chan seen, ahead), done: make(chan struct{})}
+	go v.take(first)
 	return v, nil
 }
 
-// take notes when each event comes, until the view is stopped.
-func (v *view) take() {
+// take notes when each event comes, until the view is stopped. The API server ends the
+// watch of somebody who does not keep up with it; then it goes on where that was.
+func (v *view) take(from watch.Interface) {
 	defer close(v.events)
-	for e := range v.watch.ResultChan() {
-		select {
-		case v.events <- seen{Event: e, at: time.Now()}:
-		case <-v.done:
+	version := ""
+	for {
+		more := v.takeAll(from, &version)
+		from.Stop()
+		if !more {
+			return
+		}
+		if from, v.ended = v.open(version); v.ended != nil {
 			return
 		}
 	}
 }
 
-func (v *view) stop() {
-	v.watch.Stop()
-	close(v.done)
+// takeAll takes in the events of one watch, and reports whether it ended before the view.
+func (v *view) takeAll(from watch.Interface, version *string) bool {
+	for {
+		select {
+		case <-v.done:
+			return false
+		case e, ok := <-from.ResultChan():
+			if !ok {
+				return true
+			}
+			select {
+			case v.events <- seen{Event: e, at: time.Now()}:
+			case <-v.done:
+				return false
+			}
+			if obj, ok := e.Object.(client.Object); ok {
+				*version = obj.GetResourceVersion()
+			}
+		}
+	}
 }
+
+func (v *view) stop() { close(v.done) }
 
 // until takes in events until the goal is reached, and returns when the event came by
 // which it was.
@@ -99,7 +125,7 @@ func (v *view) until(ctx context.Context, g goal) (time.Time, error) {
 		case e, ok := <-v.events:
 			switch {
 			case !ok:
-				return time.Time{}, errEnded
+				return time.Time{}, fmt.Errorf("looking on again: %w", v.ended)
 			case e.Type == watch.Error:
 				return time.Time{}, apierrors.FromObject(e.Object)
 			case g.reached(e.Event):

@@ -96,8 +96,7 @@ func (w *world) createPolicies(ctx context.Context, n int) error {
 func manyTag(i int) string { return fmt.Sprintf("%d.%d.%d", 1+i/10_000, i/100%100, i%100) }
 
 // untilAllSelect does something and returns how long it takes from its beginning until n
-// policies have selected a tag. So many change at once that a watch may end, and begins
-// anew with those there are.
+// policies have selected a tag.
 func (w *world) untilAllSelect(ctx context.Context, n int, tag string, do func(context.Context) error) (time.Duration, error) {
 	limit := w.opts.limit()
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not all policies selected %s within %s", tag, limit))
@@ -107,9 +106,6 @@ func (w *world) untilAllSelect(ctx context.Context, n int, tag string, do func(c
 		return 0, err
 	}
 	end, err := w.allSelect(ctx, n, tag)
-	for errors.Is(err, errEnded) {
-		end, err = w.allSelect(ctx, n, tag)
-	}
 	return end.Sub(began), err
 }
 

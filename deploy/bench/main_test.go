@@ -137,8 +137,8 @@ func TestWithin(t *testing.T) {
 	errLate := errors.New("late")
 	for name, fault := range map[string]error{"done": nil, "failed": errLate} {
 		events := watch.NewFakeWithChanSize(n, false)
-		v := &view{watch: events, limit: time.Minute, events: make(chan seen, ahead), done: make(chan struct{})}
-		go v.take()
+		v := &view{limit: time.Minute, events: make(chan seen, ahead), done: make(chan struct{})}
+		go v.take(events)
 		ready := newEveryone(n, func(client.Object) bool { return true }, func(client.Object) string { return "" })
 		_, err := v.within(t.Context(), func(context.Context) error {
 			for i := range n {
@@ -150,6 +150,38 @@ func TestWithin(t *testing.T) {
 		if !errors.Is(err, fault) {
 			t.Errorf("%s: within = %v, want %v", name, err, fault)
 		}
+	}
+}
+
+// TestViewGoesOn: the API server ends the watch of somebody who is slow.
+func TestViewGoesOn(t *testing.T) {
+	t.Parallel()
+	watchOf := func(version string) watch.Interface {
+		events := watch.NewFakeWithChanSize(1, false)
+		events.Add(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "s" + version, ResourceVersion: version}})
+		events.Stop()
+		return events
+	}
+	errNoMore := errors.New("no more")
+	var asked []string
+	v := &view{limit: time.Minute, events: make(chan seen, ahead), done: make(chan struct{}), open: func(version string) (watch.Interface, error) {
+		asked = append(asked, version)
+		if version == "3" {
+			return nil, errNoMore
+		}
+		return watchOf("3"), nil
+	}}
+	defer v.stop()
+	go v.take(watchOf("2"))
+	all := newEveryone(2, func(client.Object) bool { return true }, func(client.Object) string { return "" })
+	if _, err := v.until(t.Context(), all); err != nil {
+		t.Fatalf("until = %v, want both objects", err)
+	}
+	if _, err := v.until(t.Context(), once{"one more", func(watch.Event) bool { return false }}); !errors.Is(err, errNoMore) {
+		t.Errorf("until = %v, want %v: a watch that cannot go on is told", err, errNoMore)
+	}
+	if diff := cmp.Diff([]string{"2", "3"}, asked); diff != "" {
+		t.Errorf("watches begun anew, by version (-want +got):\n%s", diff)
 	}
 }
 
