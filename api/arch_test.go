@@ -18,6 +18,7 @@ const testHelpers = "weir.dev/api/internal/crdtest"
 // allowed is what the types may import, besides the standard library and each other.
 var allowed = []string{
 	"k8s.io/apimachinery/",
+	"k8s.io/apiextensions-apiserver/pkg/apis/", // has the type of a field that may be anything; those of Flux import it, too
 	"github.com/fluxcd/pkg/apis/",
 }
 

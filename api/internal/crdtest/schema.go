@@ -88,6 +88,9 @@ func isElement(path string) bool {
 // covered notes the paths, as of Fields, of the fields that v has.
 func covered(path string, v any, s apiextensionsv1.JSONSchemaProps, found map[string]bool) {
 	found[path] = true
+	if s.XPreserveUnknownFields != nil {
+		return // whatever it has, the definition does not know
+	}
 	switch v := v.(type) {
 	case map[string]any:
 		for key, value := range v {
