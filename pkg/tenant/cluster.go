@@ -30,6 +30,7 @@ type cluster struct {
 
 	drift  *drift.Watcher
 	health *health.Watcher
+	extra  Runner            // nil if there is none
 	places map[string]*Place // by user
 	stop   func()
 }
@@ -50,6 +51,9 @@ func newCluster(name string, cfg *rest.Config, hc *http.Client, mapper meta.REST
 		Refused: once(func(r schema.GroupVersionResource, err error) { opts.Refused(name, r, err) }),
 	})
 	c.health = health.NewWatcher(watch.Objects(objects), health.Options{Selector: opts.OwnerName}, opts.Wake)
+	if opts.Extra != nil {
+		c.extra = opts.Extra(name, watch.Metadata(meta))
+	}
 	return c, nil
 }
 
@@ -65,7 +69,7 @@ func once(tell func(schema.GroupVersionResource, error)) func(schema.GroupVersio
 
 // newRemote returns a cluster that is yet to get its credentials.
 func newRemote(key string, r Remote, opts Options) (*cluster, error) {
-	where := &rest.Config{Host: r.Config.Host, APIPath: r.Config.APIPath, QPS: -1} // the server sets the pace
+	where := &rest.Config{Host: r.Config.Host, APIPath: r.Config.APIPath, UserAgent: r.Config.UserAgent, QPS: -1} // the server sets the pace
 	transport := &rotating{}
 	hc := &http.Client{Transport: transport}
 	mapper, err := apiutil.NewDynamicRESTMapper(where, hc)
@@ -109,7 +113,7 @@ func (c *cluster) place(user string, opts Options) (*Place, error) {
 		return nil, fmt.Errorf("connecting as %q: %w", user, err)
 	}
 	p := &Place{
-		Engine: engine, Drift: c.drift, Health: c.health, cluster: c, user: user,
+		Engine: engine, Drift: c.drift, Health: c.health, Extra: c.extra, cluster: c, user: user, http: hc,
 		Lone: health.NewWatcher(watch.Objects(objects), health.Options{Lone: true, Refused: c.unwatched(user, opts)}, opts.Wake),
 	}
 	c.places[user] = p

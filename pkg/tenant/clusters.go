@@ -14,6 +14,7 @@ import (
 	"weir.dev/pkg/apply"
 	"weir.dev/pkg/drift"
 	"weir.dev/pkg/health"
+	"weir.dev/pkg/watch"
 )
 
 // Options say how clusters are worked on.
@@ -30,6 +31,15 @@ type Options struct {
 	// Unwatched is called once for each resource of which a user may not watch objects
 	// by itself, so that their health is looked at every few seconds; may be nil.
 	Unwatched func(cluster, user string, resource schema.GroupVersionResource, err error)
+	// Extra makes what is to run as long as a cluster is worked on, besides what is here;
+	// nil means nothing. It opens resources by the identity that the cluster is reached
+	// with, so that only the metadata of objects is transferred.
+	Extra func(cluster string, open func(schema.GroupVersionResource) watch.Source) Runner
+}
+
+// Runner is what runs until its context ends.
+type Runner interface {
+	Start(ctx context.Context) error
 }
 
 // Place is where the objects of an owner are: a cluster, and as whom it is worked on.
@@ -40,12 +50,42 @@ type Place struct {
 	Health *health.Watcher
 	// Lone watches objects one by one, as the tenant.
 	Lone *health.Watcher
+	// Extra is what Options.Extra made for the cluster; nil if there is no such.
+	Extra Runner
 
 	cluster *cluster
 	user    string
+	http    *http.Client // as the user
 	members int
 	stop    context.CancelFunc // of Lone; nil while it is not run
 }
+
+// Config says how the cluster is reached as the tenant, for what makes connections of its
+// own. It is complete without HTTP, shares its connections, and shows no credentials.
+func (p *Place) Config() *rest.Config {
+	of := p.cluster.config
+	return &rest.Config{
+		Host: hostOf(of), APIPath: of.APIPath, UserAgent: of.UserAgent, QPS: of.QPS, Burst: of.Burst,
+		Transport: p.http.Transport, Timeout: p.http.Timeout,
+		WarningHandler: of.WarningHandler, WarningHandlerWithContext: of.WarningHandlerWithContext,
+	}
+}
+
+// hostOf returns the host of a configuration with the scheme, which what it says of TLS
+// may decide.
+func hostOf(cfg *rest.Config) string {
+	u, _, err := rest.DefaultServerUrlFor(cfg)
+	if err != nil {
+		return cfg.Host // nothing reaches that
+	}
+	return u.String()
+}
+
+// HTTP returns the client of all requests to the cluster as the tenant.
+func (p *Place) HTTP() *http.Client { return p.http }
+
+// Mapper knows what the cluster serves.
+func (p *Place) Mapper() meta.RESTMapper { return p.cluster.mapper }
 
 // Resource returns the API resource of a kind, and whether its objects are in namespaces.
 func (p *Place) Resource(gvk schema.GroupVersionKind) (r schema.GroupVersionResource, namespaced bool, err error) {
@@ -205,6 +245,9 @@ func (c *Clusters) watch(in *cluster) {
 	in.stop = stop
 	c.running.Go(func() { _ = in.drift.Start(ctx) }) // they end with ctx, and return nil
 	c.running.Go(func() { _ = in.health.Start(ctx) })
+	if in.extra != nil {
+		c.running.Go(func() { _ = in.extra.Start(ctx) })
+	}
 	for _, place := range in.places {
 		c.watchLone(place)
 	}
