@@ -17,7 +17,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
 	"weir.dev/pkg/apply"
@@ -97,7 +96,7 @@ type Reconciler struct {
 	partial  bool          // the cache has not all Kustomizations
 	save     func(context.Context, *kustomizev1.Kustomization) error
 	clusters *tenant.Clusters
-	queue    wakeQueue
+	wakes    loop.Wakes
 	metrics  *metrics
 	known    memories
 }
@@ -135,7 +134,7 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 	b := ctrl.NewControllerManagedBy(mgr).
 		For(&kustomizev1.Kustomization{}, builder.WithPredicates(loop.Asked())).
 		Watches(&kustomizev1.Kustomization{}, r.dependents()).
-		WatchesRawSource(source.Func(r.queue.open)).
+		WatchesRawSource(r.wakes.Source()).
 		WithOptions(d.ControllerOptions())
 	for _, kind := range r.opts.watched() {
 		b = b.Watches(kind, news)
@@ -150,7 +149,7 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 func (r *Reconciler) connect(d *daemon.Daemon) error {
 	mgr := d.Manager()
 	opts := tenant.Options{
-		Apply: r.opts.Apply, OwnerName: kustomizev1.LabelName, OwnerNamespace: kustomizev1.LabelNamespace, Wake: r.queue.wake,
+		Apply: r.opts.Apply, OwnerName: kustomizev1.LabelName, OwnerNamespace: kustomizev1.LabelNamespace, Wake: r.wakes.Wake,
 		Refused: func(cluster string, resource schema.GroupVersionResource, err error) {
 			d.Log.Error(err, "applied objects cannot be watched, so drift is undone at the interval only", "resource", resource.String(), "cluster", cluster)
 		},
@@ -169,7 +168,7 @@ func (r *Reconciler) connect(d *daemon.Daemon) error {
 // Reconcile implements loop.Reconciler.
 func (r *Reconciler) Reconcile(ctx context.Context, ks *kustomizev1.Kustomization) error {
 	s := &scope{ks: ks, owner: client.ObjectKeyFromObject(ks), memory: r.known.of(ks.UID), start: time.Now()}
-	s.woken = r.queue.take(s.owner)
+	s.woken = r.wakes.Take(s.owner)
 	defer s.close()
 	s.memory.begin()
 	return loop.Run(ctx, s,
