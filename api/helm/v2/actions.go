@@ -6,7 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// ReleaseAction is something that Helm does with a release.
+// ReleaseAction is something that Helm does to a release.
 type ReleaseAction string
 
 const (
@@ -16,14 +16,14 @@ const (
 	// ReleaseActionUpgrade upgrades the release.
 	ReleaseActionUpgrade ReleaseAction = "upgrade"
 
-	// ReleaseActionTest runs the tests of the release.
-	ReleaseActionTest ReleaseAction = "test"
-
 	// ReleaseActionRollback goes back to an earlier release.
 	ReleaseActionRollback ReleaseAction = "rollback"
 
 	// ReleaseActionUninstall removes the release.
 	ReleaseActionUninstall ReleaseAction = "uninstall"
+
+	// ReleaseActionUninstallRemediation removes the release because it has failed.
+	ReleaseActionUninstallRemediation ReleaseAction = "uninstall-remediation"
 )
 
 // Install says how a chart is installed.

@@ -201,12 +201,15 @@ func TestHelmReleaseValidation(t *testing.T) {
 			Message: "exactly one of spec.kubeConfig.configMapRef or spec.kubeConfig.secretRef must be specified",
 		}
 	}
-	for _, action := range []string{"install", "upgrade"} {
+	for action, message := range map[string]string{
+		"install": ".retryInterval cannot be set when .name is 'RemediateOnFailure'",
+		"upgrade": ".retryInterval can only be set when .name is 'RetryOnFailure'",
+	} {
 		rows["spec."+action+".strategy rule 0"] = crdtest.Row{
 			Why:     "the interval would do nothing",
 			Accept:  []string{"spec: {" + action + ": {strategy: {name: RemediateOnFailure, retryInterval: null}}}", "spec: {" + action + ": {strategy: {retryInterval: null}}}"},
 			Refuse:  []string{"spec: {" + action + ": {strategy: {name: RemediateOnFailure}}}"},
-			Message: ".retryInterval cannot be set when .name is 'RemediateOnFailure'",
+			Message: message,
 		}
 	}
 	for _, more := range []map[string]crdtest.Row{requiredRows(), durationRows(), enumRows(), lengthRows(), timeRows(), crdtest.ConditionRows()} {

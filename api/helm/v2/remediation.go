@@ -38,7 +38,7 @@ type InstallStrategy struct {
 
 // UpgradeStrategy says what follows when an upgrade fails.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.retryInterval) || self.name != 'RemediateOnFailure'",message=".retryInterval cannot be set when .name is 'RemediateOnFailure'"
+// +kubebuilder:validation:XValidation:rule="!has(self.retryInterval) || self.name == 'RetryOnFailure'",message=".retryInterval can only be set when .name is 'RetryOnFailure'"
 type UpgradeStrategy struct {
 	// Name of the strategy: "RemediateOnFailure" rolls back or uninstalls and tries again
 	// as often as the remediation says, "RetryOnFailure" keeps the failed release and
