@@ -87,6 +87,14 @@ type Abstainer[T Object] interface {
 	Withdraw(ctx context.Context, obj T) error
 }
 
+// Summariser is a Reconciler whose Ready may say more than how the run ended, such as what
+// went wrong before nothing more was tried.
+type Summariser[T Object] interface {
+	// Summarise is called when Ready, Reconciling and Stalled say how the run ended, and
+	// may change what Ready says.
+	Summarise(obj T, out Outcome)
+}
+
 // Options tune a Loop. The zero value never jitters and retries by backoff.
 type Options[T Object] struct {
 	// FieldOwner is the field manager of status and finalizer writes; required.
@@ -180,6 +188,9 @@ func (l *Loop[T]) run(ctx context.Context, obj T) (reconcile.Result, error) {
 	}
 	reason, message := l.kind.Report(obj, out)
 	summarise(obj, out, reason, message)
+	if s, ok := l.kind.(Summariser[T]); ok {
+		s.Summarise(obj, out)
+	}
 	if err := l.conclude(ctx, before, obj, out); err != nil {
 		return reconcile.Result{}, err
 	}
