@@ -144,10 +144,10 @@ var hookRules = sync.OnceValues(func() (health.Rules, error) {
 	phase := func(name string) string { return "has(status.phase) && status.phase == '" + name + "'" }
 	return health.Compile([]kustomize.CustomHealthCheck{
 		{APIVersion: "batch/v1", Kind: "Job", HealthCheckExpressions: kustomize.HealthCheckExpressions{
-			Current: "has(status) && " + condition("Complete"), Failed: "has(status) && " + condition("Failed"),
+			Current: condition("Complete"), Failed: condition("Failed"),
 		}},
 		{APIVersion: "v1", Kind: "Pod", HealthCheckExpressions: kustomize.HealthCheckExpressions{
-			Current: "has(status) && " + phase("Succeeded"), Failed: "has(status) && " + phase("Failed"),
+			Current: phase("Succeeded"), Failed: phase("Failed"),
 		}},
 	})
 })

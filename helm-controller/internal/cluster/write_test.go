@@ -1,0 +1,303 @@
+package cluster_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"weir.dev/helm-controller/internal/cluster"
+	"weir.dev/helm-controller/internal/releases"
+)
+
+// TestUpgradeSendsWhatChanged: an installation checks and writes each object once and reads
+// none; an upgrade that changes one of twenty sends one request.
+func TestUpgradeSendsWhatChanged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	const n = 20
+	w.must(w.install(w.chart(configMaps(n, -1)...)))
+	if dryRuns, writes, reads := w.writes(); dryRuns != n-1 || writes != n || reads > 1 {
+		t.Errorf("the installation checked %d objects, wrote %d and read %d times; want %d, %d and the list that begins a watch: %v",
+			dryRuns, writes, reads, n-1, n, w.Traffic.Requests())
+	}
+	if got := len(w.effects()); got != n {
+		t.Errorf("%d changes are told; want %d", got, n)
+	}
+	cm := w.configMap("c07")
+	if !w.Get(cm) {
+		t.Fatal("an object was not created")
+	}
+	want := map[string]string{"meta.helm.sh/release-name": "rel", "meta.helm.sh/release-namespace": w.Namespace}
+	if diff := cmp.Diff(want, cm.Annotations); diff != "" {
+		t.Errorf("annotations (-want +got):\n%s", diff)
+	}
+	if len(cm.ManagedFields) != 1 || cm.ManagedFields[0].Manager != cluster.Manager || cm.ManagedFields[0].Operation != metav1.ManagedFieldsOperationApply {
+		t.Errorf("managed by %v; want an apply by %s", cm.ManagedFields, cluster.Manager)
+	}
+
+	w.Traffic.Reset()
+	w.must(w.upgrade(w.chart(configMaps(n, 7)...)))
+	if got := w.Traffic.Requests(); len(got) != 1 || !got[0].Write() || !strings.HasSuffix(got[0].Path, "/c07") {
+		t.Errorf("the upgrade asked %v; want one write of c07", got)
+	}
+	if diff := cmp.Diff([]string{"ConfigMap c07 configured"}, w.effects()); diff != "" {
+		t.Errorf("changes of the upgrade (-want +got):\n%s", diff)
+	}
+
+	w.Traffic.Reset()
+	w.must(w.upgrade(w.chart(configMaps(n, 7)...)))
+	if got := w.Traffic.Requests(); len(got) != 0 {
+		t.Errorf("an upgrade to the same asked %v; want nothing", got)
+	}
+}
+
+func TestTakesOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	foreign := w.configMap("a")
+	foreign.Data = map[string]string{"k": "theirs", "more": "stays"}
+	w.Create(foreign)
+
+	_, err := w.install(w.chart(configMap("a", "ours")), with(func(o *cluster.Options) { o.TakeOwnership = false }))
+	w.says(err, `ConfigMap "a" in namespace "NS" exists and cannot be imported`, "meta.helm.sh/release-name")
+	if w.Get(foreign); foreign.Data["k"] != "theirs" {
+		t.Error("an object was changed that was not to be taken over")
+	}
+
+	w.Traffic.Reset()
+	w.must(w.install(w.chart(configMap("a", "ours"))))
+	if _, writes, reads := w.writes(); writes != 1 || reads > 1 {
+		t.Errorf("taking over one object took %v; want one write, and no look before", w.Traffic.Requests())
+	}
+	w.Get(foreign)
+	if diff := cmp.Diff(map[string]string{"k": "ours", "more": "stays"}, foreign.Data); diff != "" {
+		t.Errorf("what was taken over (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"ConfigMap a configured"}, w.effects()); diff != "" {
+		t.Errorf("changes (-want +got):\n%s", diff)
+	}
+}
+
+// methods are the two ways to apply.
+func methods() map[string]setting {
+	return map[string]setting{
+		"server-side": with(func(o *cluster.Options) { o.Method = releases.ServerSide }),
+		"client-side": with(func(o *cluster.Options) { o.Method = releases.ClientSide }),
+	}
+}
+
+func TestUpgradeDeletesWhatLeft(t *testing.T) {
+	t.Parallel()
+	for name, method := range methods() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "")
+			kept := configMap("kept", "1", "annotations: {helm.sh/resource-policy: keep}")
+			w.must(w.install(w.chart(configMap("stays", "1"), configMap("goes", "1"), configMap("moved", "1"), configMap("gone", "1"), kept), method))
+			w.Patch(w.configMap("moved"), "helm", "metadata: {annotations: {meta.helm.sh/release-name: other}}")
+			if err := w.Client.Delete(t.Context(), w.configMap("gone")); err != nil {
+				t.Fatal(err)
+			}
+			w.must(w.upgrade(w.chart(configMap("stays", "1")), method))
+			for object, want := range map[string]bool{"stays": true, "goes": false, "moved": true, "gone": false, "kept": true} {
+				if got := w.Get(w.configMap(object)); got != want {
+					t.Errorf("%s exists: %t; want %t", object, got, want)
+				}
+			}
+			if diff := cmp.Diff([]string{"ConfigMap goes deleted"}, w.effects()); diff != "" {
+				t.Errorf("changes (-want +got):\n%s", diff)
+			}
+			for _, line := range []string{"ConfigMap/NS/moved stays: it is of release NS/other by now", "ConfigMap/NS/kept stays"} {
+				if line = strings.ReplaceAll(line, "NS", w.Namespace); !strings.Contains(w.logged(), line) {
+					t.Errorf("the log does not say %q", line)
+				}
+			}
+		})
+	}
+}
+
+func TestUninstall(t *testing.T) {
+	t.Parallel()
+	for name, method := range methods() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "")
+			held := configMap("held", "1", "finalizers: [example.com/hold]")
+			kept := configMap("kept", "1", "annotations: {helm.sh/resource-policy: keep}")
+			w.must(w.install(w.chart(configMap("a", "1"), configMap("moved", "1"), kept, held), method))
+			w.Patch(w.configMap("moved"), "helm", "metadata: {annotations: {meta.helm.sh/release-name: other}}")
+			ended := make(chan error, 1)
+			go func() { ended <- w.uninstall(method, waiting) }()
+			object := w.configMap("held")
+			w.Wait("its deletion", object, func() bool { return object.DeletionTimestamp != nil })
+			select {
+			case err := <-ended:
+				t.Fatalf("the uninstallation ended with %v while an object was left", err)
+			default:
+			}
+			w.Patch(object, "test", "metadata: {finalizers: null}")
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+			for object, want := range map[string]bool{"a": false, "moved": true, "kept": true, "held": false} {
+				if got := w.Get(w.configMap(object)); got != want {
+					t.Errorf("%s exists: %t; want %t", object, got, want)
+				}
+			}
+		})
+	}
+}
+
+// TestCleanupOnFail: what a failed upgrade has created goes again.
+func TestCleanupOnFail(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	w.must(w.install(w.chart(configMap("a", "1"))))
+	stuck := strings.Replace(deployment("stuck", nowhere), "replicas:", "progressDeadlineSeconds: 1\n  replicas:", 1)
+	_, err := w.upgrade(w.chart(configMap("a", "1"), configMap("fresh", "1"), stuck), waiting, func(r *run) { r.cleanup = true })
+	w.says(err, "failed early", "Deployment/NS/stuck")
+	if w.Get(w.configMap("fresh")) || !w.Get(w.configMap("a")) {
+		t.Error("want what was created to be gone, and what was there before to stay")
+	}
+}
+
+func TestClientSide(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	method := methods()["client-side"]
+	w.must(w.install(w.chart(configMap("a", "1"), configMap("b", "1")), method))
+	cm := w.configMap("a")
+	w.Get(cm)
+	if len(cm.ManagedFields) != 1 || cm.ManagedFields[0].Manager != cluster.Manager || cm.ManagedFields[0].Operation != metav1.ManagedFieldsOperationUpdate {
+		t.Errorf("managed by %v; want an update by %s", cm.ManagedFields, cluster.Manager)
+	}
+	w.must(w.upgrade(w.chart(configMap("a", "2"), configMap("b", "1"), configMap("c", "1")), method))
+	if w.Get(cm); cm.Data["k"] != "2" {
+		t.Errorf("the value is %q; want 2", cm.Data["k"])
+	}
+	if diff := cmp.Diff([]string{"ConfigMap a configured", "ConfigMap c created"}, w.effects()); diff != "" {
+		t.Errorf("changes (-want +got):\n%s", diff)
+	}
+}
+
+// TestErrorsSayWhatToDo: about which object, and what can be done.
+func TestErrorsSayWhatToDo(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		why      string
+		template string
+		want     []string
+	}{
+		"a kind that is not served": {
+			template: "apiVersion: example.com/v1\nkind: Lamp\nmetadata: {name: x}\n",
+			want:     []string{"Lamp/x", `kind "Lamp" of "example.com/v1" is not served`, "install its definition"},
+		},
+		"a version that is not served": {
+			template: "apiVersion: apps/v1beta1\nkind: Deployment\nmetadata: {name: x}\n",
+			want:     []string{"Deployment/x", `"apps/v1beta1" is not served`, "use a version of the API that is served"},
+		},
+		"a namespace that is missing": {
+			template: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, namespace: NS-none}\n",
+			want:     []string{"ConfigMap/NS-none/x", `create the namespace "NS-none"`},
+		},
+		"a label that is no text": {
+			why:      "the SDK would lose all labels",
+			template: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, labels: {enabled: true}}\n",
+			want:     []string{"ConfigMap/x", `metadata.labels["enabled"] is no text`, "quote it"},
+		},
+		"an object that stands twice": {
+			template: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n",
+			want:     []string{"ConfigMap/NS/x is defined twice"},
+		},
+		"an object that is refused": {
+			template: "apiVersion: v1\nkind: Service\nmetadata: {name: x}\nspec: {ports: [{port: 123456}]}\n",
+			want:     []string{"Service/NS/x", "spec.ports[0].port", "123456"},
+		},
+		"a Secret that is refused": {
+			why:      "what is in it is not told",
+			template: "apiVersion: v1\nkind: Secret\nmetadata: {name: x}\ntype: kubernetes.io/dockerconfigjson\nstringData: {.dockerconfigjson: 'topsecret'}\n",
+			want:     []string{"Secret/NS/x"},
+		},
+	}
+	w := newWorld(t, "")
+	for name, tc := range tests {
+		_, err := w.install(w.chart(tc.template))
+		w.says(err, tc.want...)
+		if strings.Contains(err.Error(), "topsecret") || strings.Contains(err.Error(), "dG9wc2VjcmV0") {
+			t.Errorf("%s: the error tells what is in a Secret: %v (%s)", name, err, tc.why)
+		}
+		w.forgetRelease()
+	}
+}
+
+// forgetRelease takes the release out of the storage.
+func (w *world) forgetRelease() {
+	all, err := w.storage.History("rel")
+	if err != nil {
+		return // there is none
+	}
+	for _, r := range all {
+		if _, err := w.storage.Delete(r.Name, r.Version); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// TestSecretsAreNotTold: nor by the SDK's own client, whose errors quote the whole object.
+func TestSecretsAreNotTold(t *testing.T) {
+	t.Parallel()
+	for name, method := range methods() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "")
+			secret := func(value string) string {
+				return "apiVersion: v1\nkind: Secret\nmetadata: {name: s, OWNED}\nstringData: {password: topsecret}\ndata: {other: " + value + "}\n"
+			}
+			_, err := w.install(w.chart(secret("'no base64, yet-secret'")), method)
+			w.says(err, "s")
+			for _, value := range []string{"topsecret", "yet-secret", "dG9wc2VjcmV0"} {
+				if strings.Contains(err.Error(), value) || strings.Contains(w.logged(), value) {
+					t.Errorf("%q is told: %v", value, err)
+				}
+			}
+		})
+	}
+}
+
+// TestPlainTextThatLeavesASecretGoes: the API server keeps it as data.
+func TestPlainTextThatLeavesASecretGoes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	secret := func(text string) string {
+		return "apiVersion: v1\nkind: Secret\nmetadata: {name: s, OWNED}\nstringData: {" + text + "}\n"
+	}
+	w.must(w.install(w.chart(secret("a: one, b: two"))))
+	w.must(w.upgrade(w.chart(secret("a: one"))))
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "s"}}
+	w.Get(s)
+	if diff := cmp.Diff(map[string][]byte{"a": []byte("one")}, s.Data); diff != "" {
+		t.Errorf("data (-want +got):\n%s", diff)
+	}
+}
+
+// TestObjectsAreAsApplied: who applies what Objects returns sends nothing after an action.
+func TestObjectsAreAsApplied(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	secret := "apiVersion: v1\nkind: Secret\nmetadata: {name: s, OWNED}\nstringData: {a: one}\n"
+	rel, err := w.install(w.chart(append(configMaps(3, -1), secret)...))
+	w.must(rel, err)
+	objs, err := cluster.Objects(w.at, w.release(), rel.Manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(objs) != 4 {
+		t.Fatalf("%d objects; want 4", len(objs))
+	}
+	if !w.idle(objs) {
+		t.Error("the objects are to be applied again; want all of them to be as the action has left them")
+	}
+}
