@@ -15,6 +15,7 @@ func TestLinks(t *testing.T) {
 	t.Parallel()
 	scaffolds := []string{root + "daemon", root + "loop"}
 	engines := []string{root + "apply", root + "drift", root + "tenant"}
+	kinds := []string{root + "gitaccess", root + "ociaccess", root + "dependency"} // what they share
 	testSupport := []string{root + "testplane", root + "depcheck", root + "gitserver/gitservertest", root + "oci/ocitest", root + "creds/credstest"}
 	pure := []string{root + "artifact/...", root + "build", root + "inventory", root + "manifest"}
 	clients := []string{root + "creds", root + "creds/registry", root + "creds/githubapp", root + "git/...", root + "gitserver", root + "oci"}
@@ -40,6 +41,10 @@ func TestLinks(t *testing.T) {
 		"the ground carries engines and scaffolds": {
 			Why: "arrows point down only",
 			Of:  ground, Not: slices.Concat(engines, scaffolds),
+		},
+		"what kinds share is at the top": {
+			Why: "it knows the API of kinds, and how a run ends; nothing below needs to",
+			Of:  slices.Concat(ground, engines, scaffolds), Not: kinds,
 		},
 		"values and builds reach no cluster": {
 			Why: "they are pure: a test needs no server, a command line no kubeconfig",
@@ -71,7 +76,7 @@ func TestLinks(t *testing.T) {
 		},
 		"programs link no test support": {
 			Why: "a test plane is no part of a program",
-			Of:  slices.Concat(ground, engines, scaffolds), Not: testSupport,
+			Of:  slices.Concat(ground, engines, scaffolds, kinds), Not: testSupport,
 		},
 		"nor the package testing": {
 			Why: "it adds flags to a program; SOPS does",

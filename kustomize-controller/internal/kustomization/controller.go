@@ -24,6 +24,7 @@ import (
 	"weir.dev/pkg/build"
 	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/daemon"
+	"weir.dev/pkg/dependency"
 	"weir.dev/pkg/followed"
 	"weir.dev/pkg/loop"
 	"weir.dev/pkg/manifest"
@@ -91,14 +92,14 @@ type Reconciler struct {
 	opts      Options
 	manager   string // field manager of applied objects
 
-	client   client.Client
-	live     client.Reader // past the cache
-	partial  bool          // the cache has not all Kustomizations
-	save     func(context.Context, *kustomizev1.Kustomization) error
-	clusters *tenant.Clusters
-	wakes    loop.Wakes
-	metrics  *metrics
-	known    memories
+	client       client.Client
+	live         client.Reader // past the cache
+	save         func(context.Context, *kustomizev1.Kustomization) error
+	clusters     *tenant.Clusters
+	wakes        loop.Wakes
+	dependencies *dependency.Gate[*kustomizev1.Kustomization]
+	metrics      *metrics
+	known        memories
 }
 
 // New returns a Reconciler that takes artifacts from a cache.
@@ -112,7 +113,7 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 	if err != nil {
 		return err
 	}
-	r.client, r.live, r.partial, r.manager = d.Client(), d.Live(), d.Selective(), d.Name
+	r.client, r.live, r.manager = d.Client(), d.Live(), d.Name
 	if err := r.connect(d); err != nil {
 		return err
 	}
@@ -122,10 +123,13 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 	})
 	r.save = l.Save
 	mgr := d.Manager()
-	for name, index := range map[string]client.IndexerFunc{sourceIndex: indexSource, dependencyIndex: indexDependencies} {
-		if err := mgr.GetFieldIndexer().IndexField(context.Background(), &kustomizev1.Kustomization{}, name, index); err != nil {
-			return err
-		}
+	ctx, indexer := context.Background(), mgr.GetFieldIndexer()
+	if err := indexer.IndexField(ctx, &kustomizev1.Kustomization{}, sourceIndex, indexSource); err != nil {
+		return err
+	}
+	r.dependencies = r.gate(d)
+	if err := r.dependencies.Index(ctx, indexer); err != nil {
+		return err
 	}
 	news := newDispatcher(r)
 	if err := mgr.Add(news); err != nil {
@@ -133,7 +137,7 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 	}
 	b := ctrl.NewControllerManagedBy(mgr).
 		For(&kustomizev1.Kustomization{}, builder.WithPredicates(loop.Asked())).
-		Watches(&kustomizev1.Kustomization{}, r.dependents()).
+		Watches(&kustomizev1.Kustomization{}, r.dependencies.Dependents()).
 		WatchesRawSource(r.wakes.Source()).
 		WithOptions(d.ControllerOptions())
 	for _, kind := range r.opts.watched() {

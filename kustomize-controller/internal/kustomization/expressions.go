@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
+	"weir.dev/pkg/dependency"
 	"weir.dev/pkg/health"
 	"weir.dev/pkg/loop"
 )
@@ -17,7 +18,7 @@ const terminal = "Reconciliation failed terminally due to configuration error"
 type expressions struct {
 	generation int64
 	health     health.Rules
-	ready      []*health.Ready // as in dependsOn; nil where it has none
+	ready      dependency.Exprs
 	err        error
 }
 
@@ -35,18 +36,10 @@ func (r *Reconciler) compileExpressions(_ context.Context, s *scope) error {
 
 // compile compiles the expressions of a spec.
 func compile(ks *kustomizev1.Kustomization) *expressions {
-	e := &expressions{generation: ks.Generation, ready: make([]*health.Ready, len(ks.Spec.DependsOn))}
+	e := &expressions{generation: ks.Generation}
 	if e.health, e.err = health.Compile(ks.Spec.HealthCheckExprs); e.err != nil {
 		return e
 	}
-	for i, ref := range ks.Spec.DependsOn {
-		if ref.ReadyExpr == "" {
-			continue
-		}
-		if e.ready[i], e.err = health.CompileReady(ref.ReadyExpr); e.err != nil {
-			e.err = fmt.Errorf("dependsOn[%d].readyExpr: %w", i, e.err)
-			return e
-		}
-	}
+	e.ready, e.err = dependency.Compile(ks.Spec.DependsOn)
 	return e
 }

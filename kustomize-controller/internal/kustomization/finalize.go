@@ -47,6 +47,7 @@ func (r *Reconciler) leave(ks *kustomizev1.Kustomization, set inventory.Set) {
 	r.clusters.Leave(owner)
 	r.metrics.forget(owner)
 	r.wakes.Take(owner)
+	r.dependencies.Forget(owner)
 	if r.opts.Configs != nil {
 		r.opts.Configs.Forget(userOf(ks))
 	}

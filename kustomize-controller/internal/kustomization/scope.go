@@ -70,10 +70,9 @@ type memory struct {
 
 	expressions *expressions
 
-	mu       sync.Mutex
-	reads    build.ReadSet // of result, for the dispatcher
-	awaiting bool          // a dependency
-	heard    news          // what the source last told
+	mu    sync.Mutex
+	reads build.ReadSet // of result, for the dispatcher
+	heard news          // what the source last told
 
 	waitFor   string    // what is waited for: revision and generation
 	waitSince time.Time // since when
@@ -119,20 +118,6 @@ func (m *memory) unaffected(tree build.Source) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.reads.Unchanged(tree)
-}
-
-// await notes whether a dependency is waited for.
-func (m *memory) await(dependency bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.awaiting = dependency
-}
-
-// awaits reports whether a dependency is waited for.
-func (m *memory) awaits() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.awaiting
 }
 
 // hear notes that the source tells of a revision.
