@@ -227,10 +227,24 @@ func (w *Watcher) Spare(id manifest.ID, once bool) {
 func (w *Watcher) Forget(id manifest.ID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	o, ok := w.objects[id]
-	if !ok || o.last == nil {
-		return
+	if o, ok := w.objects[id]; ok && o.last != nil {
+		w.forget(id, o)
 	}
+}
+
+// ForgetAll is Forget for all objects that were applied for an owner last.
+func (w *Watcher) ForgetAll(owner types.NamespacedName) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for id, o := range w.objects {
+		if o.last != nil && o.last.Owner == owner {
+			w.forget(id, o)
+		}
+	}
+}
+
+// forget is Forget of an object that was applied. The lock is held.
+func (w *Watcher) forget(id manifest.ID, o *object) {
 	o.end()
 	o.last = nil
 	if o.gone || o.version == "" {

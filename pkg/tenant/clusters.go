@@ -148,7 +148,8 @@ func (c *Clusters) Start(ctx context.Context) error {
 }
 
 // Enter returns the place in this cluster where an owner works as a user; "" is the
-// controller itself. The place of before is left.
+// controller itself. The place of before is left, and if it was in another cluster, what
+// was applied there is no longer watched.
 func (c *Clusters) Enter(owner types.NamespacedName, user string) (*Place, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -186,11 +187,11 @@ func (c *Clusters) At(owner types.NamespacedName) *Place {
 	return c.places[owner]
 }
 
-// Leave ends the work of an owner. What nobody uses any more is no longer watched.
+// Leave ends the work of an owner: what was applied for it is no longer watched.
 func (c *Clusters) Leave(owner types.NamespacedName) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.leave(owner)
+	c.leave(owner, nil)
 }
 
 // enter makes a place the one of owner. The lock is held.
@@ -205,18 +206,22 @@ func (c *Clusters) enter(owner types.NamespacedName, in *cluster, user string) (
 	}
 	place.members++
 	c.watchLone(place)
-	c.leave(owner)
+	c.leave(owner, in)
 	c.places[owner] = place
 	return place, nil
 }
 
-// leave is Leave. The lock is held.
-func (c *Clusters) leave(owner types.NamespacedName) {
+// leave ends the work of an owner at its place. What was applied there is still its own if
+// it goes on in the same cluster. The lock is held.
+func (c *Clusters) leave(owner types.NamespacedName, next *cluster) {
 	place := c.places[owner]
 	if place == nil {
 		return
 	}
 	delete(c.places, owner)
+	if place.cluster != next {
+		place.Drift.ForgetAll(owner)
+	}
 	place.Health.Await(owner, nil)
 	place.Lone.Await(owner, nil)
 	if place.members--; place.members > 0 {

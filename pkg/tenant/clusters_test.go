@@ -8,11 +8,13 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 
 	"weir.dev/pkg/apply"
+	"weir.dev/pkg/manifest"
 	"weir.dev/pkg/tenant"
 )
 
@@ -186,5 +188,51 @@ func TestClusterThatCannotBeReachedIsNotKept(t *testing.T) {
 	}
 	if _, err := c.EnterRemote(owner("x"), s.remote("prod", "t"), ""); err != nil {
 		t.Errorf("once it is mended: %v", err)
+	}
+}
+
+// TestLeavingForgetsWhatWasApplied: nobody is to be woken about an object by a cluster
+// that its owner has left.
+func TestLeavingForgetsWhatWasApplied(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		leave func(*tenant.Clusters, *server) error
+		known bool
+	}{
+		"for good": {leave: func(c *tenant.Clusters, _ *server) error {
+			c.Leave(owner("x"))
+			return nil
+		}},
+		"for this cluster": {leave: func(c *tenant.Clusters, _ *server) error {
+			_, err := c.Enter(owner("x"), "")
+			return err
+		}},
+		"to be another user": {known: true, leave: func(c *tenant.Clusters, s *server) error {
+			_, err := c.EnterRemote(owner("x"), s.remote("prod", "t"), "team")
+			return err
+		}},
+	}
+	for name, tc := range tests {
+		s, c := newServer(t), newClusters(t)
+		var at [2]*tenant.Place
+		for i, who := range []string{"x", "y"} {
+			var err error
+			if at[i], err = c.EnterRemote(owner(who), s.remote("prod", "t"), ""); err != nil {
+				t.Fatal(err)
+			}
+			at[i].Drift.Applied(apply.Applied{
+				ID: manifest.ID{Kind: "ConfigMap", Namespace: "a", Name: who}, Resource: schema.GroupVersionResource{Version: "v1", Resource: "configmaps"},
+				Owner: owner(who), Content: "1", Object: &metav1.ObjectMeta{Namespace: "a", Name: who, ResourceVersion: "1"},
+			})
+		}
+		if err := tc.leave(c, s); err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []bool{tc.known, true} {
+			who := []string{"x", "y"}[i]
+			if got := at[i].Drift.Recall(manifest.ID{Kind: "ConfigMap", Namespace: "a", Name: who}).Last.Content != ""; got != want {
+				t.Errorf("after x has left %s, the object of %s is known: %t; want %t", name, who, got, want)
+			}
+		}
 	}
 }

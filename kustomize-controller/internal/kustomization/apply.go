@@ -173,7 +173,9 @@ func (r *Reconciler) prune(ctx context.Context, s *scope) error {
 		s.memory.changes = append(s.memory.changes, deleted(p.Changes)...)
 		now = inventory.Union(p.Left, now)
 	} else {
-		forget(s.at, stale)
+		for id := range stale {
+			s.at.Drift.Forget(id)
+		}
 	}
 	s.ks.Status.Inventory = now.Encode()
 	if err != nil {

@@ -29,6 +29,7 @@ import (
 	"weir.dev/pkg/loop"
 	"weir.dev/pkg/manifest"
 	"weir.dev/pkg/tenant"
+	"weir.dev/pkg/tenantaccess"
 )
 
 // +kubebuilder:rbac:groups=kustomize.toolkit.fluxcd.io,resources=kustomizations,verbs=get;list;watch;update;patch
@@ -65,19 +66,14 @@ type Options struct {
 	Apply apply.Config
 	// CustomStage are kinds that are applied before the rest.
 	CustomStage manifest.Kinds
-	// DefaultServiceAccount is as whom Kustomizations are applied that name nobody; ""
-	// is the controller itself.
-	DefaultServiceAccount string
-	// DefaultKubeconfigAccount is whose identity opens other clusters for those that name
-	// none; "" is the controller's.
-	DefaultKubeconfigAccount string
-	// Kubeconfigs are what those of tenants may do.
-	Kubeconfigs tenant.Kubeconfigs
+	// Access is how Kustomizations get in to clusters; the kind, the identities and the
+	// user agent are those of the controller.
+	Access tenantaccess.Options
 	// Decryption is what all that decrypt share.
 	Decryption Decryption
 	// Configs follows Secrets, ConfigMaps and ServiceAccounts; nil reads them in each run.
 	Configs *followed.Objects
-	// Identities get tokens for other clusters.
+	// Identities get tokens for other clusters and for the services of clouds.
 	Identities *cloud.Identities
 }
 
@@ -96,6 +92,7 @@ type Reconciler struct {
 	live         client.Reader // past the cache
 	save         func(context.Context, *kustomizev1.Kustomization) error
 	clusters     *tenant.Clusters
+	access       *tenantaccess.Access
 	wakes        loop.Wakes
 	dependencies *dependency.Gate[*kustomizev1.Kustomization]
 	metrics      *metrics
@@ -166,6 +163,9 @@ func (r *Reconciler) connect(d *daemon.Daemon) error {
 	if r.clusters, err = tenant.New(mgr.GetConfig(), mgr.GetHTTPClient(), mgr.GetRESTMapper(), opts); err != nil {
 		return err
 	}
+	access := r.opts.Access
+	access.Kind, access.Identities, access.UserAgent = kustomizev1.KustomizationKind, r.opts.Identities, r.manager
+	r.access = tenantaccess.New(r.clusters, access)
 	return mgr.Add(r.clusters)
 }
 

@@ -34,16 +34,13 @@ func (r *Reconciler) Finalize(ctx context.Context, ks *kustomizev1.Kustomization
 			return err
 		}
 	}
-	r.leave(ks, set)
+	r.leave(ks)
 	return nil
 }
 
 // leave forgets what was applied.
-func (r *Reconciler) leave(ks *kustomizev1.Kustomization, set inventory.Set) {
+func (r *Reconciler) leave(ks *kustomizev1.Kustomization) {
 	owner := client.ObjectKeyFromObject(ks)
-	if at := r.clusters.At(owner); at != nil {
-		forget(at, set)
-	}
 	r.clusters.Leave(owner)
 	r.metrics.forget(owner)
 	r.wakes.Take(owner)
@@ -56,7 +53,7 @@ func (r *Reconciler) leave(ks *kustomizev1.Kustomization, set inventory.Set) {
 // deleteAll deletes the objects, and waits for their end if the policy says so. When
 // they cannot be reached any more, they are left: a namespace must be able to go.
 func (r *Reconciler) deleteAll(ctx context.Context, ks *kustomizev1.Kustomization, m *memory, set inventory.Set) error {
-	gone, err := r.unreachable(ctx, ks)
+	gone, err := r.access.Missing(ctx, r.tenantOf(ks))
 	if err != nil {
 		return loop.Fail(kustomizev1.ReasonPruneFailed, fmt.Errorf("pruning for deleted resource failed: %w", err))
 	}
@@ -65,7 +62,7 @@ func (r *Reconciler) deleteAll(ctx context.Context, ks *kustomizev1.Kustomizatio
 		m.left = fmt.Sprintf("unable to prune objects: '%s/%s', which is needed to reach them, is gone; %d objects are left", ks.Namespace, gone, len(set))
 		return nil
 	}
-	at, err := r.place(ctx, ks)
+	at, err := r.access.Enter(ctx, r.tenantOf(ks))
 	if err != nil {
 		return loop.Fail(kustomizev1.ReasonPruneFailed, fmt.Errorf("pruning for deleted resource failed: %w", err))
 	}

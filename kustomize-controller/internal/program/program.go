@@ -25,6 +25,7 @@ import (
 	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/daemon"
 	"weir.dev/pkg/followed"
+	"weir.dev/pkg/tenantaccess"
 )
 
 // Run is the kustomize-controller.
@@ -71,11 +72,11 @@ func (o *options) kustomizations(d *daemon.Daemon) (kustomization.Options, error
 			Parallel: o.concurrentSSA, Override: o.overrideManagers, MigrateAPIVersion: d.Enabled(migrateAPIVersion),
 			Warned: func(text string) { d.Log.Info("the API server warns", "warning", text) },
 		},
-		CustomStage:              o.customKinds,
-		DefaultServiceAccount:    o.defaultAccount,
-		DefaultKubeconfigAccount: o.kubeconfigAccount,
-		Kubeconfigs:              o.kubeconfigs,
-		Decryption:               o.decryption(d),
+		CustomStage: o.customKinds,
+		Access: tenantaccess.Options{
+			DefaultServiceAccount: o.defaultAccount, DefaultKubeconfigAccount: o.kubeconfigAccount, Kubeconfigs: o.kubeconfigs,
+		},
+		Decryption: o.decryption(d),
 	}
 	tokens := o.tokens
 	tokens.ObjectLevel, tokens.Metrics = d.Enabled(cloud.FeatureGate), metrics.Registry
