@@ -10,10 +10,8 @@ import (
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
 	"weir.dev/pkg/apply"
-	"weir.dev/pkg/drift"
 	"weir.dev/pkg/inventory"
 	"weir.dev/pkg/loop"
-	"weir.dev/pkg/manifest"
 )
 
 // plan decides what to do about each object.
@@ -90,9 +88,7 @@ func (r *Reconciler) apply(ctx context.Context, s *scope) error {
 	for _, c := range changes {
 		switch {
 		case c.Restored:
-			found := r.explain(ctx, s, c)
-			s.memory.restored = append(s.memory.restored, found)
-			r.metrics.restored(found, s.sinceWoken())
+			s.memory.restored = append(s.memory.restored, r.examiner.Restored(ctx, s.at.Drift, c, s.sinceWoken()))
 		case c.Effect != apply.Unchanged && c.Effect != apply.Skipped:
 			s.memory.changes = append(s.memory.changes, c)
 		}
@@ -122,41 +118,6 @@ func (r *Reconciler) output(changes []apply.Change) any {
 		objects[c.Effect.String()] = append(objects[c.Effect.String()], c.ID.String())
 	}
 	return objects
-}
-
-// restoration is an object that was put back, and what somebody had done to it.
-type restoration struct {
-	id      manifest.ID
-	existed bool           // when it was looked at
-	taken   []drift.Change // nothing if the object was deleted
-	pauses  []drift.Pause  // what is left to others from now on
-}
-
-// explain finds out who changed an object that was just restored.
-func (r *Reconciler) explain(ctx context.Context, s *scope, c apply.Change) restoration {
-	out := restoration{id: c.ID, existed: c.Before != nil}
-	if c.Before != nil {
-		var err error
-		if out.taken, err = drift.Explain(c.Before, c.Live, r.manager, r.opts.Apply.Override...); err != nil {
-			log.FromContext(ctx).Error(err, "explaining drift", "object", c.ID.String())
-		}
-	}
-	out.pauses = s.at.Drift.Restored(c.ID, c.Live, out.taken)
-	if len(out.taken) == 0 {
-		log.FromContext(ctx).Info("restored an object", "object", c.ID.String())
-	}
-	for _, t := range out.taken {
-		told := []any{"object", c.ID.String(), "field", t.Path, "from", t.From, "to", t.To, "manager", t.Manager, "operation", t.Operation}
-		if !t.Time.IsZero() {
-			told = append(told, "time", t.Time.UTC().Format(time.RFC3339))
-		}
-		log.FromContext(ctx).Info("restored a field", told...)
-	}
-	for _, p := range out.pauses {
-		log.FromContext(ctx).Info("leaving a field to another for a while", "object", c.ID.String(), "field", p.Change.Path,
-			"manager", p.Change.Manager, "times", p.Times, "for", p.For.String())
-	}
-	return out
 }
 
 // prune deletes what was applied before and is not wanted any more. It is reached

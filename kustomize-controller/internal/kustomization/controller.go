@@ -22,6 +22,7 @@ import (
 	"weir.dev/pkg/apply"
 	"weir.dev/pkg/artifact/fetch"
 	"weir.dev/pkg/build"
+	"weir.dev/pkg/correction"
 	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/daemon"
 	"weir.dev/pkg/dependency"
@@ -95,6 +96,7 @@ type Reconciler struct {
 	access       *tenantaccess.Access
 	wakes        loop.Wakes
 	dependencies *dependency.Gate[*kustomizev1.Kustomization]
+	examiner     *correction.Examiner
 	metrics      *metrics
 	known        memories
 }
@@ -165,6 +167,7 @@ func (r *Reconciler) connect(d *daemon.Daemon) error {
 	}
 	access := r.opts.Access
 	access.Kind, access.Identities, access.UserAgent = kustomizev1.KustomizationKind, r.opts.Identities, r.manager
+	r.examiner = correction.New(r.manager, r.opts.Apply.Override...)
 	r.access = tenantaccess.New(r.clusters, access)
 	return mgr.Add(r.clusters)
 }

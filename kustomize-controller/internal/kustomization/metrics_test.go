@@ -8,9 +8,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"k8s.io/apimachinery/pkg/types"
-
-	"weir.dev/pkg/drift"
-	"weir.dev/pkg/manifest"
 )
 
 // collect returns the samples of a metric by their labels: values, and of histograms how
@@ -33,32 +30,11 @@ func collect(t *testing.T, c prometheus.Collector) map[string]float64 {
 		switch {
 		case sample.GetHistogram() != nil:
 			out[key] = float64(sample.GetHistogram().GetSampleCount())
-		case sample.GetCounter() != nil:
-			out[key] = sample.GetCounter().GetValue()
 		default:
 			out[key] = sample.GetGauge().GetValue()
 		}
 	}
 	return out
-}
-
-func TestDriftIsCountedByKindAndManager(t *testing.T) {
-	t.Parallel()
-	m := newMetrics()
-	web := manifest.ID{Group: "apps", Kind: "Deployment", Namespace: "shop", Name: "web"}
-	m.restored(restoration{id: web, taken: []drift.Change{{Path: "spec.replicas", Manager: "kubectl-edit"}, {Path: "spec.paused", Manager: "kubectl-edit"}}}, time.Second)
-	m.restored(restoration{id: web, taken: []drift.Change{{Path: "spec.replicas", Manager: "kubectl-edit"}, {Path: "spec.paused", Manager: "bot"}}}, time.Second)
-	m.restored(restoration{id: web, taken: []drift.Change{{Path: "spec.replicas"}}}, 0)
-	m.restored(restoration{id: web}, time.Second)
-	want := map[string]float64{
-		"kind=Deployment manager=kubectl-edit ": 2, "kind=Deployment manager=bot ": 1, "kind=Deployment manager=unknown ": 2,
-	}
-	if diff := cmp.Diff(want, collect(t, m.drift)); diff != "" {
-		t.Errorf("weir_drift_total (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff(map[string]float64{"": 3}, collect(t, m.restore)); diff != "" {
-		t.Errorf("weir_drift_restore_seconds, of which one was not timed (-want +got):\n%s", diff)
-	}
 }
 
 func TestStagesAreToldUntilTheKustomizationGoes(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"weir.dev/pkg/apply"
 	"weir.dev/pkg/artifact/fetch"
 	"weir.dev/pkg/build"
+	"weir.dev/pkg/correction"
 	"weir.dev/pkg/inventory"
 	"weir.dev/pkg/manifest"
 	"weir.dev/pkg/tenant"
@@ -86,7 +87,7 @@ type memory struct {
 
 	// What the last run did, for its events.
 	changes  []apply.Change
-	restored []restoration
+	restored []correction.Finding
 	took     time.Duration
 	left     string // why objects of one that goes are left
 }
