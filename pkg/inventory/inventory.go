@@ -1,5 +1,5 @@
 // Package inventory handles sets of object identities: what an owner has applied
-// and must remove one day, in the encoding of the API's status.
+// and must remove one day, in the encoding of the API's statuses.
 package inventory
 
 import (
@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	kustomizev1 "weir.dev/api/kustomize/v1"
 	"weir.dev/pkg/manifest"
 )
 
@@ -51,28 +50,36 @@ func (s Set) IDs() []manifest.ID {
 	return slices.SortedFunc(maps.Keys(s), manifest.CompareApply)
 }
 
-// Encode returns the form that is kept in a status, sorted by id.
-func (s Set) Encode() *kustomizev1.ResourceInventory {
-	entries := make([]kustomizev1.ResourceRef, 0, len(s))
-	for id, version := range s {
-		entries = append(entries, kustomizev1.ResourceRef{ID: encode(id), Version: version})
+// Ref is the type of an entry in a status. Those of weir.dev/api are such.
+type Ref interface {
+	~struct {
+		ID      string `json:"id"`
+		Version string `json:"v"`
 	}
-	slices.SortFunc(entries, func(a, b kustomizev1.ResourceRef) int { return strings.Compare(a.ID, b.ID) })
-	return &kustomizev1.ResourceInventory{Entries: entries}
 }
 
-// Decode reads the form that is kept in a status. A nil inventory is empty.
-func Decode(in *kustomizev1.ResourceInventory) (Set, error) {
-	s := make(Set)
-	if in == nil {
-		return s, nil
+// ref is a Ref of which the fields can be named.
+type ref struct{ ID, Version string }
+
+// Encode returns the entries that are kept in a status, sorted by id.
+func Encode[R Ref](s Set) []R {
+	entries := make([]R, 0, len(s))
+	for id, version := range s {
+		entries = append(entries, R(ref{ID: encode(id), Version: version}))
 	}
-	for _, entry := range in.Entries {
-		id, err := decode(entry.ID)
+	slices.SortFunc(entries, func(a, b R) int { return strings.Compare(ref(a).ID, ref(b).ID) })
+	return entries
+}
+
+// Decode reads the entries that are kept in a status.
+func Decode[R Ref](entries []R) (Set, error) {
+	s := make(Set, len(entries))
+	for _, entry := range entries {
+		id, err := decode(ref(entry).ID)
 		if err != nil {
 			return nil, err
 		}
-		s[id] = entry.Version
+		s[id] = ref(entry).Version
 	}
 	return s, nil
 }

@@ -50,8 +50,8 @@ func TestEncode(t *testing.T) {
 	for name, tc := range encoded() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := inventory.Set{tc.id: "v1"}.Encode()
-			want := &kustomizev1.ResourceInventory{Entries: []kustomizev1.ResourceRef{{ID: tc.ref, Version: "v1"}}}
+			got := inventory.Encode[kustomizev1.ResourceRef](inventory.Set{tc.id: "v1"})
+			want := []kustomizev1.ResourceRef{{ID: tc.ref, Version: "v1"}}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("encoded (-want +got):\n%s(%s)", diff, tc.why)
 			}
@@ -64,7 +64,7 @@ func TestDecode(t *testing.T) {
 	for name, tc := range encoded() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := inventory.Decode(&kustomizev1.ResourceInventory{Entries: []kustomizev1.ResourceRef{{ID: tc.ref, Version: "v2"}}})
+			got, err := inventory.Decode([]kustomizev1.ResourceRef{{ID: tc.ref, Version: "v2"}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -81,7 +81,7 @@ func TestFormatCannotTell(t *testing.T) {
 	t.Parallel()
 	for written, read := range map[string]string{"a__b": "a:b", "a_:b": "a:_b"} {
 		set := inventory.Set{{Group: rbac, Kind: "ClusterRole", Name: written}: "v1"}
-		got, err := inventory.Decode(set.Encode())
+		got, err := inventory.Decode(inventory.Encode[kustomizev1.ResourceRef](set))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +98,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"nothing at all": "", "no separator": "app", "a namespace and a name": "default_app",
 		"no group": "default_app_Deployment", "no kind": "default_app_apps_", "no name": "default__apps_Deployment",
 	} {
-		set, err := inventory.Decode(&kustomizev1.ResourceInventory{Entries: []kustomizev1.ResourceRef{{ID: "_a__Namespace", Version: "v1"}, {ID: id}}})
+		set, err := inventory.Decode([]kustomizev1.ResourceRef{{ID: "_a__Namespace", Version: "v1"}, {ID: id}})
 		if err == nil || set != nil || !strings.Contains(err.Error(), `"`+id+`"`) {
 			t.Errorf("%s: decoding %q gave %v, %v; want an error that quotes it", why, id, set, err)
 		}
@@ -107,7 +107,7 @@ func TestDecodeRefuses(t *testing.T) {
 
 func TestDecodeOfNone(t *testing.T) {
 	t.Parallel()
-	for name, in := range map[string]*kustomizev1.ResourceInventory{"nil": nil, "empty": {}} {
+	for name, in := range map[string][]kustomizev1.ResourceRef{"nil": nil, "empty": {}} {
 		if set, err := inventory.Decode(in); err != nil || set == nil || len(set) > 0 {
 			t.Errorf("%s inventory gave %v, %v; want an empty set", name, set, err)
 		}
@@ -121,15 +121,15 @@ func TestOrderIsStable(t *testing.T) {
 	for _, tc := range encoded() {
 		set[tc.id] = "v1"
 	}
-	first, ids := set.Encode(), set.IDs()
-	if !slices.IsSortedFunc(first.Entries, func(a, b kustomizev1.ResourceRef) int { return strings.Compare(a.ID, b.ID) }) {
-		t.Errorf("entries are not sorted by id: %v", first.Entries)
+	first, ids := inventory.Encode[kustomizev1.ResourceRef](set), set.IDs()
+	if !slices.IsSortedFunc(first, func(a, b kustomizev1.ResourceRef) int { return strings.Compare(a.ID, b.ID) }) {
+		t.Errorf("entries are not sorted by id: %v", first)
 	}
 	if !slices.IsSortedFunc(ids, manifest.CompareApply) || len(ids) != len(set) {
 		t.Errorf("ids are not in the order of application: %v", ids)
 	}
 	for range 20 { // maps are walked in another order each time
-		if diff := cmp.Diff(first, set.Encode()); diff != "" {
+		if diff := cmp.Diff(first, inventory.Encode[kustomizev1.ResourceRef](set)); diff != "" {
 			t.Fatalf("encoding again (-first +again):\n%s", diff)
 		}
 		if diff := cmp.Diff(ids, set.IDs()); diff != "" {
@@ -198,7 +198,7 @@ func TestRoundTrip(t *testing.T) {
 		for range r.IntN(8) {
 			set[randomID(r)] = "v" + word(r, "12", 1, 1)
 		}
-		got, err := inventory.Decode(set.Encode())
+		got, err := inventory.Decode(inventory.Encode[kustomizev1.ResourceRef](set))
 		if err != nil {
 			t.Fatalf("decoding %v: %v (seed %d)", set, err, seed)
 		}
@@ -238,11 +238,11 @@ func FuzzDecode(f *testing.F) {
 		if strings.Contains(id, ":") {
 			t.Skip("nobody writes colons")
 		}
-		first, err := inventory.Decode(&kustomizev1.ResourceInventory{Entries: []kustomizev1.ResourceRef{{ID: id, Version: "v1"}}})
+		first, err := inventory.Decode([]kustomizev1.ResourceRef{{ID: id, Version: "v1"}})
 		if err != nil {
 			return
 		}
-		again, err := inventory.Decode(first.Encode())
+		again, err := inventory.Decode(inventory.Encode[kustomizev1.ResourceRef](first))
 		if err != nil {
 			t.Fatalf("%q is read as %v, which cannot be written: %v", id, first, err)
 		}

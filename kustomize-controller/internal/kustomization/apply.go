@@ -16,7 +16,7 @@ import (
 
 // plan decides what to do about each object.
 func (r *Reconciler) plan(_ context.Context, s *scope) error {
-	before, err := inventory.Decode(s.ks.Status.Inventory)
+	before, err := inventoryOf(s.ks)
 	if err != nil {
 		return loop.Fail(kustomizev1.ReasonReconciliationFailed, err)
 	}
@@ -66,7 +66,7 @@ func (r *Reconciler) recordInventory(ctx context.Context, s *scope) error {
 		return nil
 	}
 	defer spend(&s.time().applying, time.Now())
-	s.ks.Status.Inventory = inventory.Union(s.before, s.plan.Inventory).Encode()
+	setInventory(s.ks, inventory.Union(s.before, s.plan.Inventory))
 	loop.MarkProgressing(s.ks, "Detecting drift for revision %s with a timeout of %s", s.revision(), s.ks.GetTimeout())
 	if err := r.save(ctx, s.ks); err != nil {
 		return fmt.Errorf("recording the inventory: %w", err)
@@ -138,7 +138,7 @@ func (r *Reconciler) prune(ctx context.Context, s *scope) error {
 			s.at.Drift.Forget(id)
 		}
 	}
-	s.ks.Status.Inventory = now.Encode()
+	setInventory(s.ks, now)
 	if err != nil {
 		remember(s, kustomizev1.ReasonPruneFailed)
 		return loop.Fail(kustomizev1.ReasonPruneFailed, err)

@@ -202,7 +202,7 @@ spec:
 func (w *world) ownedVersions(ks *kustomizev1.Kustomization) map[string]string {
 	w.t.Helper()
 	w.Get(ks)
-	all, err := inventory.Decode(ks.Status.Inventory)
+	all, err := inventory.Decode(ks.Status.Inventory.Entries)
 	if err != nil {
 		w.t.Fatal(err)
 	}

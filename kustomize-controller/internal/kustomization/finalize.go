@@ -23,7 +23,7 @@ const lookAgain = 10 * time.Second
 // Finalize implements loop.Reconciler: it deletes the objects, if the deletion
 // policy says so. No worker is held while their end is awaited.
 func (r *Reconciler) Finalize(ctx context.Context, ks *kustomizev1.Kustomization) error {
-	set, err := inventory.Decode(ks.Status.Inventory)
+	set, err := inventoryOf(ks)
 	if err != nil {
 		return loop.Fail(kustomizev1.ReasonPruneFailed, err)
 	}
