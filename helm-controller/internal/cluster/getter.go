@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -102,8 +103,12 @@ func (o once) RoundTrip(req *http.Request) (*http.Response, error) {
 // isVersion reports whether a path is that of one version of an API.
 func isVersion(path string) bool {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
-	n := len(parts)
-	return n >= 2 && parts[n-2] == "api" || n >= 3 && parts[n-3] == "apis"
+	root := slices.IndexFunc(parts, func(part string) bool { return part == "api" || part == "apis" })
+	if root < 0 {
+		return false
+	}
+	below := len(parts) - root - 1
+	return parts[root] == "api" && below == 1 || parts[root] == "apis" && below == 2
 }
 
 func (d document) response(req *http.Request) *http.Response {

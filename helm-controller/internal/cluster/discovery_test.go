@@ -1,0 +1,94 @@
+package cluster_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"helm.sh/helm/v3/pkg/action"
+	"k8s.io/client-go/discovery"
+
+	"weir.dev/helm-controller/internal/cluster"
+)
+
+// TestCapabilities are those that Helm itself finds, and are not transferred again while
+// they are the same.
+func TestCapabilities(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	var d cluster.Discovery
+	first, err := d.Capabilities(t.Context(), w.at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := d.Capabilities(t.Context(), w.at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(first, second); diff != "" {
+		t.Errorf("asked again (-first +second):\n%s", diff)
+	}
+	// Other tests may define kinds meanwhile, so that a second answer is full again.
+	for path, want := range map[string]int{"/api": 304, "/apis": 304} {
+		if got := w.asked.of(path); len(got) != 2 || got[0] != 200 || got[1] != want && path == "/api" {
+			t.Errorf("%s was answered by %v; want 200 and %d", path, got, want)
+		}
+	}
+	for _, api := range []string{"v1", "apps/v1", "apps/v1/Deployment", "v1/Secret", "apps/v1/Scale"} {
+		if !first.APIVersions.Has(api) {
+			t.Errorf("%q is not served; want it to be", api)
+		}
+	}
+	if first.KubeVersion.Version == "" || first.KubeVersion.Major == "" || first.HelmVersion.Version == "" {
+		t.Errorf("versions are %v and %v; want them known", first.KubeVersion, first.HelmVersion)
+	}
+
+	client, err := discovery.NewDiscoveryClientForConfig(w.at.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	asHelm, err := action.GetVersionSet(client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(ofKubernetes(asHelm), ofKubernetes(first.APIVersions)); diff != "" {
+		t.Errorf("what is served (-by Helm +by us):\n%s", diff)
+	}
+}
+
+// ofKubernetes returns what is no business of other tests: they define kinds of their own.
+func ofKubernetes(served []string) []string {
+	var out []string
+	for _, api := range served {
+		if group, _, _ := strings.Cut(api, "/"); !strings.Contains(group, ".") || strings.HasSuffix(group, ".k8s.io") {
+			out = append(out, api)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// TestLookup: templates see the cluster as the tenant does, and what an API serves is asked
+// once.
+func TestLookup(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "team")
+	w.allow("team", "", "configmaps", "*")
+	there := w.configMap("there")
+	there.Data = map[string]string{"k": "found"}
+	w.Create(there)
+	lookups := func(r *run) { r.getter = true }
+	template := strings.ReplaceAll(configMap("a", `{{ (lookup "v1" "ConfigMap" .Release.Namespace "there").data.k }}{{ lookup "v1" "ConfigMap" .Release.Namespace "none" | len }}`), "'", `"`)
+	template = strings.NewReplacer(`"v1"`, "`v1`", `"ConfigMap"`, "`ConfigMap`", `"there"`, "`there`", `"none"`, "`none`").Replace(template)
+	w.must(w.install(w.chart(template), lookups))
+	cm := w.configMap("a")
+	if w.Get(cm); cm.Data["k"] != "found0" {
+		t.Errorf("the templates found %q; want found0", cm.Data["k"])
+	}
+	if got := w.asked.of("/api/v1"); len(got) > 2 {
+		t.Errorf("it was asked %d times what v1 serves; want once by lookups, and once by the mapper", len(got))
+	}
+	_, err := w.upgrade(w.chart("{{ lookup `v1` `Secret` .Release.Namespace `s` }}"), lookups)
+	w.says(err, "cannot get resource \"secrets\"", ":team")
+}
