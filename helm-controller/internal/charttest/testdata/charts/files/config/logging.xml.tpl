@@ -1,0 +1,5 @@
+<configuration>
+{{- range $name, $level := .Values.levels }}
+  <logger name="{{ $name }}" level="{{ $level | upper }}"/>
+{{- end }}
+</configuration>

@@ -1,0 +1,7 @@
+{{- define "migrations.podSpec" -}}
+restartPolicy: Never
+containers:
+  - name: {{ .name }}
+    image: example.com/migrations:{{ .root.Chart.AppVersion }}
+    args: {{ .args | toJson }}
+{{- end -}}
