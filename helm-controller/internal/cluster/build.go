@@ -39,7 +39,7 @@ func (c *Client) Build(reader io.Reader, validate bool) (kube.ResourceList, erro
 		if validate {
 			errs = append(errs, checkMetadata(obj))
 		}
-		info, err := c.info(obj, validate)
+		info, err := c.info(obj, objs, validate)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -126,10 +126,16 @@ func checkMetadata(obj *unstructured.Unstructured) error {
 	return nil
 }
 
-// info finds out where an object lives, and completes or removes its namespace
+// info finds out where an object of a manifest lives, and completes or removes its namespace
 // accordingly.
-func (c *Client) info(obj *unstructured.Unstructured, validate bool) (*resource.Info, error) {
-	mapping, err := c.mapping(obj.GroupVersionKind(), validate)
+func (c *Client) info(obj *unstructured.Unstructured, all []*unstructured.Unstructured, validate bool) (*resource.Info, error) {
+	gvk := obj.GroupVersionKind()
+	mapping, err := c.mapping(gvk, validate)
+	if errors.Is(err, errUnserved) && !c.clientSide() {
+		if to := definedBy(all, gvk); to != nil {
+			mapping, err = to, nil // the engine waits for that
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", manifest.IDOf(obj), err)
 	}
@@ -174,10 +180,48 @@ func (c *Client) mapping(gvk schema.GroupVersionKind, must bool) (*meta.RESTMapp
 	return mapping, nil
 }
 
-// unserved is the error for a kind that the cluster does not know.
+// errUnserved says that the cluster does not know a kind.
+var errUnserved = errors.New("is not served by the cluster: install its definition first, or use a version of the API that is served")
+
 func unserved(gvk schema.GroupVersionKind) error {
-	return fmt.Errorf("kind %q of %q is not served by the cluster: install its definition first, or use a version of the API that is served",
-		gvk.Kind, gvk.GroupVersion())
+	return fmt.Errorf("kind %q of %q %w", gvk.Kind, gvk.GroupVersion(), errUnserved)
+}
+
+// definitionKind has the objects that define kinds.
+var definitionKind = schema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}
+
+// definedBy returns the API resource of a kind that one of the objects defines; nil if none
+// does.
+func definedBy(objs []*unstructured.Unstructured, gvk schema.GroupVersionKind) *meta.RESTMapping {
+	for _, obj := range objs {
+		if obj.GroupVersionKind().GroupKind() != definitionKind {
+			continue
+		}
+		text := func(path ...string) string {
+			value, _, _ := unstructured.NestedString(obj.Object, path...)
+			return value
+		}
+		if text("spec", "group") != gvk.Group || text("spec", "names", "kind") != gvk.Kind || !hasVersion(obj, gvk.Version) {
+			continue
+		}
+		mapping := &meta.RESTMapping{
+			Resource: gvk.GroupVersion().WithResource(text("spec", "names", "plural")), GroupVersionKind: gvk, Scope: meta.RESTScopeRoot,
+		}
+		if text("spec", "scope") == "Namespaced" {
+			mapping.Scope = meta.RESTScopeNamespace
+		}
+		return mapping
+	}
+	return nil
+}
+
+// hasVersion reports whether a definition has a version of its kind.
+func hasVersion(definition *unstructured.Unstructured, version string) bool {
+	versions, _, _ := unstructured.NestedSlice(definition.Object, "spec", "versions")
+	return slices.ContainsFunc(versions, func(v any) bool {
+		of, ok := v.(map[string]any)
+		return ok && of["name"] == version
+	})
 }
 
 // served reports whether the kind of an object is served, in whatever version.

@@ -124,7 +124,10 @@ func isHook(info *resource.Info) bool {
 // because only the live object tells, and deletes just what it saw.
 func (c *Client) removeOne(reader metadata.Interface, info *resource.Info, policy metav1.DeletionPropagation) (deleted bool, err error) {
 	id := idOf(info)
-	if !served(info) {
+	switch {
+	case info.Name == "": // the API server names it anew each time
+		return false, nil
+	case !served(info):
 		c.settled(id, false)
 		c.logf("%s is gone: its kind is not served any more", id)
 		return false, nil

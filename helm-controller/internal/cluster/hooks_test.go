@@ -10,6 +10,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"weir.dev/pkg/testplane"
 )
@@ -183,5 +184,21 @@ func TestHookThatMayNotBeWatched(t *testing.T) {
 	refused := w.Traffic.Count(func(r testplane.Request) bool { return r.Resource == "jobs" && r.Watch })
 	if refused == 0 {
 		t.Error("nobody has tried to watch the Job")
+	}
+}
+
+// TestHooksThatTheAPIServerNames run each time, and are waited for.
+func TestHooksThatTheAPIServerNames(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	template := strings.Replace(job("NAME", "", "", hook("pre-install,pre-upgrade", "before-hook-creation")), "name: NAME", "generateName: run-", 1)
+	w.must(w.install(w.chart(template)))
+	w.must(w.upgrade(w.chart(template)))
+	var jobs batchv1.JobList
+	if err := w.Client.List(t.Context(), &jobs, client.InNamespace(w.Namespace)); err != nil {
+		t.Fatal(err)
+	}
+	if len(jobs.Items) != 2 || jobs.Items[0].Status.Succeeded+jobs.Items[1].Status.Succeeded != 2 {
+		t.Errorf("the Jobs are %v; want two that have ended", jobs.Items)
 	}
 }

@@ -69,6 +69,9 @@ func (c *Client) update(original, target kube.ResourceList, force, threeWay bool
 	if c.clientSide() {
 		res, err = c.updateClientSide(original, target, force, threeWay)
 	} else {
+		if force {
+			c.logf("objects are not replaced: that is for client-side apply only")
+		}
 		res, err = c.apply(target)
 	}
 	if err != nil {

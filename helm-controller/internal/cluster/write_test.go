@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"weir.dev/helm-controller/internal/cluster"
@@ -299,5 +300,51 @@ func TestObjectsAreAsApplied(t *testing.T) {
 	}
 	if !w.idle(objs) {
 		t.Error("the objects are to be applied again; want all of them to be as the action has left them")
+	}
+}
+
+// TestTemplatesMayDefineKinds that other templates are of.
+func TestTemplatesMayDefineKinds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	group := w.Namespace + ".example.com"
+	definition := strings.ReplaceAll(`apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: lamps.GROUP, OWNED}
+spec:
+  group: GROUP
+  scope: Namespaced
+  names: {kind: Lamp, plural: lamps, singular: lamp}
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
+`, "GROUP", group)
+	lamp := "apiVersion: " + group + "/v1\nkind: Lamp\nmetadata: {name: x, OWNED}\n"
+	w.must(w.install(w.chart(definition, lamp), waiting))
+	if diff := cmp.Diff([]string{"CustomResourceDefinition lamps." + group + " created", "Lamp x created"}, w.effects()); diff != "" {
+		t.Errorf("changes (-want +got):\n%s", diff)
+	}
+	if err := w.uninstall(waiting); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestManifestOfAKindThatIsGone: a release is not stuck because a kind of it is not served
+// any more.
+func TestManifestOfAKindThatIsGone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	w.must(w.install(w.chart(configMap("a", "1"))))
+	rel, err := w.storage.Last("rel")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rel.Manifest += "---\napiVersion: gone.example.com/v1\nkind: Lamp\nmetadata: {name: x}\n" +
+		"---\napiVersion: policy/v1beta1\nkind: PodDisruptionBudget\nmetadata: {name: old}\n"
+	if err := w.storage.Update(rel); err != nil {
+		t.Fatal(err)
+	}
+	w.Create(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Name: "old"}})
+	w.must(w.upgrade(w.chart(configMap("a", "2"))))
+	if diff := cmp.Diff([]string{"ConfigMap a configured", "PodDisruptionBudget old deleted"}, w.effects()); diff != "" {
+		t.Errorf("changes (-want +got):\n%s", diff)
 	}
 }
