@@ -81,7 +81,7 @@ func next(in Input, why string) Decision {
 
 // absent decides about a release that there is not.
 func absent(in Input) Decision {
-	if in.remediated() && in.Attempted == Upgrade && in.Spec.Upgrade.exhausted(in.Counters.Upgrades) && !in.forced() {
+	if in.remediated() && in.Attempted != Install && in.Spec.Upgrade.exhausted(in.Counters.Upgrades) && !in.forced() {
 		return exceeded(in) // it was uninstalled because of the last failure
 	}
 	return release(in, Install, in.Spec.Install, in.Counters.Installs)
@@ -89,9 +89,10 @@ func absent(in Input) Decision {
 
 // unmanaged decides about a release that others made or changed.
 func unmanaged(in Input) Decision {
-	d := once(in, Upgrade, in.Why)
-	d.Forget = d.Then == Act
-	return d
+	if in.Done.Has(Upgrade) {
+		return Decision{Then: Fail, Why: "the release that was just made was changed by others: " + in.Why}
+	}
+	return Decision{Then: Act, Action: Upgrade, Why: in.Why, Forget: true}
 }
 
 // untested decides about a release whose tests have not run.
@@ -139,13 +140,13 @@ func failed(in Input) Decision {
 	}
 }
 
-// again decides when a failed release is upgraded again.
+// again decides when a failed release is upgraded again: not in the pass in which it failed.
 func again(in Input) Decision {
 	d := Decision{Then: Later, Why: in.Why}
 	switch {
 	case in.forced():
 		d = force(Upgrade)
-	case !in.Done.Has(Upgrade) && (!in.Resting || in.failures() == 0):
+	case !in.Done.Has(Upgrade) && !in.Done.Has(Test) && (!in.Resting || in.failures() == 0):
 		d = Decision{Then: Act, Action: Upgrade, Why: in.Why}
 	}
 	d.Truncate = true
