@@ -1,0 +1,40 @@
+package action
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// lines is how many lines of the log are kept.
+const lines = 10
+
+// logs keeps the last lines of a log.
+type logs struct {
+	mask func(string) string
+
+	mu   sync.Mutex
+	last []string
+	text string // of the last line, without its time
+}
+
+// printf adds a line, unless it repeats the last.
+func (l *logs) printf(format string, args ...any) {
+	text := l.mask(fmt.Sprintf(format, args...))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if text == l.text {
+		return
+	}
+	if l.text = text; len(l.last) == lines {
+		l.last = l.last[1:]
+	}
+	l.last = append(l.last, time.Now().UTC().Format(time.RFC3339Nano)+": "+text)
+}
+
+// all returns the lines that are kept.
+func (l *logs) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]string(nil), l.last...)
+}

@@ -1,0 +1,107 @@
+package action
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	// masked is shown in the place of what is not to be shown.
+	masked = "***"
+	// telling is how long a text must be to be masked wherever it stands. One that is
+	// shorter, such as "on" or "80", is masked where it is quoted.
+	telling = 4
+)
+
+// mask hides texts that are not to be shown.
+type mask struct {
+	anywhere []string
+	quoted   *strings.Replacer
+}
+
+// newMask returns a mask of what is sensitive.
+func newMask(sensitive []string) mask {
+	var m mask
+	var pairs []string
+	for _, text := range sensitive {
+		if text == "" {
+			continue
+		}
+		for _, part := range append(strings.Split(text, "\n"), text, escaped(text)) {
+			if part = strings.TrimSpace(part); len(part) >= telling {
+				m.anywhere = append(m.anywhere, part)
+			}
+		}
+		if len(text) < telling {
+			pairs = append(pairs, "'"+text+"'", "'"+masked+"'", `"`+text+`"`, `"`+masked+`"`, "`"+text+"`", "`"+masked+"`")
+		}
+	}
+	slices.SortFunc(m.anywhere, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+	m.anywhere = slices.Compact(m.anywhere)
+	m.quoted = strings.NewReplacer(pairs...)
+	return m
+}
+
+// escaped returns a text as it stands between quotes.
+func escaped(text string) string {
+	q := strconv.Quote(text)
+	return q[1 : len(q)-1]
+}
+
+// text returns a text without what is sensitive.
+func (m mask) text(s string) string {
+	for _, secret := range m.anywhere {
+		s = strings.ReplaceAll(s, secret, masked)
+	}
+	return m.quoted.Replace(s)
+}
+
+// error returns an error whose text has nothing that is sensitive.
+func (m mask) error(err error) error {
+	text := m.text(err.Error())
+	if text == err.Error() {
+		return err
+	}
+	return maskedError{text: text, err: err}
+}
+
+// maskedError is an error of which the text is not to be shown.
+type maskedError struct {
+	text string
+	err  error
+}
+
+func (e maskedError) Error() string { return e.text }
+
+func (e maskedError) Unwrap() error { return e.err }
+
+// Sensitive returns the texts in values that must not be shown, if these come from
+// Secrets: all that is no map and no list.
+func Sensitive(values map[string]any) []string {
+	var out []string
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		out = append(out, sensitive(values[key])...)
+	}
+	return out
+}
+
+func sensitive(value any) []string {
+	switch v := value.(type) {
+	case nil, bool:
+		return nil // that tells nothing
+	case map[string]any:
+		return Sensitive(v)
+	case []any:
+		var out []string
+		for _, element := range v {
+			out = append(out, sensitive(element)...)
+		}
+		return out
+	default:
+		return []string{fmt.Sprint(v)}
+	}
+}

@@ -1,0 +1,145 @@
+package action
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	helmaction "helm.sh/helm/v3/pkg/action"
+	"helm.sh/helm/v3/pkg/kube"
+	"helm.sh/helm/v3/pkg/release"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	helmv2 "weir.dev/api/helm/v2"
+	"weir.dev/helm-controller/internal/cluster"
+	"weir.dev/helm-controller/internal/releases"
+	"weir.dev/pkg/inventory"
+)
+
+// kubeClient is the client of the SDK. It remembers why deletions failed, which the SDK
+// tells to the log only.
+type kubeClient struct {
+	*cluster.Client
+	deletions []error
+}
+
+// DeleteWithPropagationPolicy implements kube.InterfaceDeletionPropagation.
+func (c *kubeClient) DeleteWithPropagationPolicy(resources kube.ResourceList, policy metav1.DeletionPropagation) (*kube.Result, []error) {
+	res, errs := c.Client.DeleteWithPropagationPolicy(resources, policy)
+	c.deletions = append(c.deletions, errs...)
+	return res, errs
+}
+
+// rollback makes a release of what the target was.
+func (d *deed) rollback() error {
+	if d.in.Target == nil {
+		return errors.New("there is no release to go back to")
+	}
+	spec := d.in.HelmRelease.GetRollback()
+	method, err := d.nextMethod(spec.ServerSideApply)
+	if err != nil {
+		return err
+	}
+	cfg := d.configure(method, true)
+	if spec.Recreate {
+		d.logs.printf("warning: spec.rollback.recreate has no effect any more")
+	}
+	a := helmaction.NewRollback(cfg)
+	a.Version = d.in.Target.Version
+	a.Timeout = Timeout(d.in.HelmRelease, d.what)
+	a.MaxHistory = d.in.HelmRelease.GetMaxHistory()
+	a.Wait, a.WaitForJobs = !spec.DisableWait, !spec.DisableWaitForJobs
+	a.DisableHooks = spec.DisableHooks
+	a.Force = spec.Force && method == releases.ClientSide
+	a.CleanupOnFail = spec.CleanupOnFail
+	return a.Run(d.in.Release.Name)
+}
+
+// uninstall takes the release away.
+func (d *deed) uninstall() error {
+	spec := d.in.HelmRelease.GetUninstall()
+	last, err := d.env.History.Last(d.ctx)
+	switch {
+	case errors.Is(err, releases.ErrNotFound):
+		return d.absent()
+	case err != nil && !errors.Is(err, releases.ErrCorrupt):
+		return err // the SDK will say what is wrong with a Secret that cannot be read
+	case err == nil && last.Info.Status == release.StatusUninstalled && spec.KeepHistory:
+		return d.absent()
+	}
+	cfg := d.configure(releases.ServerSide, true)
+	a := helmaction.NewUninstall(cfg)
+	a.Timeout = Timeout(d.in.HelmRelease, d.what)
+	a.Wait = !spec.DisableWait
+	a.DisableHooks = spec.DisableHooks
+	a.KeepHistory = spec.KeepHistory
+	a.DeletionPropagation = propagation(spec)
+	res, err := a.Run(d.in.Release.Name)
+	if res != nil && res.Release != nil {
+		d.uninstalled(res.Release)
+	}
+	if err == nil {
+		d.result.Inventory = inventory.Set{}
+		return nil
+	}
+	if why := errors.Join(d.client.deletions...); why != nil && !strings.Contains(err.Error(), why.Error()) {
+		err = fmt.Errorf("%w: %w", err, why)
+	}
+	return err
+}
+
+// propagation returns what becomes of what objects own.
+func propagation(spec helmv2.Uninstall) string {
+	if spec.DeletionPropagation == nil || *spec.DeletionPropagation == "" {
+		return "background"
+	}
+	return *spec.DeletionPropagation
+}
+
+// absent tells that there is nothing to uninstall.
+func (d *deed) absent() error {
+	d.result.Absent, d.result.Inventory = true, inventory.Set{}
+	return nil
+}
+
+// uninstalled remembers how a release ended, which is not stored unless the history is
+// kept.
+func (d *deed) uninstalled(rel *release.Release) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, wrote := d.written[rel.Version]; wrote || rel.Info.Status == release.StatusUninstalled {
+		d.written[rel.Version] = &releases.Release{Release: rel}
+	}
+}
+
+// unlock has a release that was left in between count as failed. What the history does not
+// have was not made by us, and does not get into it that way.
+func (d *deed) unlock() error {
+	last, err := d.env.History.Last(d.ctx)
+	if err != nil {
+		return err
+	}
+	unlocked, err := d.env.History.Unlock(d.ctx, last)
+	switch {
+	case errors.Is(err, releases.ErrNotLocked):
+		return nil // it was ended meanwhile
+	case err != nil:
+		return err
+	}
+	d.result.Wrote = true
+	d.logs.printf("unlocked %s.v%d, which was left as '%s'", last.Name, last.Version, last.Info.Status)
+	if d.known(unlocked.Version) != nil {
+		d.wrote(unlocked)
+	}
+	return nil
+}
+
+// correct restores objects that were changed by others.
+func (d *deed) correct() error {
+	if d.in.Drift == nil {
+		return nil
+	}
+	changes, err := d.in.Drift.Restore(d.ctx, d.env.At)
+	d.result.Changes = append(d.result.Changes, changes...)
+	return err
+}

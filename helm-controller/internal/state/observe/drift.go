@@ -1,0 +1,204 @@
+package observe
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	helmv2 "weir.dev/api/helm/v2"
+	"weir.dev/helm-controller/internal/cluster"
+	"weir.dev/pkg/apply"
+	"weir.dev/pkg/manifest"
+	"weir.dev/pkg/tenant"
+)
+
+// Drift is what is known of the objects of a release: how they should be, and which of them
+// are not.
+type Drift struct {
+	version    int   // of the release
+	generation int64 // of the spec whose rules are taken
+	at         *tenant.Place
+
+	owner    types.NamespacedName
+	rules    []apply.IgnoreRule
+	objects  []*unstructured.Unstructured
+	prepared *apply.Prepared
+	// aside are objects that ask in the cluster to be left alone, and their resource
+	// versions when they were seen to.
+	aside map[manifest.ID]string
+
+	found []apply.Change
+}
+
+// detects reports whether a spec asks for drift detection.
+func detects(hr *helmv2.HelmRelease) bool {
+	return hr.GetDriftDetection().Mode != helmv2.DriftDetectionDisabled
+}
+
+// isOf reports whether it is of a release as it is stored, by the rules of the spec.
+func (d *Drift) isOf(s *stored, in Input) bool {
+	return d != nil && d.version == s.version && d.generation == in.HelmRelease.Generation && d.at == in.At
+}
+
+// Any reports whether objects are not as they should be.
+func (d *Drift) Any() bool { return d != nil && len(d.found) > 0 }
+
+// Changes are the objects that are not as they should be: what became of them, or would if
+// they were restored.
+func (d *Drift) Changes() []apply.Change {
+	if d == nil {
+		return nil
+	}
+	return slices.Clone(d.found)
+}
+
+// look finds out whether the objects of the newest release are as they were left; nil if the
+// spec does not ask for that.
+func (m *Memory) look(ctx context.Context, in Input, newest *stored) (*Drift, error) {
+	if !detects(in.HelmRelease) {
+		m.drift = nil
+		return nil, nil
+	}
+	if !m.drift.isOf(newest, in) {
+		d, err := newDrift(in, newest)
+		if err != nil {
+			return nil, fmt.Errorf("cannot detect drift: %w", err)
+		}
+		m.drift = d
+	}
+	if err := m.drift.look(ctx, in.At); err != nil {
+		return nil, fmt.Errorf("cannot detect drift: %w", err)
+	}
+	return m.drift, nil
+}
+
+// newDrift takes the objects from the manifest of a release.
+func newDrift(in Input, newest *stored) (*Drift, error) {
+	objects, err := cluster.Objects(in.At, in.Release, newest.release.Manifest)
+	if err != nil {
+		return nil, err
+	}
+	d := &Drift{
+		version: newest.version, generation: in.HelmRelease.Generation, at: in.At,
+		owner: client.ObjectKeyFromObject(in.HelmRelease), aside: make(map[manifest.ID]string),
+	}
+	fields, whole, err := rulesOf(in.HelmRelease.GetDriftDetection().Ignore)
+	if err != nil {
+		return nil, err
+	}
+	d.rules = fields
+	for _, obj := range objects {
+		if !exempt(obj) && !slices.ContainsFunc(whole, func(selects selector) bool { return selects(obj) }) {
+			d.objects = append(d.objects, obj)
+		}
+	}
+	return d, d.prepare()
+}
+
+// exempt reports whether an object asks to be left alone.
+func exempt(obj metav1.Object) bool {
+	asks := func(of map[string]string) bool {
+		return strings.EqualFold(of[helmv2.KeyDriftDetection], helmv2.ValueDisabled)
+	}
+	return asks(obj.GetLabels()) || asks(obj.GetAnnotations())
+}
+
+// prepare digests the objects, but for those that are left alone.
+func (d *Drift) prepare() error {
+	wanted := slices.DeleteFunc(slices.Clone(d.objects), func(obj *unstructured.Unstructured) bool {
+		_, aside := d.aside[manifest.IDOf(obj)]
+		return aside
+	})
+	prepared, err := apply.Prepare(wanted, apply.Options{Ignore: d.rules})
+	if err == nil {
+		d.prepared = prepared
+	}
+	return err
+}
+
+// look finds the objects that are not as they should be. It asks about those only of which
+// that is not known.
+func (d *Drift) look(ctx context.Context, at *tenant.Place) error {
+	if err := d.readmit(at); err != nil {
+		return err
+	}
+	d.found = nil
+	for {
+		plan := d.plan(at)
+		if plan.Idle() {
+			return nil
+		}
+		changes, err := at.Engine.Apply(ctx, plan, apply.Request{DryRun: true})
+		again, failed := d.setAside(at, changes)
+		switch {
+		case failed != nil:
+			return failed
+		case again:
+		case len(d.found) > 0:
+			return nil // whatever else could not be looked at
+		default:
+			return err
+		}
+	}
+}
+
+// plan says what is to be done about the objects. All were applied before, if not by this
+// process, so none needs to be validated.
+func (d *Drift) plan(at *tenant.Place) apply.Plan {
+	return d.prepared.Plan(at.Drift, apply.Options{Owner: d.owner, Proven: true})
+}
+
+// setAside takes in what a dry run has found. Objects that ask to be left alone are none of
+// our concern from now on, which calls for another look if there were any.
+func (d *Drift) setAside(at *tenant.Place, changes []apply.Change) (again bool, err error) {
+	var found []apply.Change
+	for _, c := range changes {
+		switch {
+		case c.Effect == apply.Unchanged || c.Effect == apply.Skipped:
+		case c.Before != nil && exempt(c.Before):
+			d.aside[c.ID] = c.Before.GetResourceVersion()
+			at.Drift.Forget(c.ID)
+			again = true
+		default:
+			found = append(found, c)
+		}
+	}
+	if again {
+		return true, d.prepare()
+	}
+	d.found = found
+	return false, nil
+}
+
+// readmit has objects looked at again that were left alone and have changed since: they may
+// not ask for it any more.
+func (d *Drift) readmit(at *tenant.Place) error {
+	before := len(d.aside)
+	maps.DeleteFunc(d.aside, func(id manifest.ID, version string) bool {
+		return at.Drift.Recall(id).Live.ResourceVersion != version
+	})
+	if len(d.aside) == before {
+		return nil
+	}
+	return d.prepare()
+}
+
+// Restore puts the objects right, and returns what has become of them. This makes no
+// release.
+func (d *Drift) Restore(ctx context.Context, at *tenant.Place) ([]apply.Change, error) {
+	changes, err := at.Engine.Apply(ctx, d.plan(at), apply.Request{})
+	var out []apply.Change
+	for _, c := range changes {
+		if c.Effect != apply.Unchanged && c.Effect != apply.Skipped {
+			out = append(out, c)
+		}
+	}
+	return out, err
+}

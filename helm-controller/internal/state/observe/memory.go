@@ -1,0 +1,174 @@
+package observe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"helm.sh/helm/v3/pkg/release"
+	"sigs.k8s.io/yaml"
+
+	helmv2 "weir.dev/api/helm/v2"
+	"weir.dev/helm-controller/internal/releases"
+	"weir.dev/helm-controller/internal/state"
+)
+
+// Memory is what was observed of the release of one HelmRelease, so that it need not be read
+// again. The zero value knows nothing. It is not safe for concurrent use.
+type Memory struct {
+	place  place
+	stored *stored
+	target target
+	drift  *Drift
+}
+
+// place is where a release is stored, and by which name.
+type place struct{ storage, name string }
+
+// stored is the newest release in storage, without what is large in it.
+type stored struct {
+	version         int
+	resourceVersion string
+	status          string
+	content         state.Content
+	labelled        bool
+
+	release *releases.Release // only until the end of the observation that has read it
+	fits    map[string]error  // by the digest of a snapshot, whether it is of that
+}
+
+// target is what is known of what a rollback would go back to.
+type target struct {
+	of, newest string // the digest of its snapshot, and the resource version of the newest release then
+	sound      bool
+}
+
+// newest returns the newest release in storage, nil if there is none. It reads it if it may
+// have changed.
+func (m *Memory) newest(ctx context.Context, in Input) (*stored, error) {
+	if at := (place{in.Storage, in.Release.Name}); m.place != at {
+		*m = Memory{place: at}
+	}
+	index, watched := in.Watcher.Known(in.Storage, in.Release.Name)
+	newest, any := index.Newest()
+	switch {
+	case watched && !any:
+		m.stored = nil
+		return nil, nil
+	case watched && m.stored.is(newest) && m.suffices(in):
+		return m.stored, nil
+	}
+	last, err := in.History.Last(ctx)
+	switch {
+	case errors.Is(err, releases.ErrNotFound):
+		m.stored = nil
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	m.learn(in, last)
+	return m.stored, nil
+}
+
+// learn remembers a release as it was read.
+func (m *Memory) learn(in Input, r *releases.Release) {
+	m.stored = &stored{
+		version: r.Version, resourceVersion: r.ResourceVersion, status: r.Info.Status.String(),
+		content: state.Content{
+			ChartName: r.Chart.Metadata.Name, ChartVersion: r.Chart.Metadata.Version, ConfigDigest: configDigest(r),
+		},
+		labelled: labelled(in.HelmRelease, r.Manifest),
+		release:  r,
+		fits:     make(map[string]error),
+	}
+}
+
+// is reports whether it is of a version as it is stored now.
+func (s *stored) is(v releases.Version) bool {
+	return s != nil && s.version == v.Number && s.resourceVersion == v.ResourceVersion
+}
+
+// suffices reports whether all that may be asked of the newest release is remembered.
+func (m *Memory) suffices(in Input) bool {
+	last := in.HelmRelease.Status.History.Latest()
+	if last != nil {
+		if _, compared := m.stored.fits[keyOf(last)]; !compared {
+			return false
+		}
+	}
+	return !detects(in.HelmRelease) || m.stored.status != state.StatusDeployed || m.drift.isOf(m.stored, in)
+}
+
+// keyOf identifies a snapshot.
+func keyOf(s *helmv2.Snapshot) string { return s.FullReleaseName() + " " + s.Digest }
+
+// forget drops what is large.
+func (m *Memory) forget() {
+	if m.stored != nil {
+		m.stored.release = nil
+	}
+}
+
+// verify returns why a snapshot is not of the release as it is stored; nil if it is.
+func (s *stored) verify(known *helmv2.Snapshot) error {
+	err, compared := s.fits[keyOf(known)]
+	if !compared {
+		err = s.release.Verify(known)
+		s.fits[keyOf(known)] = err
+	}
+	return err
+}
+
+// fact returns what is known of the release; digest is that of its values, if the history
+// has it.
+func (s *stored) fact(digest string) *state.Release {
+	r := &state.Release{Version: s.version, Status: s.status, Content: s.content, Labelled: s.labelled}
+	if digest != "" {
+		r.ConfigDigest = digest
+	}
+	return r
+}
+
+// sound reports whether a release is in storage as it was when its snapshot was taken.
+func (m *Memory) sound(ctx context.Context, in Input, s *helmv2.Snapshot) (bool, error) {
+	if s == nil {
+		return false, nil
+	}
+	known := target{of: keyOf(s), newest: m.stored.resourceVersion}
+	if m.target.of == known.of && m.target.newest == known.newest {
+		return m.target.sound, nil
+	}
+	r, err := in.History.Get(ctx, s.Version)
+	switch {
+	case errors.Is(err, releases.ErrNotFound), errors.Is(err, releases.ErrCorrupt):
+	case err != nil:
+		return false, fmt.Errorf("cannot verify previous release to roll back to: %w", err)
+	default:
+		known.sound = r.Verify(s) == nil
+	}
+	m.target = known
+	return known.sound, nil
+}
+
+// labelled reports whether the objects of a manifest say that they are of a HelmRelease. It
+// looks at the first: all get the labels, or none.
+func labelled(hr *helmv2.HelmRelease, manifest string) bool {
+	for document := range strings.SplitSeq(manifest, "\n---") {
+		var obj struct {
+			Metadata struct {
+				Labels map[string]any `json:"labels"`
+			} `json:"metadata"`
+			Kind string `json:"kind"`
+		}
+		if err := yaml.Unmarshal([]byte(strings.TrimPrefix(document, "---")), &obj); err != nil || obj.Kind == "" {
+			continue
+		}
+		of := obj.Metadata.Labels
+		return of[helmv2.LabelName] == hr.Name && of[helmv2.LabelNamespace] == hr.Namespace
+	}
+	return false
+}
+
+// statusOf returns a status in the SDK's type.
+func statusOf(status string) release.Status { return release.Status(status) }
