@@ -43,6 +43,11 @@ func (s *Stack) KustomizeController(ctx context.Context, more ...string) (*Progr
 	return s.Start(ctx, "kustomize-controller", more...)
 }
 
+// HelmController starts helm-controller. More may be given as to Start.
+func (s *Stack) HelmController(ctx context.Context, more ...string) (*Program, error) {
+	return s.Start(ctx, "helm-controller", more...)
+}
+
 // ImageController starts image-controller with its storage in the folder of the stack.
 // More may be given as to Start.
 func (s *Stack) ImageController(ctx context.Context, more ...string) (*Program, error) {

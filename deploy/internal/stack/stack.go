@@ -1,6 +1,6 @@
 // Package stack runs everything that weir needs on this machine: a Kubernetes
-// control plane of its own, a git server, and the controllers as processes, each
-// the program that users install.
+// control plane of its own, a git server, a Helm repository, and the controllers as
+// processes, each the program that users install.
 //
 // Everything is below one folder and listens on the loopback interface only.
 // Whoever starts something must call Stop, which ends it all in reverse order.
@@ -34,6 +34,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/yaml"
 
+	helmv2 "weir.dev/api/helm/v2"
 	imagev1 "weir.dev/api/image/v1"
 	kustomizev1 "weir.dev/api/kustomize/v1"
 	sourcev1 "weir.dev/api/source/v1"
@@ -62,6 +63,7 @@ type Stack struct {
 
 	dir, bin string
 	git      *http.Server
+	charts   *http.Server
 	gitURL   string
 
 	mu       sync.Mutex
@@ -171,7 +173,8 @@ func (s *Stack) Connect(kubeconfig string) error {
 	log.SetLogger(logr.Discard()) // else the client complains that nobody has decided
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		clientgoscheme.AddToScheme, apiextensionsv1.AddToScheme, sourcev1.AddToScheme, kustomizev1.AddToScheme, imagev1.AddToScheme,
+		clientgoscheme.AddToScheme, apiextensionsv1.AddToScheme,
+		sourcev1.AddToScheme, kustomizev1.AddToScheme, helmv2.AddToScheme, imagev1.AddToScheme,
 	} {
 		if err := add(scheme); err != nil {
 			return err
@@ -255,8 +258,10 @@ func (s *Stack) Stop() error {
 	for _, p := range slices.Backward(programs) {
 		errs = append(errs, p.Stop())
 	}
-	if s.git != nil {
-		errs = append(errs, s.git.Close())
+	for _, server := range []*http.Server{s.charts, s.git} {
+		if server != nil {
+			errs = append(errs, server.Close())
+		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
