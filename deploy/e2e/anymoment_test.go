@@ -36,7 +36,7 @@ func TestKillAtAnyMoment(t *testing.T) {
 	converged := 0
 	for range momentKills {
 		publish()
-		p := w.startBehind(fault{})
+		p := w.startBehind(w.startKustomize, fault{})
 		enough := 1 + random.IntN(momentRequests)
 		w.Wait("the controller at work, or done", ks, func() bool { return p.count() >= enough || applied(ks, commit) })
 		if applied(ks, commit) {

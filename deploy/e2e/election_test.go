@@ -29,9 +29,9 @@ func TestLeaderIsKilled(t *testing.T) {
 	made := w.bystanders("app")
 	revisions := twoRevisions(w.Namespace, more)
 
-	leader := w.startBehind(fault{at: midway, done: true}, elected()...)
+	leader := w.startBehind(w.startKustomize, fault{at: midway, done: true}, elected()...)
 	first := w.waitLeader("")
-	standby := w.startBehind(fault{}, elected()...)
+	standby := w.startBehind(w.startKustomize, fault{}, elected()...)
 
 	install := w.publish(revisions[0].files())
 	ks := w.kustomization("app")

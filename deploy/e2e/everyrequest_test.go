@@ -114,7 +114,7 @@ func installAndUpgrade(t *testing.T, f fault) string {
 	for i, r := range revisions {
 		commit := w.publish(r.files())
 		if i == 0 {
-			doomed = w.startBehind(f, ordered)
+			doomed = w.startBehind(w.startKustomize, f, ordered)
 		}
 		if !died && w.diesBefore(doomed, ks, commit) {
 			died = true

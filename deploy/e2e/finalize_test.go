@@ -41,7 +41,7 @@ func remove(t *testing.T, f fault) string {
 		t.Fatal(err)
 	}
 
-	doomed := w.startBehind(f, ordered)
+	doomed := w.startBehind(w.startKustomize, f, ordered)
 	w.Eventually("the Kustomization gone, or the controller killed", func() bool { return doomed.wasHit() || !w.Get(ks) })
 	request := ""
 	if doomed.wasHit() {

@@ -50,9 +50,8 @@ type proxy struct {
 	requests []string
 }
 
-// startBehind starts a kustomize-controller behind a proxy. More may be given as to
-// stack.Start.
-func (w *world) startBehind(f fault, more ...string) *proxy {
+// startBehind starts a controller behind a proxy. More may be given as to stack.Start.
+func (w *world) startBehind(start func(more ...string) *stack.Program, f fault, more ...string) *proxy {
 	w.t.Helper()
 	p := &proxy{fault: f, started: make(chan struct{}), killed: make(chan struct{})}
 	upstream, err := url.Parse(w.stack.Config.Host)
@@ -75,7 +74,7 @@ func (w *world) startBehind(f fault, more ...string) *proxy {
 	if err := os.WriteFile(path, []byte(kubeconfig(server.URL)), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
-	p.program = w.startKustomize(append(more, "KUBECONFIG="+path)...)
+	p.program = start(append(more, "KUBECONFIG="+path)...)
 	close(p.started)
 	w.proxies = append(w.proxies, p)
 	w.t.Cleanup(p.kill) // or its watches would keep the server
