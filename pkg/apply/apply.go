@@ -91,12 +91,14 @@ func (e Effect) String() string {
 type Change struct {
 	ID     manifest.ID
 	Effect Effect
-	// Restored says that somebody had changed or deleted the object.
+	// Restored says that somebody had changed or deleted the object; of a dry run, that
+	// it is not as an apply would leave it.
 	Restored bool
 	// Before is the object as it was found, for what is restored; nil if it was gone.
 	Before *unstructured.Unstructured
 	// Live is the answer to the apply: the whole object where the plan asked for
-	// that, else its metadata; nil where nothing was asked.
+	// that, else its metadata; nil where nothing was asked. Of a dry run, it is the
+	// object as it would be, for what is not as it should.
 	Live *unstructured.Unstructured
 
 	target target
@@ -108,6 +110,9 @@ type Request struct {
 	Force bool
 	// Whole asks for whole objects in Change.Live.
 	Whole bool
+	// DryRun has nothing written or deleted. The changes tell what would be put back, and
+	// the tracker learns of what is as it should be.
+	DryRun bool
 	// Validated is told how long a stage was validated; may be nil.
 	Validated func(time.Duration)
 }
@@ -115,6 +120,9 @@ type Request struct {
 // Apply carries out a plan, stage by stage. It returns what it did also when it
 // fails; stages after the failed one are untouched. Errors name the objects.
 func (e *Engine) Apply(ctx context.Context, p Plan, req Request) ([]Change, error) {
+	if req.DryRun {
+		return e.preview(ctx, p, req)
+	}
 	var done []Change
 	for _, stage := range p.Stages {
 		changes, err := e.stage(ctx, p, stage, req)
@@ -161,16 +169,10 @@ func (e *Engine) stage(ctx context.Context, p Plan, s Stage, req Request) ([]Cha
 	var served deadline
 	for i, item := range s.Items {
 		changes[i] = Change{ID: item.ID}
-		if item.Action == Skip {
-			changes[i].Effect = Skipped
-		}
-		if item.spare {
-			e.tracker.Spare(item.ID, item.wishes.CreateOnly && !item.wishes.LeaveAlone)
-		}
-		if !item.Action.writes() {
+		w := &write{Item: item, change: &changes[i]}
+		if e.pass(w); !item.Action.writes() {
 			continue
 		}
-		w := &write{Item: item, change: &changes[i]}
 		if err := e.locate(ctx, w, p.defined[item.ID.Group], &served); err != nil {
 			errs = append(errs, err)
 			continue
@@ -196,6 +198,16 @@ func (e *Engine) stage(ctx context.Context, p Plan, s Stage, req Request) ([]Cha
 	}
 	err = e.writeAll(ctx, p, writes, req)
 	return changes, err
+}
+
+// pass notes of an item that is skipped that it is.
+func (e *Engine) pass(w *write) {
+	if w.Action == Skip {
+		w.change.Effect = Skipped
+	}
+	if w.spare {
+		e.tracker.Spare(w.ID, w.wishes.CreateOnly && !w.wishes.LeaveAlone)
+	}
 }
 
 // expect has the tracker look at what there is of the kinds that are written, so that a
@@ -296,10 +308,7 @@ func (e *Engine) write(ctx context.Context, p Plan, w *write, req Request) error
 		w.version = known.Live.ResourceVersion
 	}
 	if w.Action == Restore {
-		w.yielded = known.Yielded
-		if w.yielded != nil && !w.yielded.Empty() {
-			w.Object, w.data = manifest.Without(w.Object, known.Yielded), nil
-		}
+		w.yield(known.Yielded)
 		if w.change.Before = e.look(ctx, w); w.change.Before != nil {
 			w.found, w.live, w.version = w.change.Before, w.change.Before, w.change.Before.GetResourceVersion()
 			if WishesOf(w.change.Before).LeaveAlone {
@@ -315,11 +324,24 @@ func (e *Engine) write(ctx context.Context, p Plan, w *write, req Request) error
 	w.change.Live = a.object
 	w.change.Effect = effectOf(a, w)
 	w.change.Restored = w.Action == Restore && w.change.Effect != Unchanged
-	e.tracker.Applied(Applied{
-		ID: w.ID, Resource: w.target.resource, Owner: p.Owner, Content: w.Content,
-		Expires: expires(w.Object), Once: w.wishes.CreateOnly, Ignored: e.ignoredIn(w, a.object), Object: a.object,
-	})
+	e.tracker.Applied(e.applied(p, w, a.object))
 	return nil
+}
+
+// yield leaves some fields of the object to others.
+func (w *write) yield(fields *fieldpath.Set) {
+	w.yielded = fields
+	if fields != nil && !fields.Empty() {
+		w.Object, w.data = manifest.Without(w.Object, fields), nil
+	}
+}
+
+// applied is what the tracker is told of an object that an apply has left in a state.
+func (e *Engine) applied(p Plan, w *write, left *unstructured.Unstructured) Applied {
+	return Applied{
+		ID: w.ID, Resource: w.target.resource, Owner: p.Owner, Content: w.Content,
+		Expires: expires(w.Object), Once: w.wishes.CreateOnly, Ignored: e.ignoredIn(w, left), Object: left,
+	}
 }
 
 // attempt applies the object of w, and makes way for it if it must be created anew.

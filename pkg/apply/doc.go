@@ -26,6 +26,11 @@
 // go of them. Fields that an IgnoreRule names keep the value that they have, at one look
 // before a write.
 //
+// A dry run of a plan tells what it would put back, and writes nothing: of each object that
+// is not known to be intact, it costs a look and a dry run. What turns out to be as it
+// should be is known from then on, and who was told of the rest hears of it again when
+// there is more.
+//
 // The engine decides nothing about time: it never retries, and the caller's
 // context bounds it.
 package apply

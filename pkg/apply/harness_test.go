@@ -74,7 +74,7 @@ func (r *recorder) Applied(a apply.Applied) {
 	r.applied = append(r.applied, a.ID)
 	a.UID, a.Version = a.Object.GetUID(), a.Object.GetResourceVersion()
 	a.Object = nil
-	r.known[a.ID] = apply.Known{Last: a, Intact: true, Live: apply.Live{UID: a.UID, ResourceVersion: a.Version}}
+	r.known[a.ID] = apply.Known{Last: a, Intact: a.Noticed == nil, Live: apply.Live{UID: a.UID, ResourceVersion: a.Version}}
 }
 
 // Spare implements apply.Tracker.

@@ -38,8 +38,14 @@ type Applied struct {
 	Once bool
 	// Ignored are fields that anybody may change; nil means none.
 	Ignored *fieldpath.Set
+	// Unowned says that fields of it are not ours, although they have our values: only a
+	// look tells whether they still do once the object is another version.
+	Unowned bool
 	// Object is the answer of the API server; it is not kept.
 	Object metav1.Object
+	// Noticed is the object as it was found by a dry run, and as it is still, if that is
+	// otherwise than Object; it is not kept.
+	Noticed metav1.Object
 }
 
 // Live is an object as it was last seen.

@@ -69,6 +69,8 @@ func (d *deadline) over() bool {
 	return time.Now().After(d.at)
 }
 
+var errNoKind = errors.New("no such kind")
+
 // find returns where an object lives. Its kind may have been defined a moment ago
 // by this same plan, and not be told by discovery yet.
 func (e *Engine) find(ctx context.Context, obj *unstructured.Unstructured, defined bool, served *deadline) (target, error) {
@@ -79,7 +81,7 @@ func (e *Engine) find(ctx context.Context, obj *unstructured.Unstructured, defin
 			return t, err
 		}
 		if !defined || served.over() {
-			return target{}, fmt.Errorf("no such kind %q in %q: is its CustomResourceDefinition installed?", gvk.Kind, gvk.GroupVersion())
+			return target{}, fmt.Errorf("%w %q in %q: is its CustomResourceDefinition installed?", errNoKind, gvk.Kind, gvk.GroupVersion())
 		}
 		select {
 		case <-ctx.Done():

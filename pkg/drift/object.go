@@ -23,6 +23,8 @@ type object struct {
 	version  string // resource version of seen; empty if it was never seen
 	wishes   apply.Wishes
 	gone     bool
+	noticed  bool  // that it is otherwise than left, by a dry run
+	told     print // what was seen of it then
 
 	since    time.Time // when it was first seen drifted after the last application
 	answered time.Time // since, of the drift that the last application mended
@@ -124,7 +126,7 @@ func (o *object) drifted() bool {
 		return false
 	case o.contest != nil && o.contest.ceded:
 		return false
-	case o.contest != nil && o.contest.owed:
+	case o.contest != nil && o.contest.owed, o.noticed && !newer(o.version, o.last.Version):
 		return !o.wishes.LeaveAlone || o.gone
 	case !newer(o.version, o.last.Version):
 		return false

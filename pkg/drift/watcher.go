@@ -100,7 +100,7 @@ func (w *Watcher) Recall(id manifest.ID) apply.Known {
 	k := apply.Known{Yielded: o.yielded()}
 	if o.last != nil {
 		k.Last = *o.last
-		k.Intact = w.resources[o.resource].listed && !o.drifted()
+		k.Intact = w.resources[o.resource].listed && !o.drifted() && !(o.last.Unowned && newer(o.version, o.last.Version))
 	}
 	if o.version != "" && !o.gone {
 		k.Live = apply.Live{UID: o.uid, ResourceVersion: o.version, Wishes: o.wishes}
@@ -170,6 +170,9 @@ func (w *Watcher) Applied(a apply.Applied) {
 	}
 	w.use(o, a)
 	o.leave(w.standOf(a.Object))
+	if o.noticed = a.Noticed != nil; o.noticed {
+		w.notice(o, a.Noticed)
+	}
 	wake := w.noteDrift(o) // somebody was faster than the answer to us
 	w.mu.Unlock()
 	if wake {
@@ -177,7 +180,17 @@ func (w *Watcher) Applied(a apply.Applied) {
 	}
 }
 
-// noteDrift reports whether o has drifted, and remembers since when. The lock is held.
+// notice records how an object was found that a dry run would put back. The lock is held.
+func (w *Watcher) notice(o *object, found metav1.Object) {
+	s := w.standOf(found)
+	if newer(found.GetResourceVersion(), o.version) {
+		o.see(s, found)
+	}
+	o.told = s.print(o.without())
+}
+
+// noteDrift reports whether o has drifted, and otherwise than its owner knows, and remembers
+// since when. The lock is held.
 func (w *Watcher) noteDrift(o *object) bool {
 	if !o.drifted() {
 		return false
@@ -185,7 +198,7 @@ func (w *Watcher) noteDrift(o *object) bool {
 	if o.since.IsZero() {
 		o.since = time.Now()
 	}
-	return true
+	return !o.noticed || o.gone || o.seen != o.told
 }
 
 // use makes a the last application of o. The lock is held.
@@ -199,7 +212,7 @@ func (w *Watcher) use(o *object, a apply.Applied) {
 	}
 	kept := a
 	kept.UID, kept.Version = a.Object.GetUID(), a.Object.GetResourceVersion()
-	kept.Object = nil
+	kept.Object, kept.Noticed = nil, nil
 	if o.last == nil || o.last.Content != a.Content || o.last.Owner != a.Owner {
 		o.end() // what is fought for may be another now
 	}
