@@ -84,7 +84,7 @@ func asHooks(d document) ([]*release.Hook, error) {
 		return nil, fmt.Errorf("reading hook %s %s: %w", d.kind, d.name, err)
 	}
 	for _, h := range hooks {
-		h.Manifest = d.text
+		h.Manifest = strings.TrimSuffix(d.text, "\n") + "\n" // a block at the end needs it
 	}
 	return hooks, nil
 }

@@ -66,9 +66,6 @@ func problemOf(n *yaml.RNode) string {
 	if n.GetName() == "" {
 		return "it has no metadata.name"
 	}
-	if found, at := n.HasNilEntryInList(); found {
-		return "it has an empty item in the list " + at
-	}
 	return ""
 }
 

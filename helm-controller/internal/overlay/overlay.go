@@ -146,7 +146,7 @@ func (o *Overlay) Hooks(r *release.Release) error {
 		if err != nil {
 			return err
 		}
-		for _, d := range closed(docs) {
+		for _, d := range docs {
 			if !d.hook {
 				return fmt.Errorf("%s %s in %s is no hook any more after post-rendering: a hook stays one, it can be changed or deleted", d.kind, d.name, d.source)
 			}

@@ -92,10 +92,14 @@ func newPatch(at string, of kustomizeapi.Patch) (_ patch, err error) {
 			return patch{}, fmt.Errorf("%s.target: %w", at, err)
 		}
 	}
-	if isList(p.text) {
-		if p.selector == nil {
+	if operations, ok, err := operationsOf(p.text); ok {
+		switch {
+		case err != nil:
+			return patch{}, fmt.Errorf("%s: the patch cannot be read: %w", at, err)
+		case p.selector == nil:
 			return patch{}, fmt.Errorf("%s: a list of operations needs a target: set target", at)
 		}
+		p.text = operations
 		return p, nil
 	}
 	parseSchema()
@@ -123,10 +127,25 @@ func newPatch(at string, of kustomizeapi.Patch) (_ patch, err error) {
 	return p, nil
 }
 
-// isList reports whether a patch is a list of operations.
-func isList(text string) bool {
-	var list []any
-	return yaml.Unmarshal([]byte(text), &list) == nil
+// operationsOf returns a patch that is a list of operations as JSON, and reports whether it
+// is a list. Kustomize would take a list that begins with a bracket for JSON.
+func operationsOf(text string) (operations string, list bool, err error) {
+	data, err := yaml.YAMLToJSON([]byte(text))
+	if err != nil || data[0] != '[' {
+		return "", false, nil
+	}
+	ops, err := jsonpatch.DecodePatch(data)
+	if err != nil {
+		return "", true, errors.New("it is a list, but not of operations")
+	}
+	for i, op := range ops {
+		switch op.Kind() {
+		case "add", "remove", "replace", "move", "copy", "test":
+		default:
+			return "", true, fmt.Errorf("operation %d is %q: it can be add, remove, replace, move, copy or test", i, op.Kind())
+		}
+	}
+	return string(data), true, nil
 }
 
 // documents splits a patch of several objects.
