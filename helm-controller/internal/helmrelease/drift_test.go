@@ -1,0 +1,105 @@
+package helmrelease_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/fluxcd/pkg/runtime/conditions"
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	helmv2 "weir.dev/api/helm/v2"
+	"weir.dev/pkg/testplane"
+)
+
+func TestDriftIsCorrectedWithoutARelease(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(demo(t, "1.0.0"))
+	hr := w.release("app", drift(helmv2.DriftDetectionEnabled))
+	w.waitReleased(hr, 1)
+	w.WaitCondition(hr, helmv2.ConditionDrifted, metav1.ConditionFalse, helmv2.ReasonNoDriftDetected)
+	w.settle()
+
+	cm := w.configMap("app")
+	w.Patch(cm, "night-shift", "data: {k: '5', other: stays}")
+	w.Wait("the value is put back", cm, func() bool { return cm.Data["k"] == "1" })
+	if cm.Data["other"] != "stays" {
+		t.Errorf("ConfigMap has %v; want the key of somebody else to stay", cm.Data)
+	}
+	e := w.waitEvent(hr, corev1.EventTypeNormal, helmv2.ReasonDriftCorrected, "night-shift")
+	if want := fmt.Sprintf(`ConfigMap/%s/app: data.k "1" -> "5" by night-shift at `, w.Namespace); !strings.Contains(e.Message, want) {
+		t.Errorf("the event says %q; want %q", e.Message, want)
+	}
+	if got := e.Annotations["helm.toolkit.fluxcd.io/revision"]; got != "1.0.0" {
+		t.Errorf("the event is about revision %q; want that of the chart", got)
+	}
+
+	if err := w.Client.Delete(t.Context(), cm); err != nil {
+		t.Fatal(err)
+	}
+	w.Wait("the ConfigMap is back", w.configMap("app"), func() bool { return true })
+	w.waitEvent(hr, corev1.EventTypeNormal, helmv2.ReasonDriftCorrected, "deleted, restored")
+	if diff := cmp.Diff([]string{"1 deployed"}, w.stored("app")); diff != "" {
+		t.Errorf("stored (-want +got):\n%s", diff)
+	}
+	w.settle()
+	w.Get(hr)
+	if !ready(hr) {
+		t.Errorf("conditions are %+v; want it to be Ready", hr.Status.Conditions)
+	}
+}
+
+func TestDriftIsOnlyToldOf(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(demo(t, "1.0.0"))
+	hr := w.release("app", drift(helmv2.DriftDetectionWarn))
+	w.waitReleased(hr, 1)
+	w.Patch(w.configMap("app"), "night-shift", "data: {k: '5'}")
+	w.WaitCondition(hr, helmv2.ConditionDrifted, metav1.ConditionTrue, helmv2.ReasonDriftDetected)
+	e := w.waitEvent(hr, corev1.EventTypeWarning, helmv2.ReasonDriftDetected, "night-shift")
+	if strings.Contains(e.Message, "restored") {
+		t.Errorf("the event says %q, but nothing was restored", e.Message)
+	}
+	w.expectValue("app", "5")
+	if !conditions.IsReady(hr) {
+		t.Errorf("conditions are %+v; want the release to be Ready", hr.Status.Conditions)
+	}
+	w.Patch(w.configMap("app"), "night-shift", "data: {k: '1'}")
+	w.Poke(hr)
+	w.WaitCondition(hr, helmv2.ConditionDrifted, metav1.ConditionFalse, helmv2.ReasonNoDriftDetected)
+}
+
+func TestIgnoredFieldsAreLeftToOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(demo(t, "1.0.0", "templates/b.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\ndata: {k: '1'}\n"))
+	hr := w.release("app", drift(helmv2.DriftDetectionEnabled, helmv2.IgnoreRule{Paths: []string{"/data/k"}}))
+	w.waitReleased(hr, 1)
+	w.Patch(w.configMap("app"), "night-shift", "data: {k: '5', chart: other}")
+	cm := w.configMap("app")
+	w.Wait("the other field is put back", cm, func() bool { return cm.Data["chart"] == "1.0.0" })
+	w.settle()
+	w.expectValue("app", "5")
+}
+
+func TestDriftOfNoConcernWakesNobody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(demo(t, "1.0.0"))
+	hr := w.release("app")
+	w.waitReleased(hr, 1)
+	w.settle()
+	allow := w.Traffic.Forbid(testplane.Any)
+	w.Patch(w.configMap("app"), "night-shift", "data: {k: '5'}")
+	w.settle()
+	allow()
+	w.expectValue("app", "5")
+	w.Get(hr)
+	if conditions.Has(hr, helmv2.ConditionDrifted) {
+		t.Error("Drifted is there, but nobody asked")
+	}
+}

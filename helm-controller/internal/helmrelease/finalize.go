@@ -1,0 +1,149 @@
+package helmrelease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	helmv2 "weir.dev/api/helm/v2"
+	"weir.dev/helm-controller/internal/plan"
+	"weir.dev/helm-controller/internal/releases"
+	"weir.dev/pkg/loop"
+)
+
+// errDeleted is the cause of the end of an action of what is being deleted.
+var errDeleted = errors.New("the HelmRelease is being deleted")
+
+// Finalize implements loop.Reconciler: it uninstalls the release, and deletes the HelmChart.
+// What a HelmRelease that is suspended has made stays.
+func (r *Reconciler) Finalize(ctx context.Context, hr *helmv2.HelmRelease) error {
+	s := r.scope(hr)
+	if err := r.awaitLast(ctx, s); err != nil {
+		return err
+	}
+	if !hr.Spec.Suspend {
+		if err := r.uninstall(ctx, s); err != nil {
+			return err
+		}
+		if err := r.deleteChart(ctx, hr, s.memory); err != nil {
+			return loop.Fail(helmv2.ReasonUninstallFailed, err)
+		}
+	}
+	r.leave(s)
+	return nil
+}
+
+// awaitLast interrupts the action that is under way, unless that is the last, and takes up
+// what came of it.
+func (r *Reconciler) awaitLast(ctx context.Context, s *scope) error {
+	w := s.memory.work
+	if w == nil {
+		return nil
+	}
+	if !w.job.hasEnded() {
+		if w.action != plan.Uninstall {
+			w.job.interrupt(errDeleted)
+		}
+		return underWay(s.hr, w.action, r.opts.RequeueDependency)
+	}
+	s.memory.work = nil
+	s.memory.ended = append(s.memory.ended, w.job)
+	defer s.memory.settle() // there is no more to come of it
+	r.conclude(ctx, s.hr, s.memory, w)
+	if w.action != plan.Uninstall || w.result.Err == nil {
+		return nil
+	}
+	if going, err := r.isGoing(ctx, s.hr); err != nil || !going {
+		return loop.Fail(helmv2.ReasonUninstallFailed, &failure{reason: helmv2.ReasonUninstallFailed, message: s.memory.pass.failed.Error()})
+	}
+	log.FromContext(ctx).Info("the rest of the release goes with its namespace", "release", w.named())
+	s.hr.Status.StorageNamespace = ""
+	return nil
+}
+
+// isGoing reports whether the namespace of a HelmRelease, or that of its release, is being
+// deleted. Nothing can be created there any more, such as a hook, and nothing will be left.
+func (r *Reconciler) isGoing(ctx context.Context, hr *helmv2.HelmRelease) (bool, error) {
+	for _, name := range []string{hr.Namespace, hr.GetReleaseNamespace()} {
+		var ns corev1.Namespace
+		err := r.live.Get(ctx, types.NamespacedName{Name: name}, &ns)
+		switch {
+		case apierrors.IsNotFound(err):
+			return true, nil
+		case err != nil:
+			return false, fmt.Errorf("looking at namespace %q: %w", name, err)
+		case !ns.DeletionTimestamp.IsZero():
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// uninstall begins to uninstall the release, if there is one that can be reached.
+func (r *Reconciler) uninstall(ctx context.Context, s *scope) error {
+	if s.hr.Status.StorageNamespace == "" {
+		return nil
+	}
+	gone, err := r.access.Missing(ctx, r.entering(s.hr))
+	if err != nil {
+		return loop.Fail(helmv2.ReasonUninstallFailed, err)
+	}
+	if gone != "" {
+		message := fmt.Sprintf("unable to uninstall the release: '%s/%s', which is needed to reach it, is gone; the release is left", s.hr.Namespace, gone)
+		log.FromContext(ctx).Info("the release is left, for what it takes to uninstall it is gone", "missing", gone)
+		s.memory.tell(loop.Event{Warning: true, Reason: helmv2.ReasonUninstallFailed, Message: message})
+		return nil
+	}
+	if err := r.enterPlace(ctx, s); err != nil {
+		return err
+	}
+	found, err := r.lastOf(ctx, s)
+	if err != nil {
+		return loop.Fail(helmv2.ReasonUninstallFailed, err)
+	}
+	if found == nil {
+		return nil
+	}
+	return r.begin(ctx, s, found, plan.Decision{Then: plan.Act, Action: plan.Uninstall, Why: "the HelmRelease is being deleted"})
+}
+
+// lastOf returns the release that a HelmRelease has made, nil if there is none. One that was
+// made by a process which was killed is known by its objects.
+func (r *Reconciler) lastOf(ctx context.Context, s *scope) (*seen, error) {
+	at := placeOf(s.hr)
+	if at.Name == "" {
+		at = plan.Place{Storage: s.hr.Status.StorageNamespace, Namespace: s.hr.GetReleaseNamespace(), Name: s.hr.GetReleaseName()}
+	}
+	found, history, err := r.observe(ctx, s, at)
+	known := s.hr.Status.History.Latest() != nil
+	switch {
+	case err != nil && !(known && errors.Is(err, releases.ErrCorrupt)): // Helm can delete what it cannot read
+		return nil, err
+	case !known && len(found.Recovered) == 0:
+		return nil, nil
+	}
+	r.recover(s, found.Recovered)
+	return &seen{place: at, history: history}, nil
+}
+
+// leave forgets a HelmRelease that goes.
+func (r *Reconciler) leave(s *scope) {
+	if at := r.clusters.At(s.owner); at != nil {
+		at.Drift.ForgetAll(s.owner)
+	}
+	r.clusters.Leave(s.owner)
+	r.wakes.Take(s.owner)
+	r.dependencies.Forget(s.owner)
+	r.backoff.Forget(requestOf(s.owner))
+	if r.opts.Configs != nil {
+		r.opts.Configs.Forget(userOf(s.hr))
+	}
+}
+
+func keyOf(hr *helmv2.HelmRelease) types.NamespacedName { return client.ObjectKeyFromObject(hr) }

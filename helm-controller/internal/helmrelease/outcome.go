@@ -1,0 +1,144 @@
+package helmrelease
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	helmv2 "weir.dev/api/helm/v2"
+	"weir.dev/helm-controller/internal/plan"
+	"weir.dev/helm-controller/internal/state"
+	"weir.dev/pkg/inventory"
+	"weir.dev/pkg/loop"
+)
+
+// recordResult records in the status what an action has left.
+func recordResult(hr *helmv2.HelmRelease, defaults Defaults, w *work) {
+	st, res := &hr.Status, &w.result
+	st.History = state.Record(st.History, res.Snapshots...)
+	counted := plan.Counters{All: st.Failures, Installs: st.InstallFailures, Upgrades: st.UpgradeFailures}.After(
+		plan.Outcome{Action: w.action, Failed: res.Err != nil, Wrote: res.Wrote}, attempted(hr), defaults.plan(hr))
+	st.Failures, st.InstallFailures, st.UpgradeFailures = counted.All, counted.Installs, counted.Upgrades
+	if w.action.Type() == plan.Releases {
+		st.LastAttemptedReleaseActionDuration = took(res.Took)
+	}
+	if res.Inventory != nil {
+		st.Inventory = encode(res.Inventory)
+	}
+	if res.Err != nil {
+		return
+	}
+	switch w.action {
+	case plan.Install, plan.Upgrade:
+		st.ObservedPostRenderersDigest, st.ObservedCommonMetadataDigest = w.laid.postRenderers, w.laid.commonMetadata
+	case plan.Uninstall:
+		st.History, st.StorageNamespace = nil, ""
+		st.ClearFailures()
+	}
+}
+
+// say sets the conditions that tell what came of an action, and returns the event that
+// tells it. failed is why a pass that ends now did not reach its end; nil if it has.
+func (r *Reconciler) say(hr *helmv2.HelmRelease, w *work) (e loop.Event, failed error) {
+	err, s := w.result.Err, w.newest()
+	if s == nil {
+		s = &helmv2.Snapshot{Namespace: w.place.Namespace, Name: w.place.Name}
+	}
+	about := aboutRelease(s)
+	fails := err != nil
+	switch w.action {
+	case plan.Install, plan.Upgrade:
+		done := helmv2.ReleaseActionUpgrade
+		if w.action == plan.Install {
+			done = helmv2.ReleaseActionInstall
+		}
+		if fails {
+			e.Reason, e.Message = notReleased(hr, done, w.named(), w.chart, err)
+			about = aboutRelease(&helmv2.Snapshot{ChartVersion: w.of.chart, ConfigDigest: w.of.config, AppVersion: w.appVersion, OCIDigest: w.ociDigest})
+		} else {
+			e.Reason, e.Message = released(hr, s, done)
+		}
+	case plan.Test:
+		e.Reason, e.Message = tested(hr, s, err)
+	case plan.Rollback:
+		e.Reason, e.Message = remediated(hr, helmv2.ReleaseActionRollback, w.target, err)
+		fails = true // what was asked for did not come about
+	case plan.UninstallRemediation:
+		e.Reason, e.Message = remediated(hr, helmv2.ReleaseActionUninstall, s, err)
+		fails = true
+	case plan.Uninstall:
+		e.Reason, e.Message = uninstalled(hr, w.named(), w.chart, err)
+		if w.result.Absent {
+			e.Message = fmt.Sprintf("Release %s was not found, assuming it is uninstalled", w.named())
+		}
+	case plan.Unlock:
+		e.Reason, e.Message = unlocked(hr, s.FullReleaseName(), s.VersionedChartName(), w.state, err)
+	case plan.Correct:
+		return r.sayCorrected(hr, s, err)
+	}
+	if fails {
+		failed = &failure{reason: e.Reason, message: e.Message}
+	}
+	if err != nil {
+		e.Warning, e.Message = true, withLogs(e.Message, w.result.Logs)
+	}
+	e.Metadata = about
+	return e, failed
+}
+
+// sayCorrected is say of objects that were to be put back. The events about each of them
+// tell all if that went well.
+func (r *Reconciler) sayCorrected(hr *helmv2.HelmRelease, s *helmv2.Snapshot, err error) (loop.Event, error) {
+	if err == nil {
+		notDrifted(hr, s, true)
+		return loop.Event{}, nil
+	}
+	message := fmt.Sprintf("Failed to correct the cluster state of release %s: %v", s.FullReleaseName(), err)
+	drifted(hr, s, err.Error())
+	return loop.Event{Warning: true, Reason: helmv2.ReasonDriftCorrectionFailed, Message: message, Metadata: aboutRelease(s)},
+		&failure{reason: helmv2.ReasonDriftCorrectionFailed, message: message}
+}
+
+// tellChanges tells who had changed the objects that an action has put back.
+func (r *Reconciler) tellChanges(ctx context.Context, hr *helmv2.HelmRelease, m *memory, w *work) {
+	at := r.clusters.At(keyOf(hr))
+	if at == nil {
+		return
+	}
+	for _, c := range w.result.Changes {
+		if !c.Restored {
+			continue
+		}
+		found := r.examiner.Restored(ctx, at.Drift, c, since(w.woken))
+		about := aboutRelease(w.newest())
+		m.tell(withAbout(found.Corrected(helmv2.ReasonDriftCorrected), about))
+		for _, e := range found.Contested(helmv2.ReasonDriftContested) {
+			m.tell(withAbout(e, about))
+		}
+	}
+}
+
+// withAbout returns an event that tells also what it is about.
+func withAbout(e loop.Event, about map[string]string) loop.Event {
+	metadata := maps.Clone(about)
+	maps.Copy(metadata, e.Metadata)
+	e.Metadata = metadata
+	return e
+}
+
+// encode returns an inventory as the status has it; nil if it is empty.
+func encode(set inventory.Set) *helmv2.ResourceInventory {
+	if len(set) == 0 {
+		return nil
+	}
+	return &helmv2.ResourceInventory{Entries: inventory.Encode[helmv2.ResourceRef](set)}
+}
+
+// since is how long ago something was, zero if it was not.
+func since(t time.Time) time.Duration {
+	if t.IsZero() {
+		return 0
+	}
+	return time.Since(t)
+}

@@ -1,0 +1,208 @@
+package helmrelease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	helmv2 "weir.dev/api/helm/v2"
+	"weir.dev/helm-controller/internal/plan"
+	"weir.dev/helm-controller/internal/releases"
+	"weir.dev/helm-controller/internal/state"
+	"weir.dev/helm-controller/internal/state/observe"
+	"weir.dev/pkg/loop"
+	"weir.dev/pkg/tenant"
+)
+
+// seen is what was observed of a release, as far as it matters to an action.
+type seen struct {
+	place   plan.Place
+	history *releases.History
+	status  string // Helm's word for the newest release
+	target  *helmv2.Snapshot
+	drift   *observe.Drift
+}
+
+// goOn observes the release, decides what is to be done, and begins it. Where there is
+// nothing to do, the pass ends.
+func (r *Reconciler) goOn(ctx context.Context, s *scope) error {
+	want := plan.Place{Storage: s.hr.GetStorageNamespace(), Namespace: s.hr.GetReleaseNamespace(), Name: s.hr.GetReleaseName(), Chart: s.chart.name}
+	was := placeOf(s.hr)
+	moved := plan.Moved(was, want, s.hr.GetUpgrade().GetChartNameChangeStrategy() == helmv2.ChartNameChangeInPlaceUpdate)
+	at := want
+	if moved != "" {
+		at = was
+	}
+	found, history, err := r.observe(ctx, s, at)
+	if err != nil {
+		return loop.Fail(helmv2.ReasonFailed, err)
+	}
+	r.recover(s, found.Recovered)
+	r.attempt(ctx, s, s.memory.pass.reset)
+	s.memory.pass.reset = false
+
+	d := plan.Decide(r.deciding(s, found, moved))
+	if d.Forget {
+		s.hr.Status.History = nil
+	}
+	if d.Truncate {
+		s.hr.Status.History = state.Truncate(s.hr.Status.History, ignoresTests(s.hr))
+	}
+	switch d.Then {
+	case plan.Act:
+		now := &seen{place: at, history: history, target: found.Previous, drift: found.Drift}
+		if found.Facts.Stored != nil {
+			now.status = found.Facts.Stored.Status
+		}
+		return r.begin(ctx, s, now, d)
+	case plan.Conclude:
+		return r.finish(ctx, s, found)
+	default:
+		log.FromContext(ctx).V(1).Info("the pass has ended", "then", d.Then.String(), "state", found.State.String(), "why", d.Why)
+		return r.endPass(s, d)
+	}
+}
+
+// placeOf is where the newest release of the history is.
+func placeOf(hr *helmv2.HelmRelease) plan.Place {
+	last := hr.Status.History.Latest()
+	if last == nil {
+		return plan.Place{}
+	}
+	return plan.Place{Storage: hr.Status.StorageNamespace, Namespace: last.Namespace, Name: last.Name, Chart: last.ChartName}
+}
+
+// observe collects what is known of the release at a place. The storage is that of the
+// action that has just ended, which need not be read again.
+func (r *Reconciler) observe(ctx context.Context, s *scope, at plan.Place) (observe.Found, *releases.History, error) {
+	watcher, ok := s.at.Extra.(*releases.Watcher)
+	if !ok {
+		return observe.Found{}, nil, errors.New("nothing watches the storage of releases")
+	}
+	history := s.history
+	if history == nil || s.historyOf != at.Storage+"/"+at.Name {
+		secrets, err := secretsOf(s.at, at.Storage)
+		if err != nil {
+			return observe.Found{}, nil, err
+		}
+		history = watcher.Open(secrets, at.Storage, at.Name)
+	}
+	hr := r.opts.Defaults.with(s.hr)
+	found, err := observe.Facts(ctx, &s.memory.observed, observe.Input{
+		HelmRelease: hr, At: s.at, History: history, Watcher: watcher,
+		Storage: at.Storage, Release: types.NamespacedName{Namespace: at.Namespace, Name: at.Name},
+		Wanted:      state.Content{ChartName: s.chart.name, ChartVersion: s.chart.version, ConfigDigest: s.config},
+		Relaid:      relaid(s.hr),
+		IgnoreTests: ignoresTests(s.hr),
+		Digest:      r.opts.Digest,
+	})
+	return found, history, err
+}
+
+// secretsOf returns the Secrets of a namespace, as the tenant sees them.
+func secretsOf(at *tenant.Place, namespace string) (corev1client.SecretInterface, error) {
+	core, err := corev1client.NewForConfigAndClient(at.Config(), at.HTTP())
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the storage of releases: %w", err)
+	}
+	return core.Secrets(namespace), nil
+}
+
+// relaid reports whether what is laid over the objects of the chart is other than it was,
+// by a spec that was not carried out yet.
+func relaid(hr *helmv2.HelmRelease) bool {
+	st := hr.Status
+	return st.ObservedGeneration != hr.Generation &&
+		laidBy(hr) != laid{postRenderers: st.ObservedPostRenderersDigest, commonMetadata: st.ObservedCommonMetadataDigest}
+}
+
+// ignoresTests reports whether failures of tests do not count.
+func ignoresTests(hr *helmv2.HelmRelease) bool {
+	return hr.GetRemediation(hr.Status.LastAttemptedReleaseAction).IgnoreTestFailures
+}
+
+// recover takes into the history what a process that was killed could not record.
+func (r *Reconciler) recover(s *scope, recovered []*helmv2.Snapshot) {
+	if len(recovered) == 0 {
+		return
+	}
+	s.hr.Status.History = state.Record(s.hr.Status.History, recovered...)
+	s.recovered, s.unsaved = true, true
+}
+
+// deciding is all that the next step depends on.
+func (r *Reconciler) deciding(s *scope, found observe.Found, moved string) plan.Input {
+	p, st := &s.memory.pass, s.hr.Status
+	in := plan.Input{
+		State: found.State, Why: found.Why, Moved: moved, Spec: r.opts.Defaults.plan(s.hr), Attempted: attempted(s.hr),
+		Counters:   plan.Counters{All: st.Failures, Installs: st.InstallFailures, Upgrades: st.UpgradeFailures},
+		Remediated: found.Remediated, Forced: p.forced, Resting: time.Now().Before(restsUntil(s.hr)), Done: p.done,
+	}
+	switch {
+	case found.Previous == nil:
+	case found.Sound:
+		in.Target = plan.Sound
+	default:
+		in.Target = plan.Lost
+	}
+	return in
+}
+
+// restsUntil is when RetryOnFailure tries again.
+func restsUntil(hr *helmv2.HelmRelease) time.Time {
+	last := hr.Status.History.Latest()
+	if last == nil {
+		return time.Time{}
+	}
+	return last.LastDeployed.Add(retryInterval(hr))
+}
+
+// finish ends a pass well: the release is as it should be, or nothing is to be done about
+// what is not.
+func (r *Reconciler) finish(ctx context.Context, s *scope, found observe.Found) error {
+	p := &s.memory.pass
+	if found.State == state.Drifted && p.failed != nil {
+		return r.endPass(s, plan.Decision{Then: plan.Again, Why: found.Why})
+	}
+	p.done, p.failed, p.rests = plan.Done{}, nil, time.Time{}
+	r.backoff.Forget(requestOf(s.owner))
+	last := s.hr.Status.History.Latest()
+	if last == nil {
+		return nil
+	}
+	inOrder(s.hr, last, s.recovered)
+	if found.State == state.Drifted {
+		r.tellDrift(ctx, s, last, found.Drift)
+		return nil
+	}
+	notDrifted(s.hr, last, r.opts.Defaults.drift(s.hr).Mode != helmv2.DriftDetectionDisabled)
+	return nil
+}
+
+// tellDrift tells of objects that others have changed, and that are left so.
+func (r *Reconciler) tellDrift(ctx context.Context, s *scope, last *helmv2.Snapshot, d *observe.Drift) {
+	changes := d.Changes()
+	drifted(s.hr, last, counted(len(changes)))
+	for _, c := range changes {
+		e := r.examiner.Detected(ctx, c).Detected(helmv2.ReasonDriftDetected)
+		s.memory.tell(withAbout(e, aboutRelease(last)))
+	}
+}
+
+// counted says how many objects there are.
+func counted(n int) string {
+	if n == 1 {
+		return "1 object was changed"
+	}
+	return fmt.Sprintf("%d objects were changed", n)
+}
+
+func requestOf(owner types.NamespacedName) reconcile.Request {
+	return reconcile.Request{NamespacedName: owner}
+}

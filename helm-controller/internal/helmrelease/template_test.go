@@ -1,0 +1,101 @@
+package helmrelease_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	helmv2 "weir.dev/api/helm/v2"
+	sourcev1 "weir.dev/api/source/v1"
+	"weir.dev/pkg/testplane"
+)
+
+// template asks for a HelmChart.
+func template(s *helmv2.HelmReleaseSpec) {
+	s.ChartRef = nil
+	s.Chart = &helmv2.HelmChartTemplate{
+		ObjectMeta: &helmv2.HelmChartTemplateObjectMeta{Labels: map[string]string{"team": "a"}, Annotations: map[string]string{"note": "b"}},
+		Spec: helmv2.HelmChartTemplateSpec{
+			Chart: "demo", Version: "1.x", SourceRef: helmv2.CrossNamespaceObjectReference{Kind: sourcev1.HelmRepositoryKind, Name: "charts"},
+		},
+	}
+}
+
+// chartOf is the HelmChart of a HelmRelease, to be read.
+func (w *world) chartOf(hr *helmv2.HelmRelease) *sourcev1.HelmChart {
+	return &sourcev1.HelmChart{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: hr.Namespace + "-" + hr.Name}}
+}
+
+func TestHelmChartFollowsTheTemplate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	hr := w.release("app", template)
+	chart := w.chartOf(hr)
+	w.Wait("the HelmChart", chart, func() bool { return true })
+	want := sourcev1.HelmChartSpec{
+		Chart: "demo", Version: "1.x", Interval: metav1.Duration{Duration: time.Hour}, ReconcileStrategy: sourcev1.ReconcileStrategyChartVersion,
+		SourceRef: sourcev1.LocalHelmChartSourceReference{Kind: sourcev1.HelmRepositoryKind, Name: "charts"},
+	}
+	if diff := cmp.Diff(want, chart.Spec); diff != "" {
+		t.Errorf("HelmChart (-want +got):\n%s", diff)
+	}
+	labels := map[string]string{"team": "a", helmv2.LabelName: "app", helmv2.LabelNamespace: w.Namespace}
+	if diff := cmp.Diff(labels, chart.Labels); diff != "" {
+		t.Errorf("labels (-want +got):\n%s", diff)
+	}
+	w.WaitCondition(hr, helmv2.ConditionReady, metav1.ConditionFalse, helmv2.ReasonSourceNotReady)
+	if got := w.Namespace + "/" + chart.Name; hr.Status.HelmChart != got {
+		t.Errorf("status.helmChart is %q; want %q", hr.Status.HelmChart, got)
+	}
+	w.waitEvent(hr, corev1.EventTypeNormal, helmv2.ReasonHelmChartCreated, "Created HelmChart/"+w.Namespace+"/"+chart.Name+" with SourceRef 'HelmRepository/"+w.Namespace+"/charts'")
+	w.offer(chart, w.charts.Publish(demo(t, "1.0.0")))
+	w.waitReleased(hr, 1)
+
+	w.settle()
+	allow := w.Traffic.Forbid(func(r testplane.Request) bool { return r.Resource == "helmcharts" && !r.Watch })
+	w.Poke(hr)
+	w.WaitHandled(hr)
+	allow()
+
+	w.change(hr, func(s *helmv2.HelmReleaseSpec) {
+		s.Chart.Spec.Version, s.Chart.ObjectMeta = "1.0.x", nil
+	})
+	w.Wait("the HelmChart to change", chart, func() bool {
+		return chart.Spec.Version == "1.0.x" && chart.Labels["team"] == "" && len(chart.Annotations) == 0
+	})
+	w.waitEvent(hr, corev1.EventTypeNormal, helmv2.ReasonHelmChartConfigured, "Configured HelmChart/")
+	w.offer(chart, chart.Status.Artifact)
+	w.WaitReady(hr)
+
+	if err := w.Client.Delete(t.Context(), chart); err != nil {
+		t.Fatal(err)
+	}
+	w.Wait("the HelmChart to come back", chart, func() bool { return chart.DeletionTimestamp.IsZero() })
+	w.expectValue("app", "1")
+
+	w.publish(demo(t, "2.0.0"))
+	w.change(hr, func(s *helmv2.HelmReleaseSpec) {
+		s.Chart, s.ChartRef = nil, &helmv2.CrossNamespaceSourceReference{Kind: sourcev1.HelmChartKind, Name: w.source.Name}
+	})
+	w.WaitGone(chart)
+	w.waitReleased(hr, 2)
+	if hr.Status.HelmChart != "" {
+		t.Errorf("status.helmChart is %q; want it to be forgotten", hr.Status.HelmChart)
+	}
+	w.waitEvent(hr, corev1.EventTypeNormal, helmv2.ReasonHelmChartDeleted, "Deleted HelmChart/")
+}
+
+func TestHelmChartGoesWithTheHelmRelease(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	hr := w.release("app", template)
+	w.Wait("the HelmChart", w.chartOf(hr), func() bool { return true })
+	if err := w.Client.Delete(t.Context(), hr); err != nil {
+		t.Fatal(err)
+	}
+	w.WaitGone(hr)
+	w.WaitGone(w.chartOf(hr))
+}

@@ -1,0 +1,248 @@
+package helmrelease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"helm.sh/helm/v3/pkg/chart"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	helmv2 "weir.dev/api/helm/v2"
+	"weir.dev/helm-controller/internal/action"
+	"weir.dev/helm-controller/internal/charts"
+	"weir.dev/helm-controller/internal/overlay"
+	"weir.dev/helm-controller/internal/plan"
+	"weir.dev/helm-controller/internal/releases"
+	"weir.dev/pkg/health"
+	"weir.dev/pkg/loop"
+)
+
+// work is an action that was begun, until what came of it is taken up.
+type work struct {
+	job    *job
+	action plan.Action
+	of     inputs
+	before *helmv2.Snapshot // the newest of the history when it began; nil if there was none
+	target *helmv2.Snapshot // of a rollback
+	state  string           // of the release that is unlocked
+	place  types.NamespacedName
+	chart  string // of the release, as messages name it
+	ociDigest,
+	appVersion string
+	laid  laid
+	woken time.Time // when the drift was noticed that is corrected
+
+	history   *releases.History
+	historyOf string // of which release
+	result    action.Result
+}
+
+// laid are the digests of what is laid over the objects of a chart.
+type laid struct{ postRenderers, commonMetadata string }
+
+func laidBy(hr *helmv2.HelmRelease) laid {
+	return laid{postRenderers: overlay.PostRenderersDigest(hr.Spec.PostRenderers), commonMetadata: overlay.CommonMetadataDigest(hr.Spec.CommonMetadata)}
+}
+
+// named is the release in messages of what has no version yet.
+func (w *work) named() string { return w.place.String() }
+
+// newest is the newest release that the action has written, else the one of before.
+func (w *work) newest() *helmv2.Snapshot {
+	if n := len(w.result.Snapshots); n > 0 {
+		return w.result.Snapshots[n-1]
+	}
+	return w.before
+}
+
+// underWay says that an action is.
+func underWay(hr *helmv2.HelmRelease, what plan.Action, after time.Duration) error {
+	return loop.Progress(after, "Running '%s' action with timeout of %s", what, action.Timeout(hr, what))
+}
+
+// begin begins an action, once it is recorded what is attempted. The end of it asks for
+// another run.
+func (r *Reconciler) begin(ctx context.Context, s *scope, seen *seen, d plan.Decision) error {
+	w := &work{
+		action: d.Action, of: s.memory.pass.of, place: targetOf(s.hr), chart: s.chart.name + "@" + s.chart.version,
+		ociDigest: s.ociDigest(), appVersion: s.chart.appVersion, laid: laidBy(s.hr), woken: s.woken,
+		before: s.hr.Status.History.Latest(), target: seen.target, state: seen.status,
+		history: seen.history, historyOf: seen.place.Storage + "/" + seen.place.Name,
+	}
+	in, release, err := r.input(ctx, s, seen, w)
+	if err != nil {
+		return err
+	}
+	if err := r.record(ctx, s, w); err != nil {
+		release()
+		return err
+	}
+	env := action.Env{
+		At: s.at, History: seen.history, Waits: &r.waits, Checks: s.checks(),
+		Digest: r.opts.Digest, DNS: r.opts.DNS, Defaults: r.opts.Defaults.action(),
+	}
+	// The job outlives the run, so what it is about is its own.
+	in.HelmRelease = r.opts.Defaults.with(s.hr.DeepCopy())
+	logger, owner := log.FromContext(ctx), s.owner
+	log.FromContext(ctx).V(1).Info("begun an action", "action", w.action.String(), "why", d.Why)
+	job, ok := r.jobs.start(func(ctx context.Context, lend func() func()) {
+		defer release()
+		defer r.metrics.begun()()
+		env.Lend = r.metrics.lending(lend)
+		w.result = action.Run(log.IntoContext(ctx, logger), env, w.action, in)
+	}, func() { r.wakes.Wake(owner) })
+	if !ok { // the process that comes next begins it
+		release()
+		return underWay(s.hr, w.action, 0)
+	}
+	w.job, s.memory.work = job, w
+	return underWay(s.hr, w.action, r.opts.RequeueDependency)
+}
+
+// input returns what an action is about, but for the HelmRelease, and what is to be called
+// at its end.
+func (r *Reconciler) input(ctx context.Context, s *scope, seen *seen, w *work) (action.Input, func(), error) {
+	in := action.Input{
+		Release: w.place, Values: s.values, Sensitive: s.sensitive, OCIDigest: w.ociDigest, Target: seen.target, Drift: seen.drift,
+	}
+	if last := w.before; last != nil && (w.action == plan.Uninstall || w.action == plan.UninstallRemediation) {
+		w.place, w.chart = types.NamespacedName{Namespace: last.Namespace, Name: last.Name}, last.VersionedChartName()
+		in.Release = w.place
+	}
+	if w.action.Type() != plan.Releases {
+		return in, func() {}, nil
+	}
+	var err error
+	in.Overlay, err = overlay.New(overlay.Spec{
+		PostRenderers: s.hr.Spec.PostRenderers, CommonMetadata: s.hr.Spec.CommonMetadata,
+		Strategy: s.hr.GetPostRenderStrategy(r.opts.Defaults.PostRender), Owner: s.owner,
+	})
+	if err != nil {
+		return in, nil, loop.Fail(reasonOf(w.action), fmt.Errorf("post-renderers: %w", err))
+	}
+	var got *charts.Chart
+	if got, err = r.fetchChart(ctx, s); err != nil {
+		return in, nil, err
+	}
+	version := s.chart.version
+	in.Chart = func() *chart.Chart {
+		c := got.Helm()
+		c.Metadata.Version = version
+		return c
+	}
+	return in, got.Release, nil
+}
+
+// checks are the rules by which the health of objects is judged; none for one that goes.
+func (s *scope) checks() health.Rules {
+	if s.expressions == nil {
+		return nil
+	}
+	return s.expressions.health
+}
+
+// reasonOf is the reason for an install or upgrade to have failed.
+func reasonOf(a plan.Action) string {
+	if a == plan.Install {
+		return helmv2.ReasonInstallFailed
+	}
+	return helmv2.ReasonUpgradeFailed
+}
+
+// record saves what is attempted before it is.
+func (r *Reconciler) record(ctx context.Context, s *scope, w *work) error {
+	st := &s.hr.Status
+	switch w.action {
+	case plan.Install:
+		st.LastAttemptedReleaseAction = helmv2.ReleaseActionInstall
+	case plan.Upgrade:
+		st.LastAttemptedReleaseAction = helmv2.ReleaseActionUpgrade
+	}
+	if w.action.Type() == plan.Releases {
+		st.StorageNamespace = s.hr.GetStorageNamespace()
+		s.memory.pass.forced = false
+	}
+	s.memory.pass.done = s.memory.pass.done.With(w.action)
+	if w.action == plan.Correct {
+		return nil // it makes no release
+	}
+	loop.MarkProgressing(s.hr, "Running '%s' action with timeout of %s", w.action, action.Timeout(s.hr, w.action))
+	return r.saveNow(ctx, s)
+}
+
+// saveNow saves the status in the middle of a run.
+func (r *Reconciler) saveNow(ctx context.Context, s *scope) error {
+	if err := r.save(ctx, s.hr); err != nil {
+		return fmt.Errorf("recording what is about to be done: %w", err)
+	}
+	s.unsaved = false
+	s.memory.settle()
+	return nil
+}
+
+// takeUp takes up what came of the last action, or ends the run while it is under way.
+func (r *Reconciler) takeUp(ctx context.Context, s *scope) error {
+	w := s.memory.work
+	switch {
+	case w == nil:
+		return nil
+	case !w.job.hasEnded():
+		return r.overtake(s, w)
+	}
+	s.memory.work, s.unsaved = nil, true
+	s.history, s.historyOf = w.history, w.historyOf
+	s.memory.ended = append(s.memory.ended, w.job)
+	r.conclude(ctx, s.hr, s.memory, w)
+	return nil
+}
+
+// overtake ends the run while an action is under way. If that is asked for, a new spec
+// ends the action.
+func (r *Reconciler) overtake(s *scope, w *work) error {
+	if r.opts.NewRevisionEndsWait && w.of.generation != s.hr.Generation && w.action.Type() == plan.Releases {
+		w.job.interrupt(errOvertaken)
+	}
+	return underWay(s.hr, w.action, r.opts.RequeueDependency)
+}
+
+// errOvertaken is the cause of the end of an action that something newer takes the place of.
+var errOvertaken = errors.New("there is a newer revision")
+
+// conclude records in the status what came of an action, and has it told.
+func (r *Reconciler) conclude(ctx context.Context, hr *helmv2.HelmRelease, m *memory, w *work) {
+	res := &w.result
+	r.metrics.acted(w.action, res.Err, res.Took)
+	recordResult(hr, r.opts.Defaults, w)
+	e, failed := r.say(hr, w)
+	m.pass.failed = failed
+	if e.Reason != "" {
+		m.tell(e)
+	}
+	r.tellChanges(ctx, hr, m, w)
+	if res.Err != nil {
+		log.FromContext(ctx).Info("an action failed", "action", w.action.String(), "release", w.named(), "error", res.Err.Error(), "took", res.Took.String())
+	} else {
+		log.FromContext(ctx).Info("an action succeeded", "action", w.action.String(), "release", w.named(), "took", res.Took.String())
+	}
+}
+
+// withLogs adds the last lines of the log of an action to what is told of its failure.
+func withLogs(message string, lines []string) string {
+	if len(lines) == 0 {
+		return message
+	}
+	return message + "\n\nLast Helm logs:\n\n" + strings.Join(lines, "\n")
+}
+
+// targetOf is the release that a HelmRelease asks for.
+func targetOf(hr *helmv2.HelmRelease) types.NamespacedName {
+	return types.NamespacedName{Namespace: hr.GetReleaseNamespace(), Name: hr.GetReleaseName()}
+}
+
+// took is a duration as the status has it.
+func took(d time.Duration) *metav1.Duration { return &metav1.Duration{Duration: d} }
