@@ -27,8 +27,9 @@ type DriverOptions struct {
 // requests end with ctx; an action that is to tell how it was interrupted needs one that
 // lasts longer than its own.
 //
-// What the SDK gets is its own to change. A version that cannot be read counts where
-// versions are counted, so that it goes when its time has come; but it is an error where
+// What the SDK gets is its own to change. Where it asks for all versions, it wants the
+// newest, and counts the others: it gets no more of those than name, version and status.
+// So one that cannot be read is deleted when its time has come; but it is an error where
 // its content matters: if it is the newest, or asked for by its number or status.
 func (h *History) Driver(ctx context.Context, opts DriverOptions) driver.Driver {
 	return &helmStorage{ctx: ctx, history: h, opts: opts}
@@ -81,20 +82,19 @@ func (s *helmStorage) Query(by map[string]string) ([]*release.Release, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, content := by[statusLabel] // only to be counted otherwise
+	_, content := by[statusLabel]
 	var found []*release.Release
 	for i, stored := range all {
-		if !labels.SelectorFromSet(by).Matches(labels.Set(stored.meta.Labels)) {
-			continue
-		}
-		r, err := stored.read()
 		switch {
-		case err == nil:
-			found = append(found, clone(r.Release))
-		case i == 0 || content:
-			return nil, err
-		default:
+		case !labels.SelectorFromSet(by).Matches(labels.Set(stored.meta.Labels)):
+		case i > 0 && !content:
 			found = append(found, stored.outline())
+		default:
+			r, err := h.read(s.ctx, stored)
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, clone(r.Release))
 		}
 	}
 	if len(found) == 0 {
@@ -153,10 +153,10 @@ func (s *helmStorage) Delete(key string) (*release.Release, error) {
 	if err := h.remove(s.ctx, version); err != nil {
 		return nil, err
 	}
-	if r, err := stored.read(); err == nil {
-		return clone(r.Release), nil
+	if stored.release != nil {
+		return clone(stored.release.Release), nil
 	}
-	return stored.outline(), nil
+	return stored.outline(), nil // which nobody needs more of
 }
 
 // told passes on what came of a write.

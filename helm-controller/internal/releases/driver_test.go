@@ -308,7 +308,11 @@ func TestActionsOwnWhatTheyGet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range append(found, one, made) {
+	if len(found) != 2 || found[0].Version != 2 || found[1].Version != 1 || found[1].Info.Status != release.StatusDeployed {
+		t.Fatalf("found %v", found)
+	}
+	found[1].Info.Status = release.StatusFailed // which is all that it has
+	for _, r := range []*release.Release{found[0], one, made} {
 		r.Info.Status = release.StatusFailed
 		r.Hooks[0].Manifest = "changed"
 		r.Config["a"] = "changed"

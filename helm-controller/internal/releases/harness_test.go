@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/fake"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	clienttesting "k8s.io/client-go/testing"
 )
 
 // namespace is where the tests store releases.
@@ -37,6 +39,18 @@ func newVault(secrets ...*corev1.Secret) *vault {
 		objs = append(objs, s)
 	}
 	cs := fake.NewClientset(objs...)
+	var last atomic.Int64
+	cs.PrependReactor("*", "secrets", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		switch a := a.(type) {
+		case clienttesting.CreateActionImpl:
+			a.Object.(*corev1.Secret).ResourceVersion = strconv.FormatInt(100+last.Add(1), 10)
+			return clienttesting.ObjectReaction(cs.Tracker())(a)
+		case clienttesting.UpdateActionImpl:
+			a.Object.(*corev1.Secret).ResourceVersion = strconv.FormatInt(100+last.Add(1), 10)
+			return clienttesting.ObjectReaction(cs.Tracker())(a)
+		}
+		return false, nil, nil
+	})
 	in := cs.CoreV1().Secrets(namespace)
 	return &vault{Clientset: cs, SecretInterface: in, helm: driver.NewSecrets(in)}
 }

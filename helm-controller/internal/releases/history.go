@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -46,16 +47,18 @@ var (
 type History struct {
 	secrets corev1client.SecretInterface
 	name    string
-	news    announcer
+	ledger  ledger
 
 	mu     sync.Mutex
 	listed bool
-	stored map[int]*secret
+	// doubtful says that the ledger may be wrong.
+	doubtful bool
+	stored   map[int]*secret
 }
 
 // Open returns the History of a release. Nothing is read yet.
 func Open(secrets corev1client.SecretInterface, name string) *History {
-	return &History{secrets: secrets, name: name, news: nobody{}}
+	return &History{secrets: secrets, name: name, ledger: blank{}}
 }
 
 // All returns the versions, the newest first. Those that cannot be read are left out, and
@@ -63,7 +66,7 @@ func Open(secrets corev1client.SecretInterface, name string) *History {
 func (h *History) All(ctx context.Context) ([]*Release, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	all, err := h.list(ctx)
+	all, err := h.listWhole(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +94,7 @@ func (h *History) Last(ctx context.Context) (*Release, error) {
 	case len(all) == 0:
 		return nil, fmt.Errorf("%w: %q has no version", ErrNotFound, h.name)
 	}
-	return all[0].read()
+	return h.read(ctx, all[0])
 }
 
 // Get returns a version. It is ErrNotFound that there is none of that number.
@@ -105,7 +108,7 @@ func (h *History) Get(ctx context.Context, version int) (*Release, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: %q has no version %d", ErrNotFound, h.name, version)
 	}
-	return s.read()
+	return h.read(ctx, s)
 }
 
 // Unlock ends an action that nobody carries on: the version it was making, r, becomes a
@@ -119,7 +122,15 @@ func (h *History) Unlock(ctx context.Context, r *Release) (*Release, error) {
 	if _, err := h.list(ctx); err != nil {
 		return nil, err
 	}
-	if s, ok := h.stored[r.Version]; !ok || !bytes.Equal(s.data, r.stored) {
+	s, ok := h.stored[r.Version]
+	if !ok {
+		return nil, fmt.Errorf("%w: version %d of %q is gone", ErrChanged, r.Version, r.Name)
+	}
+	now, err := h.read(ctx, s)
+	switch {
+	case err != nil:
+		return nil, err
+	case !bytes.Equal(now.stored, r.stored):
 		return nil, fmt.Errorf("%w: version %d of %q", ErrChanged, r.Version, r.Name)
 	}
 	c := clone(r.Release)
@@ -127,21 +138,66 @@ func (h *History) Unlock(ctx context.Context, r *Release) (*Release, error) {
 	return h.update(ctx, c)
 }
 
-// list returns what is stored, the newest first. The lock is held.
+// list returns what is stored, the newest first. Of some there may be no more than the
+// labels, if the ledger has them. The lock is held.
 func (h *History) list(ctx context.Context) ([]*secret, error) {
 	if !h.listed {
-		stored, err := h.fetch(ctx)
-		if err != nil {
-			return nil, err
+		stored, ok := h.recall()
+		if !ok {
+			var err error
+			if stored, err = h.fetch(ctx); err != nil {
+				return nil, err
+			}
+		}
+		for number, s := range stored {
+			if before, ok := h.stored[number]; ok && before.meta.ResourceVersion == s.meta.ResourceVersion {
+				stored[number] = before // which may have been read
+			}
 		}
 		h.stored, h.listed = stored, true
 	}
-	all := make([]*secret, 0, len(h.stored))
-	for _, s := range h.stored {
-		all = append(all, s)
+	return slices.SortedFunc(maps.Values(h.stored), func(a, b *secret) int { return cmp.Compare(b.version, a.version) }), nil
+}
+
+// listWhole returns what is stored, the newest first, all with what they hold. The lock
+// is held.
+func (h *History) listWhole(ctx context.Context) ([]*secret, error) {
+	all, err := h.list(ctx)
+	if err != nil || !slices.ContainsFunc(all, func(s *secret) bool { return s.labelsOnly }) {
+		return all, err
 	}
-	slices.SortFunc(all, func(a, b *secret) int { return cmp.Compare(b.version, a.version) })
-	return all, nil
+	h.doubt()
+	return h.list(ctx)
+}
+
+// recall returns what the ledger knows, if it does.
+func (h *History) recall() (map[int]*secret, bool) {
+	if h.doubtful {
+		return nil, false
+	}
+	index, ok := h.ledger.known()
+	stored := make(map[int]*secret, len(index))
+	for _, v := range index {
+		stored[v.Number] = labelled(h.name, v)
+	}
+	return stored, ok
+}
+
+// read returns the release in a Secret, which it asks for if it has but the labels. The
+// lock is held.
+func (h *History) read(ctx context.Context, s *secret) (*Release, error) {
+	if s.labelsOnly {
+		now, err := h.secrets.Get(ctx, s.meta.Name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			h.doubt()
+			return nil, fmt.Errorf("%w: version %d of %q is gone", ErrChanged, s.version, h.name)
+		case err != nil:
+			return nil, fmt.Errorf("reading version %d of release %q: %w", s.version, h.name, err)
+		}
+		*s = *newSecret(now, s.version)
+	}
+	return s.read()
 }
 
 // fetch asks for the Secrets of the release.
@@ -174,9 +230,9 @@ func (h *History) fetch(ctx context.Context) (map[int]*secret, error) {
 	}
 }
 
-// doubt makes the next reader list again, after a write of which the outcome is unknown.
-// The lock is held.
-func (h *History) doubt() { h.listed, h.stored = false, nil }
+// doubt makes the next reader list the Secrets, after something that cannot be if all is
+// as it is known to be, or a write of which the outcome is unknown. The lock is held.
+func (h *History) doubt() { h.listed, h.doubtful, h.stored = false, true, nil }
 
 // create stores a version that is new. The lock is held.
 func (h *History) create(ctx context.Context, rel *release.Release, method Method) (*Release, error) {
@@ -184,7 +240,7 @@ func (h *History) create(ctx context.Context, rel *release.Release, method Metho
 	if err != nil {
 		return nil, err
 	}
-	defer h.news.begin()()
+	defer h.ledger.begin()()
 	made, err := h.secrets.Create(ctx, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: keyOf(rel.Name, rel.Version), Labels: labelsOf(rel, nil, createdLabel, time.Now())},
 		Type:       secretType,
@@ -206,7 +262,7 @@ func (h *History) update(ctx context.Context, rel *release.Release) (*Release, e
 	if !ok {
 		return nil, fmt.Errorf("%w: %q has no version %d", ErrNotFound, rel.Name, rel.Version)
 	}
-	before, err := s.read()
+	before, err := h.read(ctx, s)
 	if err != nil {
 		return nil, err // what cannot be read must not be overwritten
 	}
@@ -214,7 +270,7 @@ func (h *History) update(ctx context.Context, rel *release.Release) (*Release, e
 	if err != nil {
 		return nil, err
 	}
-	defer h.news.begin()()
+	defer h.ledger.begin()()
 	made, err := h.replace(ctx, s, rel, data)
 	if err != nil {
 		h.doubt()
@@ -256,7 +312,7 @@ func (h *History) replace(ctx context.Context, s *secret, rel *release.Release, 
 // wrote remembers a Secret as it was written: data, which is js, for rel. The lock is held.
 func (h *History) wrote(made *corev1.Secret, data, js []byte, rel *release.Release) (*Release, error) {
 	s := &secret{meta: made.ObjectMeta, version: rel.Version, data: data}
-	h.news.wrote(Version{Number: rel.Version, Status: rel.Info.Status, ResourceVersion: made.ResourceVersion})
+	h.ledger.wrote(Version{Number: rel.Version, Status: rel.Info.Status, ResourceVersion: made.ResourceVersion})
 	stored, method, err := reread(js, rel.Chart)
 	if err != nil {
 		h.doubt()
@@ -277,11 +333,11 @@ func (h *History) remove(ctx context.Context, version int) error {
 	if !ok {
 		return fmt.Errorf("%w: %q has no version %d", ErrNotFound, h.name, version)
 	}
-	var only *metav1.Preconditions
-	if s.meta.UID != "" {
-		only = &metav1.Preconditions{UID: new(s.meta.UID)}
+	only := &metav1.Preconditions{UID: new(s.meta.UID)}
+	if s.labelsOnly {
+		only = &metav1.Preconditions{ResourceVersion: new(s.meta.ResourceVersion)}
 	}
-	defer h.news.begin()()
+	defer h.ledger.begin()()
 	err := h.secrets.Delete(ctx, s.meta.Name, metav1.DeleteOptions{Preconditions: only})
 	switch {
 	case apierrors.IsConflict(err):
@@ -291,7 +347,7 @@ func (h *History) remove(ctx context.Context, version int) error {
 		h.doubt()
 		return fmt.Errorf("deleting version %d of release %q: %w", version, h.name, err)
 	}
-	h.news.removed(version)
+	h.ledger.removed(version)
 	delete(h.stored, version)
 	return nil
 }

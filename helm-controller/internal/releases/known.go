@@ -1,10 +1,6 @@
 package releases
 
-import (
-	"slices"
-
-	"k8s.io/apimachinery/pkg/types"
-)
+import "slices"
 
 // known is what a Watcher knows of a release.
 type known struct {
@@ -117,50 +113,4 @@ func (r *known) end() bool {
 
 func (r *known) find(number int) int {
 	return slices.IndexFunc(r.versions, func(e entry) bool { return e.Number == number })
-}
-
-// announcer is told of the writes of a History.
-type announcer interface {
-	begin() (end func())
-	wrote(Version)
-	removed(number int)
-}
-
-// nobody is told in vain.
-type nobody struct{}
-
-func (nobody) begin() func() { return func() {} }
-func (nobody) wrote(Version) {}
-func (nobody) removed(int)   {}
-
-// announced tells a Watcher of the writes to one release.
-type announced struct {
-	watcher *Watcher
-	of      types.NamespacedName
-}
-
-func (a *announced) begin() (end func()) {
-	a.with(func(r *known) { r.begin() })
-	return func() {
-		news := false
-		a.with(func(r *known) { news = r.end() })
-		if news {
-			a.watcher.wake(a.of.Namespace, a.of.Name)
-		}
-	}
-}
-
-func (a *announced) wrote(v Version) { a.with(func(r *known) { r.wrote(v) }) }
-
-func (a *announced) removed(number int) {
-	a.with(func(r *known) { r.removed(number, a.watcher.listed) })
-}
-
-// with lets do change what is known of the release.
-func (a *announced) with(do func(*known)) {
-	a.watcher.mu.Lock()
-	defer a.watcher.mu.Unlock()
-	r := a.watcher.use(a.of)
-	do(r)
-	a.watcher.tidy(a.of, r)
 }

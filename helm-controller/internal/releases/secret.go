@@ -58,6 +58,9 @@ type secret struct {
 	meta    metav1.ObjectMeta
 	version int
 	data    []byte
+	// labelsOnly says that nothing is known but the name, the labels of Helm and the
+	// resource version.
+	labelsOnly bool
 
 	// once read
 	release *Release
@@ -69,7 +72,17 @@ func newSecret(s *corev1.Secret, version int) *secret {
 	return &secret{meta: s.ObjectMeta, version: version, data: s.Data[dataKey]}
 }
 
-// read returns the release in the Secret.
+// labelled returns what is known of a Secret by its version.
+func labelled(name string, v Version) *secret {
+	return &secret{version: v.Number, labelsOnly: true, meta: metav1.ObjectMeta{
+		Name: keyOf(name, v.Number), ResourceVersion: v.ResourceVersion,
+		Labels: map[string]string{
+			nameLabel: name, ownerLabel: owner, statusLabel: v.Status.String(), versionLabel: strconv.Itoa(v.Number),
+		},
+	}}
+}
+
+// read returns the release in the Secret, which must have more than labels.
 func (s *secret) read() (*Release, error) {
 	if s.release == nil && s.err == nil {
 		s.release, s.err = s.parse()

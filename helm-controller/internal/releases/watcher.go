@@ -79,11 +79,12 @@ func (w *Watcher) Known(namespace, release string) (Index, bool) {
 	return r.index(), true
 }
 
-// Open returns the History of a release, as the function Open does. What it writes is no
-// news to the Watcher, and is known at once.
+// Open returns the History of a release, as the function Open does. While the Watcher
+// knows which versions there are, no Secret is read but those whose content matters. What
+// the History writes is no news to the Watcher, and is known at once.
 func (w *Watcher) Open(secrets corev1client.SecretInterface, namespace, name string) *History {
 	h := Open(secrets, name)
-	h.news = &announced{watcher: w, of: types.NamespacedName{Namespace: namespace, Name: name}}
+	h.ledger = &row{watcher: w, of: types.NamespacedName{Namespace: namespace, Name: name}}
 	return h
 }
 

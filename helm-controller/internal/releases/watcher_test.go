@@ -22,7 +22,7 @@ type scene struct {
 	*Watcher
 	t     *testing.T
 	woken map[string]int
-	own   announcer // of the release shop/demo
+	own   ledger // of the release shop/demo
 }
 
 func newScene(t *testing.T) *scene {
@@ -32,7 +32,7 @@ func newScene(t *testing.T) *scene {
 		return nil
 	}
 	s.Watcher = NewWatcher(open, func(namespace, release string) { s.woken[namespace+"/"+release]++ })
-	s.own = &announced{watcher: s.Watcher, of: types.NamespacedName{Namespace: "shop", Name: "demo"}}
+	s.own = &row{watcher: s.Watcher, of: types.NamespacedName{Namespace: "shop", Name: "demo"}}
 	return s
 }
 
