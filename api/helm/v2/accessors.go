@@ -110,12 +110,6 @@ func (h *HelmRelease) GetMaxHistory() int {
 	return given(h.Spec.MaxHistory, defaultMaxHistory)
 }
 
-// GetPersistentClient reports whether what was learned of the kinds of the cluster is
-// kept for all actions of a run.
-func (h *HelmRelease) GetPersistentClient() bool {
-	return given(h.Spec.PersistentClient, true)
-}
-
 // GetPostRenderStrategy returns whether hooks go through the post-renderers; def is what
 // the controller does unless told.
 func (h *HelmRelease) GetPostRenderStrategy(def PostRenderStrategy) PostRenderStrategy {

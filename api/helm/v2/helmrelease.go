@@ -103,10 +103,9 @@ type HelmReleaseSpec struct {
 	// Secrets. Charts, dependencies and values are always those of this one.
 	KubeConfig *meta.KubeConfigReference `json:"kubeConfig,omitempty"`
 
-	// PersistentClient keeps what was learned of the kinds of the cluster for all
-	// actions of a run. Set it to false when the chart brings custom resource
-	// definitions in another way than by its crds directory, and uses them. Defaults to
-	// true.
+	// PersistentClient makes no difference. In Flux, false is for charts that bring custom
+	// resource definitions in another way than by their crds directory, and use them: such
+	// kinds are always found.
 	PersistentClient *bool `json:"persistentClient,omitempty"`
 
 	// DriftDetection says what to do about objects of the release that others have

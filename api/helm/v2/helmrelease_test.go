@@ -100,7 +100,7 @@ type settings struct {
 	Timeout, ChartInterval, Install, Upgrade, Test, Rollback, Uninstall time.Duration
 	InstallRetry, UpgradeRetry                                          time.Duration
 	MaxHistory                                                          int
-	PersistentClient, InstallServerSide                                 bool
+	InstallServerSide                                                   bool
 	InstallCRDs, UpgradeCRDs                                            helmv2.CRDsPolicy
 	UpgradeServerSide, RollbackServerSide                               helmv2.ServerSideApplyMode
 	InstallStrategy, UpgradeStrategy                                    helmv2.StrategyName
@@ -119,7 +119,7 @@ func settingsOf(h *helmv2.HelmRelease) settings {
 		Install: install.GetTimeout(h.GetTimeout()), Upgrade: upgrade.GetTimeout(h.GetTimeout()), Test: h.GetTest().GetTimeout(h.GetTimeout()),
 		Rollback: rollback.GetTimeout(h.GetTimeout()), Uninstall: uninstall.GetTimeout(h.GetTimeout()),
 		InstallRetry: install.GetRetryInterval(), UpgradeRetry: upgrade.GetRetryInterval(),
-		MaxHistory: h.GetMaxHistory(), PersistentClient: h.GetPersistentClient(), InstallServerSide: install.GetServerSideApply(true),
+		MaxHistory: h.GetMaxHistory(), InstallServerSide: install.GetServerSideApply(true),
 		InstallCRDs: install.GetCRDs(), UpgradeCRDs: upgrade.GetCRDs(),
 		UpgradeServerSide: upgrade.GetServerSideApply(), RollbackServerSide: rollback.GetServerSideApply(),
 		InstallStrategy: install.GetStrategy(helmv2.StrategyRemediateOnFailure), UpgradeStrategy: upgrade.GetStrategy(helmv2.StrategyRemediateOnFailure),
@@ -141,7 +141,7 @@ func TestHelmReleaseSettings(t *testing.T) {
 			in: helmv2.HelmReleaseSpec{Chart: &helmv2.HelmChartTemplate{}, Interval: metav1.Duration{Duration: time.Hour}},
 			want: settings{
 				Timeout: 5 * minute, ChartInterval: time.Hour, Install: 5 * minute, Upgrade: 5 * minute, Test: 5 * minute, Rollback: 5 * minute, Uninstall: 5 * minute,
-				InstallRetry: 5 * minute, UpgradeRetry: 5 * minute, MaxHistory: 5, PersistentClient: true, InstallServerSide: true,
+				InstallRetry: 5 * minute, UpgradeRetry: 5 * minute, MaxHistory: 5, InstallServerSide: true,
 				InstallCRDs: helmv2.Create, UpgradeCRDs: helmv2.Create,
 				UpgradeServerSide: helmv2.ServerSideApplyAuto, RollbackServerSide: helmv2.ServerSideApplyAuto,
 				InstallStrategy: helmv2.StrategyRemediateOnFailure, UpgradeStrategy: helmv2.StrategyRemediateOnFailure,
@@ -153,7 +153,7 @@ func TestHelmReleaseSettings(t *testing.T) {
 			why: "0 releases to remember means all, and is no default",
 			in: helmv2.HelmReleaseSpec{
 				Chart: &helmv2.HelmChartTemplate{Spec: helmv2.HelmChartTemplateSpec{Interval: second}}, Timeout: &metav1.Duration{Duration: minute},
-				MaxHistory: new(0), PersistentClient: new(false), PostRenderStrategy: helmv2.PostRenderStrategyNoHooks,
+				MaxHistory: new(0), PostRenderStrategy: helmv2.PostRenderStrategyNoHooks,
 				WaitStrategy: &helmv2.WaitStrategy{Name: helmv2.WaitStrategyLegacy}, DriftDetection: &helmv2.DriftDetection{Mode: helmv2.DriftDetectionWarn},
 				Install: &helmv2.Install{
 					Timeout: second, Strategy: &helmv2.InstallStrategy{Name: helmv2.StrategyRetryOnFailure, RetryInterval: second},
