@@ -141,7 +141,7 @@ func (m *Memory) sound(ctx context.Context, in Input, s *helmv2.Snapshot) (bool,
 	}
 	r, err := in.History.Get(ctx, s.Version)
 	switch {
-	case errors.Is(err, releases.ErrNotFound), errors.Is(err, releases.ErrCorrupt):
+	case errors.Is(err, releases.ErrNotFound), errors.Is(err, releases.ErrCorrupt), errors.Is(err, releases.ErrChanged):
 	case err != nil:
 		return false, fmt.Errorf("cannot verify previous release to roll back to: %w", err)
 	default:
