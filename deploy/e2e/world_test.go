@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	helmv2 "weir.dev/api/helm/v2"
 	imagev1 "weir.dev/api/image/v1"
 	kustomizev1 "weir.dev/api/kustomize/v1"
 	sourcev1 "weir.dev/api/source/v1"
@@ -143,7 +144,7 @@ func (w *world) tell() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.t.Context()), tellTimeout)
 	defer cancel()
 	for _, list := range []client.ObjectList{
-		&sourcev1.GitRepositoryList{}, &kustomizev1.KustomizationList{},
+		&sourcev1.GitRepositoryList{}, &kustomizev1.KustomizationList{}, &sourcev1.HelmChartList{}, &helmv2.HelmReleaseList{},
 		&imagev1.ImageRepositoryList{}, &imagev1.ImagePolicyList{}, &imagev1.ImageUpdateAutomationList{},
 	} {
 		if err := w.Client.List(ctx, list, client.InNamespace(w.Namespace)); err != nil {
@@ -162,7 +163,7 @@ func (w *world) tell() {
 			w.t.Logf("%T is\n%s", item, text)
 		}
 	}
-	for _, name := range []string{sourceController, kustomizeController, imageController} {
+	for _, name := range []string{sourceController, kustomizeController, helmController, imageController} {
 		if end := tail(filepath.Join(w.stack.Dir(), name+".log")); end != "" {
 			w.t.Logf("the end of the log of %s:\n%s", name, end)
 		}
