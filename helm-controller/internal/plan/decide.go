@@ -81,10 +81,12 @@ func next(in Input, why string) Decision {
 
 // absent decides about a release that there is not.
 func absent(in Input) Decision {
-	if in.remediated() && in.Attempted != Install && in.Spec.Upgrade.exhausted(in.Counters.Upgrades) && !in.forced() {
+	if in.Remediated && in.Attempted != Install && in.Spec.Upgrade.exhausted(in.Counters.Upgrades) && !in.forced() {
 		return exceeded(in) // it was uninstalled because of the last failure
 	}
-	return release(in, Install, in.Spec.Install, in.Counters.Installs)
+	d := release(in, Install, in.Spec.Install, in.Counters.Installs)
+	d.Forget = d.Then == Act // a release that is gone can have had any version
+	return d
 }
 
 // unmanaged decides about a release that others made or changed.

@@ -180,7 +180,8 @@ type Decision struct {
 	// Why is for people: the message of the condition if Then is Stall, and of the error
 	// if Then is Fail; else it is for the log.
 	Why string
-	// Forget says that the history is of no use any more, and is cleared first.
+	// Forget says that the history is of no use any more, and is cleared first: the release
+	// is not ours, or there is none.
 	Forget bool
 	// Truncate says that the history is shortened to what is still of use.
 	Truncate bool

@@ -142,10 +142,10 @@ var invariants = map[string]struct {
 			return d.Action.Type() != plan.Remediates || !exhausted(active(in), failures(in)) || active(in).RemediateLast
 		},
 	},
-	"only what others made is forgotten": {
+	"only what is not ours, or gone, is forgotten": {
 		"a rollback needs the history",
 		func(in plan.Input, d plan.Decision) bool {
-			return !d.Forget || in.State == state.Unmanaged && d.Action == plan.Upgrade
+			return d.Forget == (in.State == state.Unmanaged && d.Action == plan.Upgrade || d.Action == plan.Install)
 		},
 	},
 	"the next pass follows one that did something": {
