@@ -2,8 +2,8 @@
 SHELL := /bin/bash -o pipefail
 .DEFAULT_GOAL := help
 
-MODULES  := api pkg source-controller kustomize-controller image-controller deploy
-PROGRAMS := source-controller kustomize-controller image-controller
+MODULES  := api pkg source-controller kustomize-controller helm-controller image-controller deploy
+PROGRAMS := source-controller kustomize-controller helm-controller image-controller
 ROOT     := $(CURDIR)
 TOOLS    := $(ROOT)/bin
 
