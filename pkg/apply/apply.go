@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
@@ -25,6 +26,8 @@ const defaultParallel = 8
 type Engine struct {
 	client   *client
 	managers Managers
+	owner    [2]string // labels
+	wishes   func(metav1.Object) Wishes
 	migrates bool
 	tracker  Tracker
 	parallel int
@@ -40,6 +43,11 @@ type Config struct {
 	// MigrateAPIVersion allows to mend managedFields that make the API server refuse
 	// an object, because they are of a version of the API that lacks a field of it.
 	MigrateAPIVersion bool
+	// OwnerName and OwnerNamespace are the labels that name the owner of an object; they are
+	// applied whatever is ignored.
+	OwnerName, OwnerNamespace string
+	// Wishes reads what a live object asks for; nil means WishesOf.
+	Wishes func(metav1.Object) Wishes
 	// Parallel bounds the requests under way for one plan; 0 means 8.
 	Parallel int
 	// Warned is told each warning of the API server about what is applied once. If it is
@@ -56,52 +64,13 @@ func New(cfg *rest.Config, hc *http.Client, mapper meta.RESTMapper, tracker Trac
 	if c.Parallel <= 0 {
 		c.Parallel = defaultParallel
 	}
-	managers := Managers{Own: c.Manager, Override: c.Override}
-	return &Engine{client: cl, managers: managers, migrates: c.MigrateAPIVersion, tracker: tracker, parallel: c.Parallel}, nil
-}
-
-// Effect is what became of an object.
-type Effect int
-
-const (
-	// Unchanged: it was as it should be.
-	Unchanged Effect = iota
-	// Created: it did not exist.
-	Created
-	// Configured: it was changed.
-	Configured
-	// Recreated: it could not be changed, so it was deleted and created.
-	Recreated
-	// Deleted: it was removed.
-	Deleted
-	// Skipped: an annotation asks to leave it alone.
-	Skipped
-)
-
-// String returns the word that events use.
-func (e Effect) String() string {
-	names := [...]string{"unchanged", "created", "configured", "recreated", "deleted", "skipped"}
-	if e < 0 || int(e) >= len(names) {
-		return fmt.Sprintf("Effect(%d)", int(e))
+	if c.Wishes == nil {
+		c.Wishes = WishesOf
 	}
-	return names[e]
-}
-
-// Change is one object and what became of it.
-type Change struct {
-	ID     manifest.ID
-	Effect Effect
-	// Restored says that somebody had changed or deleted the object; of a dry run, that
-	// it is not as an apply would leave it.
-	Restored bool
-	// Before is the object as it was found, for what is restored; nil if it was gone.
-	Before *unstructured.Unstructured
-	// Live is the answer to the apply: the whole object where the plan asked for
-	// that, else its metadata; nil where nothing was asked. Of a dry run, it is the
-	// object as it would be, for what is not as it should.
-	Live *unstructured.Unstructured
-
-	target target
+	return &Engine{
+		client: cl, managers: Managers{Own: c.Manager, Override: c.Override}, owner: [2]string{c.OwnerName, c.OwnerNamespace},
+		wishes: c.Wishes, migrates: c.MigrateAPIVersion, tracker: tracker, parallel: c.Parallel,
+	}, nil
 }
 
 // Request is about one call of Apply.
@@ -232,7 +201,7 @@ func (e *Engine) spare(ctx context.Context, writes []*write, blind map[schema.Gr
 			found, err := e.client.getMetadata(ctx, w.target, w.Object.GetNamespace(), w.Object.GetName())
 			switch {
 			case err == nil:
-				live.ResourceVersion, live.Wishes = found.GetResourceVersion(), WishesOf(found)
+				live.ResourceVersion, live.Wishes = found.GetResourceVersion(), e.wishes(found)
 			case !apierrors.IsNotFound(err):
 				return nil, failure(w.ID, "could not be looked for", err)
 			}
@@ -311,7 +280,7 @@ func (e *Engine) write(ctx context.Context, p Plan, w *write, req Request) error
 		w.yield(known.Yielded)
 		if w.change.Before = e.look(ctx, w); w.change.Before != nil {
 			w.found, w.live, w.version = w.change.Before, w.change.Before, w.change.Before.GetResourceVersion()
-			if WishesOf(w.change.Before).LeaveAlone {
+			if e.wishes(w.change.Before).LeaveAlone {
 				w.change.Effect = Skipped
 				return nil
 			}
@@ -386,21 +355,4 @@ func (e *Engine) look(ctx context.Context, w *write) *unstructured.Unstructured 
 		return nil
 	}
 	return live
-}
-
-// effectOf tells what an apply did from its answer: one that changes nothing
-// leaves the resource version as it was.
-func effectOf(a answer, w *write) Effect {
-	switch {
-	case w.recreate:
-		return Recreated
-	case a.created:
-		return Created
-	case w.version != "" && w.version == a.object.GetResourceVersion():
-		return Unchanged
-	case w.change.Before != nil && sameButBookkeeping(w.change.Before, a.object):
-		return Unchanged // we have only become the owner of what is there
-	default:
-		return Configured
-	}
 }

@@ -42,7 +42,7 @@ func TestClaimed(t *testing.T) {
 		},
 		"requests": {
 			why:     "users ask by them",
-			entries: []metav1.ManagedFieldsEntry{entry("kubectl-annotate", update, `{"f:metadata":{"f:annotations":{".":{},"f:`+keyPrune+`":{},"f:reconcile.fluxcd.io/requestedAt":{}},"f:labels":{"f:`+keyReconcile+`":{}}}}`)},
+			entries: []metav1.ManagedFieldsEntry{entry("kubectl-annotate", update, `{"f:metadata":{"f:annotations":{".":{},"f:`+keyPrune+`":{},"f:reconcile.fluxcd.io/requestedAt":{},"f:helm.toolkit.fluxcd.io/driftDetection":{}},"f:labels":{"f:`+keyReconcile+`":{}}}}`)},
 		},
 		"requests and more": {
 			why:     "only they stay",

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"weir.dev/pkg/apply"
+	"weir.dev/pkg/inventory"
 	"weir.dev/pkg/manifest"
 )
 
@@ -106,5 +107,46 @@ func TestLeftAloneWithoutAWatch(t *testing.T) {
 	}
 	if got := c.live(objs[0]).GetResourceVersion(); got != left {
 		t.Error("the object was written")
+	}
+}
+
+// TestWishesThatNobodyHeeds: what objects may ask for is the business of a kind, on its way
+// into the cluster and there.
+func TestWishesThatNobodyHeeds(t *testing.T) {
+	t.Parallel()
+	for name, heeds := range map[string]bool{"by Kustomizations": true, "by others": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t)
+			var opts apply.Options
+			if !heeds {
+				c.with.Wishes, opts.Wishes = apply.NoWishes, apply.NoWishes
+			}
+			c.restart()
+			const disabled = "metadata: {annotations: {" + keyReconcile + ": disabled, " + keyPrune + ": disabled}}"
+			objs := c.configMaps("live", "source")
+			c.apply(apply.Request{}, objs[0])
+			c.Patch(c.live(objs[0]), "tool", "{data: {key: other}, "+disabled+"}")
+			objs[1].SetAnnotations(map[string]string{keyReconcile: "disabled"})
+			c.tracker.change(c.id("ConfigMap", "live"), touched)
+			changes, err := c.engine.Apply(c.t.Context(), c.planWith(opts, objs...), apply.Request{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := []string{"live configured, restored", "source created"}
+			if heeds {
+				want = []string{"live skipped", "source skipped"}
+			}
+			if diff := cmp.Diff(want, effects(changes)); diff != "" {
+				t.Errorf("changes differ (-want +got):\n%s", diff)
+			}
+			pruned, err := c.engine.Prune(c.t.Context(), inventory.Set{c.id("ConfigMap", "live"): "v1"}, c.isOurs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if deleted := pruned.Changes[0].Effect == apply.Deleted; deleted == heeds {
+				t.Errorf("the object that is to be kept was deleted: %t; want %t", deleted, !heeds)
+			}
+		})
 	}
 }

@@ -149,6 +149,7 @@ func (c *cluster) restart() {
 	c.t.Helper()
 	c.tracker = newRecorder()
 	c.with.Manager = "engine"
+	c.with.OwnerName, c.with.OwnerNamespace = "owner.example.com/name", "owner.example.com/namespace"
 	var err error
 	if c.engine, err = apply.New(c.config, c.http, c.mapper, c.tracker, c.with); err != nil {
 		c.t.Fatal(err)

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -15,7 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
-	kustomizev1 "weir.dev/api/kustomize/v1"
 	"weir.dev/pkg/manifest"
 )
 
@@ -26,6 +26,8 @@ type IgnoreRule struct {
 	Paths []string
 	// Target selects the objects; nil selects all.
 	Target *kustomize.Selector
+	// Field is where the rule comes from, for errors; "" means its place in spec.ignore.
+	Field string
 }
 
 // pointer is a JSON pointer, by its steps.
@@ -37,11 +39,11 @@ type ignoreRule struct {
 	matches func(*unstructured.Unstructured) bool
 }
 
-// readRules reads rules. Errors name what is wrong from spec.ignore on.
+// readRules reads rules. Errors name what is wrong, and where.
 func readRules(rules []IgnoreRule) ([]ignoreRule, error) {
 	out := make([]ignoreRule, len(rules))
 	for i, r := range rules {
-		at := fmt.Sprintf("spec.ignore[%d]", i)
+		at := cmp.Or(r.Field, fmt.Sprintf("spec.ignore[%d]", i))
 		if len(r.Paths) == 0 {
 			return nil, fmt.Errorf("%s.paths: at least one is needed, such as /spec/replicas", at)
 		}
@@ -264,7 +266,6 @@ func (s situation) payload(desired *unstructured.Unstructured, paths []pointer) 
 			out = manifest.Without(out, fieldpath.NewSet(p.Copy()))
 		}
 	})
-	keepOwner(out, desired)
 	return out
 }
 
@@ -340,6 +341,7 @@ func (e *Engine) payload(ctx context.Context, w *write) (*unstructured.Unstructu
 	s := situationOf(w.live, e.managers)
 	w.ignored = fieldPaths(w.ignore, s.all, w.Object, w.live)
 	obj := s.payload(w.Object, w.ignore)
+	e.keepOwner(obj, w.Object)
 	obj.SetResourceVersion(w.live.GetResourceVersion()) // the values are those of no other
 	return obj, nil
 }
@@ -355,9 +357,9 @@ func (e *Engine) ignoredIn(w *write, left *unstructured.Unstructured) *fieldpath
 
 // keepOwner sees to it that an object names its owner, whatever is ignored: what does
 // not is nobody's.
-func keepOwner(out, desired *unstructured.Unstructured) {
+func (e *Engine) keepOwner(out, desired *unstructured.Unstructured) {
 	names := out.GetLabels()
-	for _, key := range []string{kustomizev1.LabelName, kustomizev1.LabelNamespace} {
+	for _, key := range e.owner {
 		value, ok := desired.GetLabels()[key]
 		if !ok || names[key] == value {
 			continue

@@ -26,7 +26,11 @@ func TestIgnoreRulesThatAreNone(t *testing.T) {
 		rules []apply.IgnoreRule
 		want  string
 	}{
-		"no paths":        {rules: []apply.IgnoreRule{{}}, want: "spec.ignore[0].paths: at least one is needed, such as /spec/replicas"},
+		"no paths": {rules: []apply.IgnoreRule{{}}, want: "spec.ignore[0].paths: at least one is needed, such as /spec/replicas"},
+		"of another field": {
+			rules: []apply.IgnoreRule{{Field: "spec.driftDetection.ignore[3]", Paths: []string{""}}},
+			want:  `spec.driftDetection.ignore[3].paths[0]: "" is no JSON pointer to a field, such as /spec/replicas`,
+		},
 		"empty":           {rules: path(""), want: `spec.ignore[0].paths[1]: "" is no JSON pointer to a field, such as /spec/replicas`},
 		"everything":      {rules: path("/"), want: `spec.ignore[0].paths[1]: "/" is no JSON pointer to a field, such as /spec/replicas`},
 		"dotted":          {rules: path("spec.replicas"), want: `spec.ignore[0].paths[1]: "spec.replicas" is no JSON pointer to a field, such as /spec/replicas`},
@@ -253,7 +257,7 @@ func entryOf(obj *unstructured.Unstructured, manager string) string {
 // goes on to name its owner.
 func TestIgnoredMaps(t *testing.T) {
 	t.Parallel()
-	const owner = "kustomize.toolkit.fluxcd.io/name"
+	const owner = "owner.example.com/name"
 	c := newCluster(t)
 	paths := []string{"/metadata/annotations", "/metadata/labels"}
 	git := func(value string) *unstructured.Unstructured {

@@ -164,6 +164,8 @@ type Options struct {
 	Proven bool
 	// Ignore names fields that count neither as content nor as drift.
 	Ignore []IgnoreRule
+	// Wishes reads what an object of the set asks for; nil means WishesOf.
+	Wishes func(metav1.Object) Wishes
 	// CustomStage tells the kinds that make up the custom stage; nil means none. It is
 	// not asked about kinds that have a stage of their own.
 	CustomStage func(schema.GroupKind) bool
@@ -192,11 +194,14 @@ func (s *Prepared) Objects() ([]*unstructured.Unstructured, error) {
 
 // Prepare checks, digests and sorts objects, and keeps nothing of them but their JSON. Two
 // objects of one identity are an error, and so are names that would lead somewhere else in
-// the API. Of the options, it takes Ignore and CustomStage.
+// the API. Of the options, it takes Ignore, Wishes and CustomStage.
 func Prepare(objs []*unstructured.Unstructured, opts Options) (*Prepared, error) {
 	rules, err := readRules(opts.Ignore)
 	if err != nil {
 		return nil, err
+	}
+	if opts.Wishes == nil {
+		opts.Wishes = WishesOf
 	}
 	p := Plan{Inventory: make(inventory.Set, len(objs)), defined: make(map[string]bool)}
 	stages := make(map[manifest.Stage][]Item)
@@ -212,7 +217,7 @@ func Prepare(objs []*unstructured.Unstructured, opts Options) (*Prepared, error)
 		if _, group, _ := strings.Cut(id.Name, "."); id.Kind == "CustomResourceDefinition" {
 			p.defined[group] = true
 		}
-		item, err := newItem(obj, id, rules)
+		item, err := newItem(obj, id, opts.Wishes(obj), rules)
 		if err != nil {
 			return nil, err
 		}
@@ -231,8 +236,8 @@ func Prepare(objs []*unstructured.Unstructured, opts Options) (*Prepared, error)
 }
 
 // newItem returns an object as the item of a plan, without an action.
-func newItem(obj *unstructured.Unstructured, id manifest.ID, rules []ignoreRule) (Item, error) {
-	item := Item{ID: id, wishes: WishesOf(obj), ignore: ignoredIn(obj, rules)}
+func newItem(obj *unstructured.Unstructured, id manifest.ID, wishes Wishes, rules []ignoreRule) (Item, error) {
+	item := Item{ID: id, wishes: wishes, ignore: ignoredIn(obj, rules)}
 	var err error
 	if item.data, err = json.Marshal(obj.Object); err != nil {
 		return item, fmt.Errorf("%s cannot be written as JSON: %w", id, err)

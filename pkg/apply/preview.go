@@ -91,7 +91,7 @@ func (e *Engine) compare(ctx context.Context, w *write) (found *unstructured.Uns
 		if err != nil {
 			return nil, answer{}, err
 		}
-		if exempt(w.wishes, Live{ResourceVersion: found.GetResourceVersion(), Wishes: WishesOf(found)}) {
+		if exempt(w.wishes, Live{ResourceVersion: found.GetResourceVersion(), Wishes: e.wishes(found)}) {
 			w.change.Effect = Skipped
 			return found, answer{}, nil
 		}

@@ -91,7 +91,7 @@ func (e *Engine) pruneOne(ctx context.Context, id manifest.ID, version string, i
 			return Deleted, nil
 		case err != nil:
 			return Unchanged, err
-		case !isOurs(live) || WishesOf(live).Keep:
+		case !isOurs(live) || e.wishes(live).Keep:
 			e.tracker.Forget(id)
 			return Skipped, nil
 		}

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
+	helmv2 "weir.dev/api/helm/v2"
 	kustomizev1 "weir.dev/api/kustomize/v1"
 )
 
@@ -59,7 +60,7 @@ func (m Managers) relay() string { return m.Own + "-takeover" }
 // with whoever set them, with kubectl too: they are no fields that the source lacks.
 var requests = []string{
 	kustomizev1.KeyReconcile, kustomizev1.KeySSA, kustomizev1.KeyForce, kustomizev1.KeyPrune,
-	meta.ReconcileRequestAnnotation, meta.ForceRequestAnnotation, "reconcile.fluxcd.io/resetAt",
+	helmv2.KeyDriftDetection, meta.ReconcileRequestAnnotation, meta.ForceRequestAnnotation, "reconcile.fluxcd.io/resetAt",
 }
 
 // leftovers are the keys of metadata with which tools that applied before us kept their

@@ -23,8 +23,8 @@ type Wishes struct {
 	Merge bool
 }
 
-// WishesOf returns what obj asks for, by labels or annotations; either will do. The case
-// of values does not matter.
+// WishesOf returns what obj asks for, by the labels or annotations that Kustomizations
+// heed; either will do. The case of values does not matter.
 func WishesOf(obj metav1.Object) Wishes {
 	labels, annotations := obj.GetLabels(), obj.GetAnnotations()
 	asks := func(key, value string) bool {
@@ -39,6 +39,9 @@ func WishesOf(obj metav1.Object) Wishes {
 	w.Keep = w.LeaveAlone || asks(kustomizev1.KeyPrune, kustomizev1.ValueDisabled)
 	return w
 }
+
+// NoWishes is for those who heed none.
+func NoWishes(metav1.Object) Wishes { return Wishes{} }
 
 // exempt reports whether an object that is wanted as desired and seen as live must not
 // be written.

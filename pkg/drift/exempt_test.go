@@ -106,6 +106,20 @@ func TestLeftAloneOnRequest(t *testing.T) {
 	w.expect("deleted", 1, false)
 }
 
+// TestRequestThatNobodyHeeds: an object that asks is put back by those who do not listen.
+func TestRequestThatNobodyHeeds(t *testing.T) {
+	t.Parallel()
+	w := newWatched(t)
+	w.opts.Wishes = apply.NoWishes
+	left := deployment(t, 10, content(2), entry{manager: us, fields: oursFields})
+	w.apply("content", left)
+	w.Listed(deployments, []metav1.Object{left}, "10")
+	touched := deployment(t, 11, content(5), entry{manager: us, fields: "f:spec: {f:paused: {}}"}, entry{manager: "kubectl-edit", fields: "f:spec: {f:replicas: {}}", update: true})
+	touched.SetAnnotations(map[string]string{"kustomize.toolkit.fluxcd.io/reconcile": "disabled"})
+	w.Saw(deployments, touched)
+	w.expect("changed, with a request", 1, false)
+}
+
 // A field that kubectl adds again and again is left to it for a while, and what else it
 // adds is not.
 func TestFightAboutAnAddedField(t *testing.T) {

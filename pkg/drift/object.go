@@ -168,9 +168,9 @@ func (o *object) leave(s stand) {
 }
 
 // see records how the object was seen.
-func (o *object) see(s stand, obj metav1.Object) {
+func (o *object) see(s stand, obj metav1.Object, wishes apply.Wishes) {
 	o.seen, o.gone = s.print(o.without()), false
-	o.uid, o.version, o.wishes = obj.GetUID(), obj.GetResourceVersion(), apply.WishesOf(obj)
+	o.uid, o.version, o.wishes = obj.GetUID(), obj.GetResourceVersion(), wishes
 	if o.contest != nil {
 		o.contest.seen = s
 	}

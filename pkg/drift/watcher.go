@@ -41,6 +41,8 @@ type Options struct {
 	Override []string
 	// OwnerName and OwnerNamespace are the labels that name the owner.
 	OwnerName, OwnerNamespace string
+	// Wishes reads what a live object asks for; nil means apply.WishesOf.
+	Wishes func(metav1.Object) apply.Wishes
 	// Wake is called, without blocking, when an object of the owner has drifted.
 	Wake func(owner types.NamespacedName)
 	// Refused is called, without blocking, when a resource may not be watched, so
@@ -76,6 +78,9 @@ const seenTimeout = 5 * time.Second
 // New returns a Watcher of the resources that open opens, which must deliver
 // managedFields; metadata is enough. It watches while Start runs.
 func New(open func(schema.GroupVersionResource) watch.Source, opts Options) *Watcher {
+	if opts.Wishes == nil {
+		opts.Wishes = apply.WishesOf
+	}
 	w := &Watcher{
 		opts:      opts,
 		managers:  apply.Managers{Own: opts.Manager, Override: opts.Override},
@@ -184,7 +189,7 @@ func (w *Watcher) Applied(a apply.Applied) {
 func (w *Watcher) notice(o *object, found metav1.Object) {
 	s := w.standOf(found)
 	if newer(found.GetResourceVersion(), o.version) {
-		o.see(s, found)
+		o.see(s, found, w.opts.Wishes(found))
 	}
 	o.told = s.print(o.without())
 }
@@ -317,7 +322,7 @@ func (w *Watcher) see(r schema.GroupVersionResource, id manifest.ID, obj metav1.
 		o = &object{resource: r}
 		w.objects[id] = o
 	}
-	o.see(w.standOf(obj), obj)
+	o.see(w.standOf(obj), obj, w.opts.Wishes(obj))
 	return o
 }
 

@@ -47,7 +47,8 @@ func newCluster(name string, cfg *rest.Config, hc *http.Client, mapper meta.REST
 	}
 	c := &cluster{config: cfg, http: hc, mapper: mapper, places: make(map[string]*Place)}
 	c.drift = drift.New(watch.Metadata(meta), drift.Options{
-		Manager: opts.Apply.Manager, Override: opts.Apply.Override, OwnerName: opts.OwnerName, OwnerNamespace: opts.OwnerNamespace, Wake: opts.Wake,
+		Manager: opts.Apply.Manager, Override: opts.Apply.Override, Wishes: opts.Apply.Wishes,
+		OwnerName: opts.OwnerName, OwnerNamespace: opts.OwnerNamespace, Wake: opts.Wake,
 		Refused: once(func(r schema.GroupVersionResource, err error) { opts.Refused(name, r, err) }),
 	})
 	c.health = health.NewWatcher(watch.Objects(objects), health.Options{Selector: opts.OwnerName}, opts.Wake)

@@ -19,7 +19,7 @@ import (
 
 // Options say how clusters are worked on.
 type Options struct {
-	// Apply is for the engines of all places.
+	// Apply is for the engines of all places, but for the labels of owners.
 	Apply apply.Config
 	// OwnerName and OwnerNamespace are the labels that name the owner of an object.
 	OwnerName, OwnerNamespace string
@@ -120,6 +120,7 @@ type Clusters struct {
 
 // New returns Clusters that know this one: how to reach it, and what it serves.
 func New(cfg *rest.Config, hc *http.Client, mapper meta.RESTMapper, opts Options) (*Clusters, error) {
+	opts.Apply.OwnerName, opts.Apply.OwnerNamespace = opts.OwnerName, opts.OwnerNamespace
 	local, err := newCluster("", cfg, hc, mapper, opts)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)
