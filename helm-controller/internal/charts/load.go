@@ -32,8 +32,8 @@ const (
 // utf8BOM is what some editors begin a file with.
 var utf8BOM = []byte{0xEF, 0xBB, 0xBF}
 
-// load reads the chart in a tree, which is that of an archive: the chart is in a folder of
-// any name.
+// load reads the chart in a tree, which is that of an archive: in a folder of any name, or at
+// its root.
 func load(tree fs.FS, opts Options) (_ *loaded, err error) {
 	defer func() {
 		if r := recover(); r != nil { // what is read is not ours, and neither is the code that reads it
@@ -79,10 +79,13 @@ func (l *loading) tree(tree fs.FS) (files, error) {
 		if err != nil {
 			return err
 		}
-		out, err = appendFile(out, name, data)
-		return err
+		out = append(out, file(name, data))
+		return nil
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return inside(out)
 }
 
 // archive reads all files in an archive within a chart.
@@ -104,13 +107,16 @@ func (l *loading) archive(at string, data []byte) (files, error) {
 		if err != nil {
 			return err
 		}
-		out, err = appendFile(out, e.Path, data)
-		return err
+		out = append(out, file(e.Path, data))
+		return nil
 	})
 	if errors.Is(err, archive.ErrCorrupt) || errors.Is(err, archive.ErrTooLarge) {
 		err = fmt.Errorf("%w: %s: %w", ErrInvalid, at, err)
 	}
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return inside(out)
 }
 
 // admit counts a file, and refuses it if it is one too many or too large.
@@ -128,20 +134,34 @@ func (l *loading) admit(name string, size int64) error {
 	return nil
 }
 
-// appendFile appends a file under the name that it has in the chart: without the folder that
-// the chart is in.
-func appendFile(to files, name string, data []byte) (files, error) {
-	name = strings.ReplaceAll(name, `\`, "/") // some archives are made on Windows
-	_, inside, ok := strings.Cut(name, "/")
-	switch {
-	case !ok && name == metadataFile:
-		return nil, fmt.Errorf("%w: %s is at the root of the archive: the chart has to be in a folder", ErrInvalid, metadataFile)
-	case !ok:
-		return to, nil // of no chart
-	case !fs.ValidPath(inside):
-		return nil, fmt.Errorf("%w: %q is not the path of a file", ErrInvalid, name)
+// file returns a file of an archive. Some archives are made on Windows, or by editors that
+// begin a file with a mark.
+func file(name string, data []byte) *loader.BufferedFile {
+	return &loader.BufferedFile{Name: strings.ReplaceAll(name, `\`, "/"), Data: bytes.TrimPrefix(data, utf8BOM)}
+}
+
+// inside returns the files of an archive under the names that they have in the chart: without
+// the folder that the chart is in, if it is in one. What is beside the folder is of no chart.
+func inside(all files) (files, error) {
+	for _, f := range all {
+		if !fs.ValidPath(f.Name) {
+			return nil, fmt.Errorf("%w: %q is not the path of a file", ErrInvalid, f.Name)
+		}
 	}
-	return append(to, &loader.BufferedFile{Name: inside, Data: bytes.TrimPrefix(data, utf8BOM)}), nil
+	if hasMetadata(all) {
+		return all, nil
+	}
+	var out files
+	for _, f := range all {
+		if _, name, ok := strings.Cut(f.Name, "/"); ok {
+			out = append(out, &loader.BufferedFile{Name: name, Data: f.Data})
+		}
+	}
+	return out, nil
+}
+
+func hasMetadata(all files) bool {
+	return slices.ContainsFunc(all, func(f *loader.BufferedFile) bool { return f.Name == metadataFile })
 }
 
 // chart makes a chart of its files; at is where the chart is within others, "" for the root.
@@ -150,7 +170,7 @@ func (l *loading) chart(at string, all files, depth int) (*chart.Chart, error) {
 		return nil, fmt.Errorf("%w: %s: more than %d charts are within each other", ErrInvalid, at, maxDepth)
 	}
 	own, subs := divide(all)
-	if !slices.ContainsFunc(own, func(f *loader.BufferedFile) bool { return f.Name == metadataFile }) {
+	if !hasMetadata(own) {
 		return nil, fmt.Errorf("%w: %s is missing", ErrInvalid, path.Join(at, metadataFile))
 	}
 	c, err := loader.LoadFiles(own)

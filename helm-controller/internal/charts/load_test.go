@@ -47,6 +47,10 @@ func TestChartIsRead(t *testing.T) {
 			},
 		},
 		"folder of another name": {why: "the folder says nothing", files: map[string]string{"x/Chart.yaml": "apiVersion: v1\nname: demo\nversion: 1.0.0\n"}, want: []string{"demo 1.0.0  values=map[]"}},
+		"not in a folder": {
+			why: "some tools pack what is in the folder", files: map[string]string{"./Chart.yaml": "apiVersion: v2\nname: demo\nversion: 1.0.0\n", "./templates/a.yaml": "a", "x/Chart.yaml": "of no chart"},
+			want: []string{"demo 1.0.0  values=map[]", "demo template templates/a.yaml", "demo file x/Chart.yaml"},
+		},
 		"old, without apiVersion": {
 			why: "Helm 2 accepted it, and Helm 3 does", files: map[string]string{"x/Chart.yaml": "name: demo\nversion: 1.0.0\n"},
 			want: []string{"demo 1.0.0  values=map[]"},
@@ -105,7 +109,6 @@ func TestWhatIsNoChart(t *testing.T) {
 	}{
 		"no Chart.yaml":         {why: "an artifact of manifests is no chart", files: with(simple(), map[string]string{"demo/Chart.yaml": "-"}), says: []string{"Chart.yaml is missing"}},
 		"nothing":               {why: "an empty artifact is no chart", files: nil, says: []string{"Chart.yaml is missing"}},
-		"not in a folder":       {why: "an OCI artifact of the folder's content is a common mistake", files: map[string]string{"Chart.yaml": "name: x\nversion: 1.0.0\n"}, says: []string{"Chart.yaml is at the root of the archive"}},
 		"unknown apiVersion":    {why: "it may mean anything", files: chartYAML("apiVersion: v3\nname: x\nversion: 1.0.0\n"), says: []string{"Chart.yaml", `apiVersion "v3" is not supported`}},
 		"no version":            {why: "releases need it", files: chartYAML("apiVersion: v2\nname: x\n"), says: []string{"version is required"}},
 		"no semantic version":   {why: "versions are compared", files: chartYAML("apiVersion: v2\nname: x\nversion: new\n"), says: []string{`version "new" is invalid`}},
@@ -159,7 +162,7 @@ func FuzzLoad(f *testing.F) {
 	const limit = 64 << 10
 	f.Fuzz(func(t *testing.T, metadata, values, lock, name, data string) {
 		files := map[string]string{"x/Chart.yaml": metadata, "x/values.yaml": values, "x/Chart.lock": lock, "x/requirements.yaml": lock, "x/requirements.lock": lock, "x/charts/s/Chart.yaml": metadata, "x/charts/t.tgz": data}
-		if len(name) < 90 { // as much as the header of an archive holds
+		if len(name) < 90 && !strings.HasSuffix(name, "/") && !strings.Contains(name, "\x00") { // what an archive can hold
 			files["x/"+name] = data
 		}
 		got, err := load(t, charts.Options{MaxUnpacked: limit, MaxFile: limit, MaxFiles: 100}, files)

@@ -94,18 +94,5 @@ func hook(name, events string, more ...string) string {
 	return configMap(name, "  annotations: {helm.sh/hook: \""+events+"\"}\n", strings.Join(more, ""))
 }
 
-// hooksOf tells what hooks there are, by name.
-func hooksOf(r *release.Release) map[string]string {
-	out := make(map[string]string)
-	for _, h := range r.Hooks {
-		var events []string
-		for _, e := range h.Events {
-			events = append(events, e.String())
-		}
-		out[h.Name] += h.Path + " " + strings.Join(events, ",") + ";"
-	}
-	return out
-}
-
 // names of a map, sorted.
 func names[V any](of map[string]V) []string { return slices.Sorted(maps.Keys(of)) }

@@ -102,29 +102,39 @@ func newPatch(at string, of kustomizeapi.Patch) (_ patch, err error) {
 		p.text = operations
 		return p, nil
 	}
+	parts, err := partsOf(at, p.text)
+	if err != nil {
+		return patch{}, err
+	}
+	if p.selector == nil {
+		p.parts = parts
+	} else if len(parts) > 1 {
+		return patch{}, fmt.Errorf("%s: a patch with a target can be one object only: make %d patches of it", at, len(parts))
+	}
+	return p, nil
+}
+
+// partsOf returns the objects that a strategic merge patch consists of.
+func partsOf(at, text string) ([]part, error) {
 	parseSchema()
-	for _, doc := range documents(p.text) {
+	var parts []part
+	for _, doc := range documents(text) {
 		objects, err := decode(factory(), doc)
 		if err != nil {
-			return patch{}, fmt.Errorf("%s: the patch cannot be read: it is no list of operations, and as an object: %w", at, err)
+			return nil, fmt.Errorf("%s: the patch cannot be read: it is no list of operations, and as an object: %w", at, err)
 		}
 		for _, obj := range objects {
 			text, err := obj.AsYAML()
 			if err != nil {
-				return patch{}, fmt.Errorf("%s: the patch cannot be read: it has what JSON has not: .nan, .inf, or a key that is not a string", at)
+				return nil, fmt.Errorf("%s: the patch cannot be read: it has what JSON has not: .nan, .inf, or a key that is not a string", at)
 			}
-			p.parts = append(p.parts, part{target: target{at: at, id: obj.OrgId(), name: nameOf(obj)}, text: string(text)})
+			parts = append(parts, part{target: target{at: at, id: obj.OrgId(), name: nameOf(obj)}, text: string(text)})
 		}
 	}
-	switch {
-	case len(p.parts) == 0:
-		return patch{}, fmt.Errorf("%s: the patch is empty", at)
-	case p.selector != nil && len(p.parts) > 1:
-		return patch{}, fmt.Errorf("%s: a patch with a target can be one object only: make %d patches of it", at, len(p.parts))
-	case p.selector != nil:
-		p.parts = nil
+	if len(parts) == 0 {
+		return nil, fmt.Errorf("%s: the patch is empty", at)
 	}
-	return p, nil
+	return parts, nil
 }
 
 // operationsOf returns a patch that is a list of operations as JSON, and reports whether it
