@@ -41,6 +41,8 @@ type Env struct {
 	Lend func() (back func())
 	// Waits tells of changes to what is waited for; may be nil. See cluster.Options.
 	Waits *cluster.Waits
+	// Discovery remembers what clusters serve; may be nil.
+	Discovery *cluster.Discovery
 	// Checks judge the health of objects as the spec says.
 	Checks health.Rules
 	// Digest is the algorithm of the digests of snapshots.

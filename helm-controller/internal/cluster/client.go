@@ -31,8 +31,6 @@ type Options struct {
 	// it is taken over if it exists. Otherwise the SDK looks for objects that are new to
 	// the release, and refuses those that exist and are not the release's.
 	TakeOwnership bool
-	// Ignore names fields that keep the values that they have; server-side only.
-	Ignore []apply.IgnoreRule
 	// Checks judge objects of kinds whose health users describe.
 	Checks health.Rules
 	// Legacy asks for the readiness rules of Helm 3 instead of those of kstatus.

@@ -33,7 +33,8 @@ const (
 )
 
 // Discovery remembers what clusters serve, so that they tell it again only when it has
-// changed. The zero value is ready for use; it is safe for concurrent use.
+// changed. One is for all actions of a program. The zero value is ready for use, and nil is
+// one that remembers nothing; it is safe for concurrent use.
 type Discovery struct {
 	mu    sync.Mutex
 	known map[string]answer // by URL
@@ -45,14 +46,12 @@ type answer struct {
 	versions []string
 }
 
-// Capabilities is that of a Discovery that is asked once.
-func Capabilities(ctx context.Context, at *tenant.Place) (*chartutil.Capabilities, error) {
-	return new(Discovery).Capabilities(ctx, at)
-}
-
 // Capabilities returns what charts may know of a cluster, as Helm has it. That costs three
 // requests, two of which are answered by nothing if nothing has changed.
 func (d *Discovery) Capabilities(ctx context.Context, at *tenant.Place) (*chartutil.Capabilities, error) {
+	if d == nil {
+		d = &Discovery{}
+	}
 	conn := connect(ctx, at, nil)
 	version, err := conn.version(ctx)
 	if err != nil {

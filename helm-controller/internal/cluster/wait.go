@@ -97,10 +97,14 @@ func (c *Client) awaited(resources kube.ResourceList, jobs bool) []health.Awaite
 // should be once they exist, nor paused Deployments, nor Jobs unless they are asked for.
 func watched(info *resource.Info, jobs bool) bool {
 	gk := info.Mapping.GroupVersionKind.GroupKind()
-	if gk == jobKind {
+	switch {
+	case gk == jobKind:
 		return jobs
+	case gk == deploymentKind:
+		return !paused(info)
+	default:
+		return !health.Immediate(gk)
 	}
-	return !health.Immediate(gk) && !(gk == deploymentKind && paused(info))
 }
 
 func paused(info *resource.Info) bool {

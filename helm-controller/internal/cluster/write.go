@@ -106,7 +106,7 @@ func (c *Client) apply(resources kube.ResourceList) (*kube.Result, error) {
 		objs = append(objs, wanted(obj))
 		infos[idOf(info)] = info
 	}
-	prepared, err := apply.Prepare(objs, apply.Options{Ignore: c.opts.Ignore})
+	prepared, err := apply.Prepare(objs, apply.Options{})
 	if err != nil {
 		return &kube.Result{}, err
 	}
