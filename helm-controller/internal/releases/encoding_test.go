@@ -136,12 +136,12 @@ func TestStrongerCompression(t *testing.T) {
 	t.Parallel()
 	// What repeats itself is further away than the usual level looks.
 	random := rand.New(rand.NewPCG(1, 2))
-	cycle := make([]byte, 24<<10)
+	cycle := make([]byte, 30<<10)
 	for i := range cycle {
-		cycle[i] = "ab"[random.IntN(2)]
+		cycle[i] = "abc"[random.IntN(3)]
 	}
 	rel := demo(1, release.StatusDeployed)
-	rel.Manifest = strings.Repeat(string(cycle), 250)
+	rel.Manifest = strings.Repeat(string(cycle), 130)
 	usual, err := pack([]byte(text(t, rel)), gzip.DefaultCompression)
 	if err != nil || len(usual) <= maxStored {
 		t.Fatalf("it fits by itself, with %d bytes: %v", len(usual), err)

@@ -253,7 +253,7 @@ func (h *History) create(ctx context.Context, rel *release.Release, method Metho
 		}
 		return nil, fmt.Errorf("storing version %d of release %q: %w", rel.Version, rel.Name, err)
 	}
-	return h.wrote(made, data, js, rel)
+	return h.wrote(made, data, js, rel, true)
 }
 
 // update stores a version anew. The lock is held.
@@ -266,7 +266,11 @@ func (h *History) update(ctx context.Context, rel *release.Release) (*Release, e
 	if err != nil {
 		return nil, err // what cannot be read must not be overwritten
 	}
-	data, js, err := encode(rel, before.Method, before.stored)
+	kept := before.stored
+	if s.plain {
+		kept = nil
+	}
+	data, js, err := encode(rel, before.Method, kept)
 	if err != nil {
 		return nil, err
 	}
@@ -276,7 +280,7 @@ func (h *History) update(ctx context.Context, rel *release.Release) (*Release, e
 		h.doubt()
 		return nil, fmt.Errorf("storing version %d of release %q: %w", rel.Version, rel.Name, err)
 	}
-	return h.wrote(made, data, js, rel)
+	return h.wrote(made, data, js, rel, s.plain)
 }
 
 // replace writes data to the Secret of a release, unless somebody else has changed what
@@ -310,8 +314,8 @@ func (h *History) replace(ctx context.Context, s *secret, rel *release.Release, 
 }
 
 // wrote remembers a Secret as it was written: data, which is js, for rel. The lock is held.
-func (h *History) wrote(made *corev1.Secret, data, js []byte, rel *release.Release) (*Release, error) {
-	s := &secret{meta: made.ObjectMeta, version: rel.Version, data: data}
+func (h *History) wrote(made *corev1.Secret, data, js []byte, rel *release.Release, plain bool) (*Release, error) {
+	s := &secret{meta: made.ObjectMeta, version: rel.Version, data: data, plain: plain}
 	h.ledger.wrote(Version{Number: rel.Version, Status: rel.Info.Status, ResourceVersion: made.ResourceVersion})
 	stored, method, err := reread(js, rel.Chart)
 	if err != nil {

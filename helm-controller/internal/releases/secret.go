@@ -61,6 +61,8 @@ type secret struct {
 	// labelsOnly says that nothing is known but the name, the labels of Helm and the
 	// resource version.
 	labelsOnly bool
+	// plain says that it holds nothing that the types lack.
+	plain bool
 
 	// once read
 	release *Release
