@@ -105,7 +105,7 @@ func (w *Watcher) Recall(id manifest.ID) apply.Known {
 	k := apply.Known{Yielded: o.yielded()}
 	if o.last != nil {
 		k.Last = *o.last
-		k.Intact = w.resources[o.resource].listed && !o.drifted() && !(o.last.Unowned && newer(o.version, o.last.Version))
+		k.Intact = w.resources[o.resource].listed && !o.drifted() && (!o.last.Unowned || !newer(o.version, o.last.Version))
 	}
 	if o.version != "" && !o.gone {
 		k.Live = apply.Live{UID: o.uid, ResourceVersion: o.version, Wishes: o.wishes}
