@@ -111,7 +111,7 @@ func (d *deed) configure(method releases.Method, own bool) *helmaction.Configura
 		Owner: client.ObjectKeyFromObject(hr), Release: d.in.Release,
 		Method: method, TakeOwnership: own,
 		Checks: d.env.Checks, Legacy: hr.GetWaitStrategy(d.env.Defaults.Wait) == helmv2.WaitStrategyLegacy,
-		Waits: d.env.Waits, Lend: d.env.Lend, Log: d.logs.printf,
+		Earlier: d.earlier(), Waits: d.env.Waits, Lend: d.env.Lend, Log: d.logs.printf,
 	})}
 	store := d.env.History.Driver(d.storing, releases.DriverOptions{Method: method, Prepare: d.prepare, Wrote: d.wrote})
 	d.storage = storage.Init(recorder{Driver: store, of: d})

@@ -58,6 +58,28 @@ func TestSteadyStateAsksNothing(t *testing.T) {
 	}
 }
 
+// TestRestingAsksNothing: what is not as it should be, and is left so, costs nothing either.
+func TestRestingAsksNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, detecting())
+	w.must(plan.Install)
+	w.values = map[string]any{"value": "two"}
+	w.found(state.OutOfSync)
+	rest := func(want state.State) {
+		t.Helper()
+		allow := w.Traffic.Forbid(testplane.Any)
+		defer allow()
+		for range 2 {
+			w.found(want)
+		}
+	}
+	rest(state.OutOfSync)
+	w.templates = append(w.templates, refused)
+	w.do(plan.Upgrade)
+	w.found(state.Failed)
+	rest(state.Failed)
+}
+
 // TestRestartWritesNothing: what another process has left is looked at once, and then known.
 func TestRestartWritesNothing(t *testing.T) {
 	t.Parallel()

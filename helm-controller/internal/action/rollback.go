@@ -102,12 +102,13 @@ func (d *deed) absent() error {
 	return nil
 }
 
-// uninstalled remembers how a release ended, which is not stored unless the history is
+// uninstalled remembers that a release has ended, which is not stored unless the history is
 // kept.
 func (d *deed) uninstalled(rel *release.Release) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if _, wrote := d.written[rel.Version]; wrote || rel.Info.Status == release.StatusUninstalled {
+	stored := d.written[rel.Version]
+	if rel.Info.Status == release.StatusUninstalled && (stored == nil || stored.Info.Status != rel.Info.Status) {
 		d.written[rel.Version] = &releases.Release{Release: rel}
 	}
 }

@@ -67,11 +67,13 @@ func (m *Memory) look(ctx context.Context, in Input, newest *stored) (*Drift, er
 		return nil, nil
 	}
 	if !m.drift.isOf(newest, in) {
-		d, err := newDrift(in, newest)
+		text, err := m.manifest(ctx, in)
 		if err != nil {
 			return nil, fmt.Errorf("cannot detect drift: %w", err)
 		}
-		m.drift = d
+		if m.drift, err = newDrift(in, newest.version, text); err != nil {
+			return nil, fmt.Errorf("cannot detect drift: %w", err)
+		}
 	}
 	if err := m.drift.look(ctx, in.At); err != nil {
 		return nil, fmt.Errorf("cannot detect drift: %w", err)
@@ -80,13 +82,13 @@ func (m *Memory) look(ctx context.Context, in Input, newest *stored) (*Drift, er
 }
 
 // newDrift takes the objects from the manifest of a release.
-func newDrift(in Input, newest *stored) (*Drift, error) {
-	objects, err := cluster.Objects(in.At, in.Release, newest.release.Manifest)
+func newDrift(in Input, version int, text string) (*Drift, error) {
+	objects, err := cluster.Objects(in.At, in.Release, text)
 	if err != nil {
 		return nil, err
 	}
 	d := &Drift{
-		version: newest.version, generation: in.HelmRelease.Generation, at: in.At,
+		version: version, generation: in.HelmRelease.Generation, at: in.At,
 		owner: client.ObjectKeyFromObject(in.HelmRelease), aside: make(map[manifest.ID]string),
 	}
 	fields, whole, err := rulesOf(in.HelmRelease.GetDriftDetection().Ignore)
@@ -99,7 +101,10 @@ func newDrift(in Input, newest *stored) (*Drift, error) {
 			d.objects = append(d.objects, obj)
 		}
 	}
-	return d, d.prepare()
+	if err := d.prepare(); err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // exempt reports whether an object asks to be left alone.

@@ -78,7 +78,7 @@ func (m *Memory) learn(in Input, r *releases.Release) {
 		content: state.Content{
 			ChartName: r.Chart.Metadata.Name, ChartVersion: r.Chart.Metadata.Version, ConfigDigest: configDigest(r),
 		},
-		labelled: labelled(in.HelmRelease, r.Manifest),
+		labelled: labelled(in.HelmRelease, r),
 		release:  r,
 		fits:     make(map[string]error),
 	}
@@ -89,15 +89,27 @@ func (s *stored) is(v releases.Version) bool {
 	return s != nil && s.version == v.Number && s.resourceVersion == v.ResourceVersion
 }
 
-// suffices reports whether all that may be asked of the newest release is remembered.
+// suffices reports whether it is remembered whether the newest release is the one of the
+// history.
 func (m *Memory) suffices(in Input) bool {
 	last := in.HelmRelease.Status.History.Latest()
-	if last != nil {
-		if _, compared := m.stored.fits[keyOf(last)]; !compared {
-			return false
-		}
+	if last == nil {
+		return true
 	}
-	return !detects(in.HelmRelease) || m.stored.status != state.StatusDeployed || m.drift.isOf(m.stored, in)
+	_, compared := m.stored.fits[keyOf(last)]
+	return compared
+}
+
+// manifest returns the manifest of the newest release, which is too large to be remembered.
+func (m *Memory) manifest(ctx context.Context, in Input) (string, error) {
+	if m.stored.release != nil {
+		return m.stored.release.Manifest, nil
+	}
+	r, err := in.History.Get(ctx, m.stored.version)
+	if err != nil {
+		return "", err
+	}
+	return r.Manifest, nil
 }
 
 // keyOf identifies a snapshot.
@@ -151,9 +163,17 @@ func (m *Memory) sound(ctx context.Context, in Input, s *helmv2.Snapshot) (bool,
 	return known.sound, nil
 }
 
-// labelled reports whether the objects of a manifest say that they are of a HelmRelease. It
-// looks at the first: all get the labels, or none.
-func labelled(hr *helmv2.HelmRelease, manifest string) bool {
+// labelled reports whether the objects of a release say that they are of a HelmRelease. All
+// get the labels, or none, so the first tells. One without any objects says nothing else.
+func labelled(hr *helmv2.HelmRelease, r *releases.Release) bool {
+	if of, found := labelsOfFirst(r.Manifest); found {
+		return of[helmv2.LabelName] == hr.Name && of[helmv2.LabelNamespace] == hr.Namespace
+	}
+	return true
+}
+
+// labelsOfFirst returns the labels of the first object of a manifest, if there is one.
+func labelsOfFirst(manifest string) (labels map[string]any, found bool) {
 	for document := range strings.SplitSeq(manifest, "\n---") {
 		var obj struct {
 			Metadata struct {
@@ -161,13 +181,11 @@ func labelled(hr *helmv2.HelmRelease, manifest string) bool {
 			} `json:"metadata"`
 			Kind string `json:"kind"`
 		}
-		if err := yaml.Unmarshal([]byte(strings.TrimPrefix(document, "---")), &obj); err != nil || obj.Kind == "" {
-			continue
+		if err := yaml.Unmarshal([]byte(strings.TrimPrefix(document, "---")), &obj); err == nil && obj.Kind != "" {
+			return obj.Metadata.Labels, true
 		}
-		of := obj.Metadata.Labels
-		return of[helmv2.LabelName] == hr.Name && of[helmv2.LabelNamespace] == hr.Namespace
 	}
-	return false
+	return nil, false
 }
 
 // statusOf returns a status in the SDK's type.

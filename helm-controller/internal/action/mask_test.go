@@ -1,0 +1,60 @@
+package action
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestMask(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		why    string
+		values map[string]any
+		in     string
+		want   string
+	}{
+		"nothing":    {"", nil, "port 80 is taken", "port 80 is taken"},
+		"anywhere":   {"long texts tell much", map[string]any{"a": map[string]any{"b": []any{"hunter22"}}}, "user:hunter22@host", "user:***@host"},
+		"quoted":     {"a short text stands in many words", map[string]any{"a": "on"}, `condition "on" is 'on'`, `condition "***" is '***'`},
+		"numbers":    {"a number may be a PIN", map[string]any{"pin": 123456.0}, "got 123456", "got ***"},
+		"booleans":   {"they tell nothing", map[string]any{"a": true}, `got "true"`, `got "true"`},
+		"lines":      {"a key has many", map[string]any{"key": "BEGIN\nabcdef\nEND"}, "line 2: abcdef", "line 2: ***"},
+		"escaped":    {"as Go quotes it", map[string]any{"key": "ab\ncd\tef"}, `got "ab\ncd\tef"`, `got "***"`},
+		"the longer": {"is masked as a whole", map[string]any{"a": "secret", "b": "secretive"}, "secretive", "***"},
+	}
+	for name, tc := range tests {
+		if got := newMask(Sensitive(tc.values)).text(tc.in); got != tc.want {
+			t.Errorf("%s: %q, want %q: %s", name, got, tc.want, tc.why)
+		}
+	}
+}
+
+// TestMaskedErrorsAreFound: an error without its secrets is still that error.
+func TestMaskedErrorsAreFound(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("cause")
+	err := newMask([]string{"hunter22"}).error(fmt.Errorf("with hunter22: %w", cause))
+	if !errors.Is(err, cause) || err.Error() != "with ***: cause" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestLogs: the last lines are kept, with their times, and none twice in a row.
+func TestLogs(t *testing.T) {
+	t.Parallel()
+	l := &logs{mask: newMask([]string{"hunter22"}).text}
+	for i := range 15 {
+		l.printf("line %d of hunter22", i)
+		l.printf("line %d of hunter22", i)
+	}
+	got := l.all()
+	if len(got) != lines || !strings.HasSuffix(got[0], "Z: line 5 of ***") || !strings.HasSuffix(got[lines-1], "Z: line 14 of ***") {
+		t.Errorf("kept %q", got)
+	}
+	if slices.ContainsFunc(got, func(line string) bool { return strings.Contains(line, "hunter22") }) {
+		t.Errorf("shown: %q", got)
+	}
+}
