@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	helmv2 "weir.dev/api/helm/v2"
 	imagev1 "weir.dev/api/image/v1"
 	kustomizev1 "weir.dev/api/kustomize/v1"
 	sourcev1 "weir.dev/api/source/v1"
@@ -52,6 +53,9 @@ func (s *story) tell(ctx context.Context) error {
 		{"the fix heals", s.heal},
 		{"an OCIRepository follows the versions 1.x in a registry, and its manifests are live", s.followReleases},
 		{"the next release is live, and one that is out of range is not", s.nextRelease},
+		{"a chart is pushed to the registry, its HelmRelease is applied, and its app is live and healthy", s.installChart},
+		{"the next version of the chart is live and healthy", s.upgradeChart},
+		{"replicas of the release set to 5 by hand are put back to 2, without another release", s.driftChart},
 		{"an image in Git is marked to follow a policy, and its newest version is committed and live", s.automate},
 		{"an image 1.0.1 is pushed, and goes its way until its Pods are healthy", s.pipeline},
 	}
@@ -242,7 +246,7 @@ func (s *story) invite() {
 Everything is running. Look around from another terminal:
 
   export KUBECONFIG=%s
-  kubectl -n %s get gitrepositories,ocirepositories,kustomizations,imagerepositories,imagepolicies,imageupdateautomations
+  kubectl -n %s get gitrepositories,ocirepositories,kustomizations,helmreleases,imagerepositories,imagepolicies,imageupdateautomations
   kubectl -n %s get all
   kubectl -n %s scale deployment my-app --replicas=7     # it will not last
   kubectl -n %s get events
@@ -281,6 +285,8 @@ func decode(text string) (client.Object, error) {
 		obj = &imagev1.ImagePolicy{}
 	case imagev1.ImageUpdateAutomationKind:
 		obj = &imagev1.ImageUpdateAutomation{}
+	case helmv2.HelmReleaseKind:
+		obj = &helmv2.HelmRelease{}
 	case sourcev1.GitRepositoryKind:
 		obj = &sourcev1.GitRepository{}
 	case sourcev1.OCIRepositoryKind:

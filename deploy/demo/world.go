@@ -38,7 +38,7 @@ func start(ctx context.Context, dir, bin string) (*world, error) {
 		{"a git server", w.startGit},
 		{"a container registry", w.startRegistry},
 		{"the API of weir", func(ctx context.Context) error { return w.InstallAPI(ctx, namespace) }},
-		{"source-controller, kustomize-controller and image-controller", w.startControllers},
+		{"source-controller, kustomize-controller, helm-controller and image-controller", w.startControllers},
 	} {
 		began := time.Now()
 		if err := step.do(ctx); err != nil {
@@ -62,6 +62,9 @@ func (w *world) startControllers(ctx context.Context) error {
 		return err
 	}
 	if _, err := w.KustomizeController(ctx); err != nil {
+		return err
+	}
+	if _, err := w.HelmController(ctx); err != nil {
 		return err
 	}
 	_, err := w.ImageController(ctx)
