@@ -80,7 +80,7 @@ func outlive(ctx context.Context, by time.Duration) (context.Context, func()) {
 func (d *deed) do() (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic while running the %s: %v", d.what, p)
+			err = panicked("running the "+d.what.String(), p)
 		}
 		err = d.settle(err)
 	}()

@@ -31,6 +31,10 @@ type Options struct {
 	// it is taken over if it exists. Otherwise the SDK looks for objects that are new to
 	// the release, and refuses those that exist and are not the release's.
 	TakeOwnership bool
+	// Earlier are manifests of releases that failed since one was deployed, and of that one.
+	// What they have and the release has not is deleted with what leaves it, and when it is
+	// uninstalled: the SDK knows of the objects of one earlier release only.
+	Earlier []string
 	// Checks judge objects of kinds whose health users describe.
 	Checks health.Rules
 	// Legacy asks for the readiness rules of Helm 3 instead of those of kstatus.

@@ -29,15 +29,24 @@ const (
 	tries = 5
 )
 
-// Delete implements kube.Interface.
+// Delete implements kube.Interface. It deletes in the reverse order of application, as much
+// as it can. What is gone already is fine, and what is of another release, or asks to be
+// kept, stays.
 func (c *Client) Delete(resources kube.ResourceList) (*kube.Result, []error) {
-	return c.DeleteWithPropagationPolicy(resources, metav1.DeletePropagationBackground)
+	return c.delete(resources, metav1.DeletePropagationBackground)
 }
 
-// DeleteWithPropagationPolicy implements kube.InterfaceDeletionPropagation. It deletes in
-// the reverse order of application, as much as it can. What is gone already is fine, and
-// what is of another release, or asks to be kept, stays.
+// DeleteWithPropagationPolicy implements kube.InterfaceDeletionPropagation. The SDK calls it
+// to uninstall a release, by the manifest of the newest one.
 func (c *Client) DeleteWithPropagationPolicy(resources kube.ResourceList, policy metav1.DeletionPropagation) (*kube.Result, []error) {
+	earlier, err := c.earlier()
+	if err != nil {
+		return nil, []error{err}
+	}
+	return c.delete(union(resources, earlier), policy)
+}
+
+func (c *Client) delete(resources kube.ResourceList, policy metav1.DeletionPropagation) (*kube.Result, []error) {
 	if err := c.alive(); err != nil {
 		return nil, []error{err}
 	}

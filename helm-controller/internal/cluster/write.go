@@ -3,6 +3,8 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"helm.sh/helm/v3/pkg/kube"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -77,10 +79,32 @@ func (c *Client) update(original, target kube.ResourceList, force, threeWay bool
 	if err != nil {
 		return res, err
 	}
-	stale := original.Difference(target)
+	earlier, err := c.earlier()
+	if err != nil {
+		return res, err
+	}
+	stale := union(original, earlier).Difference(target)
 	deleted, err := c.remove(stale, metav1.DeletePropagationBackground)
 	res.Deleted = deleted
 	return res, err
+}
+
+// earlier returns the objects of earlier releases.
+func (c *Client) earlier() (kube.ResourceList, error) {
+	var all kube.ResourceList
+	for _, manifest := range c.opts.Earlier {
+		resources, err := c.Build(strings.NewReader(manifest), false)
+		if err != nil {
+			return nil, fmt.Errorf("an earlier release: %w", err)
+		}
+		all = union(all, resources)
+	}
+	return all, nil
+}
+
+// union returns the objects of both lists, each once.
+func union(a, b kube.ResourceList) kube.ResourceList {
+	return append(slices.Clip(a), b.Difference(a)...)
 }
 
 // writable refuses objects that cannot be written because their kind is not served.
