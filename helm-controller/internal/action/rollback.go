@@ -6,29 +6,12 @@ import (
 	"strings"
 
 	helmaction "helm.sh/helm/v3/pkg/action"
-	"helm.sh/helm/v3/pkg/kube"
 	"helm.sh/helm/v3/pkg/release"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	helmv2 "weir.dev/api/helm/v2"
-	"weir.dev/helm-controller/internal/cluster"
 	"weir.dev/helm-controller/internal/releases"
 	"weir.dev/pkg/inventory"
 )
-
-// kubeClient is the client of the SDK. It remembers why deletions failed, which the SDK
-// tells to the log only.
-type kubeClient struct {
-	*cluster.Client
-	deletions []error
-}
-
-// DeleteWithPropagationPolicy implements kube.InterfaceDeletionPropagation.
-func (c *kubeClient) DeleteWithPropagationPolicy(resources kube.ResourceList, policy metav1.DeletionPropagation) (*kube.Result, []error) {
-	res, errs := c.Client.DeleteWithPropagationPolicy(resources, policy)
-	c.deletions = append(c.deletions, errs...)
-	return res, errs
-}
 
 // rollback makes a release of what the target was.
 func (d *deed) rollback() error {
