@@ -305,12 +305,16 @@ func (w *write) yield(fields *fieldpath.Set) {
 	}
 }
 
-// applied is what the tracker is told of an object that an apply has left in a state.
+// applied is what the tracker is told of an object that was left in a state; nil is gone.
 func (e *Engine) applied(p Plan, w *write, left *unstructured.Unstructured) Applied {
-	return Applied{
+	a := Applied{
 		ID: w.ID, Resource: w.target.resource, Owner: p.Owner, Content: w.Content,
-		Expires: expires(w.Object), Once: w.wishes.CreateOnly, Ignored: e.ignoredIn(w, left), Object: left,
+		Expires: expires(w.Object), Once: w.wishes.CreateOnly,
 	}
+	if left != nil {
+		a.Ignored, a.Object = e.ignoredIn(w, left), left
+	}
+	return a
 }
 
 // attempt applies the object of w, and makes way for it if it must be created anew.

@@ -72,6 +72,10 @@ func (r *recorder) Applied(a apply.Applied) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.applied = append(r.applied, a.ID)
+	if a.Object == nil {
+		r.known[a.ID] = apply.Known{Last: a, Intact: a.Expires}
+		return
+	}
 	a.UID, a.Version = a.Object.GetUID(), a.Object.GetResourceVersion()
 	a.Object = nil
 	r.known[a.ID] = apply.Known{Last: a, Intact: a.Noticed == nil, Live: apply.Live{UID: a.UID, ResourceVersion: a.Version}}

@@ -41,7 +41,8 @@ type Applied struct {
 	// Unowned says that fields of it are not ours, although they have our values: only a
 	// look tells whether they still do once the object is another version.
 	Unowned bool
-	// Object is the answer of the API server; it is not kept.
+	// Object is the answer of the API server; it is not kept. Nil means that a dry run
+	// found the object gone.
 	Object metav1.Object
 	// Noticed is the object as it was found by a dry run, and as it is still, if that is
 	// otherwise than Object; it is not kept.

@@ -66,7 +66,11 @@ func (e *Engine) foresee(ctx context.Context, p Plan, w *write, req Request) err
 	case w.change.Effect == Skipped:
 		return nil
 	case found == nil || a.created:
-		w.change.Effect, w.change.Restored = Created, true
+		told := e.applied(p, w, nil)
+		if !told.Expires {
+			w.change.Effect, w.change.Restored = Created, true
+		}
+		e.tracker.Applied(told)
 		return nil
 	}
 	told := e.applied(p, w, a.object)

@@ -5,7 +5,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"weir.dev/pkg/apply"
 	"weir.dev/pkg/drift"
@@ -77,6 +79,16 @@ func TestDryRunTellsWhatWouldBePutBack(t *testing.T) {
 				}
 			},
 			effect: "a created, restored", requests: look,
+		},
+		"gone by itself": {
+			why: "that is nobody's deed", git: "{apiVersion: batch/v1, kind: Job, metadata: {name: a, namespace: NS}, spec: {suspend: true, ttlSecondsAfterFinished: 0, template: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}",
+			after: func(c *cluster, obj *unstructured.Unstructured) {
+				if err := c.Client.Delete(c.t.Context(), obj.DeepCopy(), client.PropagationPolicy(metav1.DeletePropagationBackground)); err != nil {
+					c.t.Fatal(err)
+				}
+				c.WaitGone(obj.DeepCopy())
+			},
+			effect: "a unchanged", requests: look, intact: true,
 		},
 		"added to by kubectl": {
 			why: "it would be taken over, and go", after: func(c *cluster, obj *unstructured.Unstructured) {

@@ -23,8 +23,7 @@ type object struct {
 	version  string // resource version of seen; empty if it was never seen
 	wishes   apply.Wishes
 	gone     bool
-	noticed  bool  // that it is otherwise than left, by a dry run
-	told     print // what was seen of it then
+	noticed  *notice // of a dry run that found it otherwise than left; nil if it was applied
 
 	since    time.Time // when it was first seen drifted after the last application
 	answered time.Time // since, of the drift that the last application mended
@@ -122,11 +121,15 @@ func (w *Watcher) standOf(obj metav1.Object) stand {
 // left to others for now.
 func (o *object) drifted() bool {
 	switch {
-	case o.last == nil || o.version == "":
+	case o.last == nil:
+		return false
+	case o.noticed != nil && o.gone:
+		return !o.last.Expires
+	case o.version == "":
 		return false
 	case o.contest != nil && o.contest.ceded:
 		return false
-	case o.contest != nil && o.contest.owed, o.noticed && !newer(o.version, o.last.Version):
+	case o.contest != nil && o.contest.owed, o.noticed != nil && !newer(o.version, o.last.Version):
 		return !o.wishes.LeaveAlone || o.gone
 	case !newer(o.version, o.last.Version):
 		return false

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/metadata"
@@ -210,6 +212,19 @@ func TestDryRunLeavesDriftAndTellsOfMore(t *testing.T) {
 			}
 			w.woken("it was deleted")
 			w.look("it was deleted", "a created")
+			w.wakes.Store(0)
+			w.look("it still is", "a created")
+			if n := w.wakes.Load(); n > 0 {
+				t.Errorf("the owner was woken %d times for what it knows", n)
+			}
+			w.Create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: obj.GetName(), Labels: obj.GetLabels()}})
+			w.woken("it was created by another")
+			w.look("it was created by another", "a configured, data.key by , data.more by ")
+			if err := w.Client.Delete(t.Context(), obj.DeepCopy()); err != nil {
+				t.Fatal(err)
+			}
+			w.woken("it was deleted again")
+			w.look("it was deleted again", "a created")
 
 			if diff := cmp.Diff([]string{"a created"}, w.run(false)); diff != "" {
 				t.Errorf("putting it back differs (-want +got):\n%s", diff)

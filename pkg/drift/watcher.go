@@ -174,36 +174,15 @@ func (w *Watcher) Applied(a apply.Applied) {
 		w.objects[a.ID] = o
 	}
 	w.use(o, a)
-	o.leave(w.standOf(a.Object))
-	if o.noticed = a.Noticed != nil; o.noticed {
-		w.notice(o, a.Noticed)
+	if a.Object != nil {
+		o.leave(w.standOf(a.Object))
 	}
+	o.noticed = w.notice(o, a)
 	wake := w.noteDrift(o) // somebody was faster than the answer to us
 	w.mu.Unlock()
 	if wake {
 		w.opts.Wake(a.Owner)
 	}
-}
-
-// notice records how an object was found that a dry run would put back. The lock is held.
-func (w *Watcher) notice(o *object, found metav1.Object) {
-	s := w.standOf(found)
-	if newer(found.GetResourceVersion(), o.version) {
-		o.see(s, found, w.opts.Wishes(found))
-	}
-	o.told = s.print(o.without())
-}
-
-// noteDrift reports whether o has drifted, and otherwise than its owner knows, and remembers
-// since when. The lock is held.
-func (w *Watcher) noteDrift(o *object) bool {
-	if !o.drifted() {
-		return false
-	}
-	if o.since.IsZero() {
-		o.since = time.Now()
-	}
-	return !o.noticed || o.gone || o.seen != o.told
 }
 
 // use makes a the last application of o. The lock is held.
@@ -216,12 +195,18 @@ func (w *Watcher) use(o *object, a apply.Applied) {
 		w.acquire(a.Resource, a.ID.GroupKind())
 	}
 	kept := a
-	kept.UID, kept.Version = a.Object.GetUID(), a.Object.GetResourceVersion()
+	if a.Object != nil {
+		kept.UID, kept.Version = a.Object.GetUID(), a.Object.GetResourceVersion()
+	}
 	kept.Object, kept.Noticed = nil, nil
 	if o.last == nil || o.last.Content != a.Content || o.last.Owner != a.Owner {
 		o.end() // what is fought for may be another now
 	}
-	o.last, o.answered, o.since = &kept, o.since, time.Time{}
+	o.last = &kept
+	if a.Object == nil || a.Noticed != nil {
+		return // nobody has done anything about it
+	}
+	o.answered, o.since = o.since, time.Time{}
 	if o.contest != nil {
 		o.contest.owed = false
 	}

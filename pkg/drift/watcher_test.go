@@ -326,6 +326,32 @@ func personIsAnsweredEachTime(t *testing.T) {
 	}
 }
 
+// TestPersonIsAnsweredAfterALook: that a dry run looks first makes no machine of a person.
+func TestPersonIsAnsweredAfterALook(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, personIsAnsweredAfterALook)
+}
+
+func personIsAnsweredAfterALook(t *testing.T) {
+	w := newWatched(t)
+	w.apply("content", deployment(t, 10, content(2), entry{manager: us, fields: oursFields}))
+	w.Listed(deployments, nil, "9")
+	version := 10
+	for i := range 20 {
+		w.pass(3 * time.Second)
+		version += 2
+		found := deployment(t, version, content(5), entry{manager: us, fields: "f:spec: {f:paused: {}}"}, entry{manager: "hpa", fields: "f:spec: {f:replicas: {}}", update: true})
+		w.Saw(deployments, found)
+		w.Applied(apply.Applied{
+			ID: webID, Resource: deployments, Owner: w.owner, Content: "content",
+			Object: deployment(t, version, content(2), entry{manager: us, fields: oursFields}), Noticed: found,
+		})
+		if restored, pauses := w.round(version); !restored || len(pauses) > 0 {
+			t.Fatalf("edit %d: restored %t, pauses %+v; want it restored at once", i+1, restored, pauses)
+		}
+	}
+}
+
 func TestObjectThatIsDeletedAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, objectThatIsDeletedAgainAndAgain)
