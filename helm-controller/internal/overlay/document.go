@@ -27,7 +27,21 @@ func split(rendered string) []document {
 	var docs []document
 	for _, part := range strings.Split("\n"+rendered, "\n"+opening)[1:] {
 		source, text, _ := strings.Cut(part, "\n")
-		docs = append(docs, document{source: source, text: text})
+		docs = append(docs, document{source: source, text: strings.TrimSuffix(text, "\n")})
+	}
+	return docs
+}
+
+// inFiles orders documents by their templates, and ends the last of each with a newline, as the
+// templates are, which matters to a block of text at the end. The others are cut at what
+// separates them from the next, as Helm 4 and so Flux does it.
+func inFiles(docs []document) []document {
+	docs = slices.Clone(docs)
+	slices.SortStableFunc(docs, func(a, b document) int { return strings.Compare(a.source, b.source) })
+	for i := range docs {
+		if i+1 == len(docs) || docs[i+1].source != docs[i].source {
+			docs[i].text += "\n"
+		}
 	}
 	return docs
 }

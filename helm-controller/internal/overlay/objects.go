@@ -1,11 +1,9 @@
 package overlay
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"helm.sh/helm/v3/pkg/release"
@@ -14,7 +12,6 @@ import (
 	"sigs.k8s.io/kustomize/api/provider"
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/api/types"
-	"sigs.k8s.io/kustomize/kyaml/kio"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	helmv2 "weir.dev/api/helm/v2"
@@ -100,12 +97,10 @@ func annotate(obj *resource.Resource, values map[string]string) error {
 // read returns the objects of documents in the order of their templates, each annotated with
 // its own.
 func read(docs []document) ([]*resource.Resource, error) {
-	docs = slices.Clone(docs)
-	slices.SortStableFunc(docs, func(a, b document) int { return strings.Compare(a.source, b.source) })
 	var all []*resource.Resource
 	sources := make(map[string]string)
 	f := factory()
-	for _, d := range docs {
+	for _, d := range inFiles(docs) {
 		objects, err := decode(f, d.text)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", d.source, err)
@@ -142,6 +137,7 @@ func decode(f *resource.Factory, text string) ([]*resource.Resource, error) {
 	if err := checkSize(&node); err != nil {
 		return nil, err
 	}
+	keepLast(&node)
 	n := yaml.NewRNode(&node)
 	if err := n.DeAnchor(); err != nil {
 		return nil, errors.New("its YAML aliases cannot be replaced by what they stand for")
@@ -149,12 +145,11 @@ func decode(f *resource.Factory, text string) ([]*resource.Resource, error) {
 	if problem := problemOf(n); problem != "" {
 		return nil, fmt.Errorf("not a Kubernetes object: %s", problem)
 	}
-	var objects []*resource.Resource
-	var err error
+	objects, err := f.ResourcesFromRNodes([]*yaml.RNode{n})
 	if strings.HasSuffix(n.GetKind(), "List") {
-		objects, err = f.SliceFromBytes([]byte(text))
-	} else {
-		objects, err = f.ResourcesFromRNodes([]*yaml.RNode{n})
+		if text, err = n.String(); err == nil {
+			objects, err = f.SliceFromBytes([]byte(text))
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("not a Kubernetes object: %s", scrub(err.Error()))
@@ -162,37 +157,27 @@ func decode(f *resource.Factory, text string) ([]*resource.Resource, error) {
 	return objects, nil
 }
 
-// write returns an object as YAML, as kustomize and then Helm write it.
-func write(obj *resource.Resource) (string, error) {
-	data, err := obj.AsYAML()
-	if err != nil {
-		return "", errors.New("it has what JSON has not: .nan, .inf, or a key that is not a string")
+// keepLast removes all but the last of the fields of one name, which is what Helm does. Many
+// charts have such, in labels most of all, and kustomize refuses them.
+func keepLast(n *yaml.Node) {
+	for _, part := range n.Content {
+		keepLast(part)
 	}
-	nodes, err := kio.FromBytes(data)
-	if err != nil {
-		return "", errors.New("it cannot be written as YAML")
+	if n.Kind != yaml.MappingNode {
+		return
 	}
-	var out bytes.Buffer
-	if err := (kio.ByteWriter{Writer: &out}).Write(nodes); err != nil {
-		return "", errors.New("it cannot be written as YAML")
+	last := make(map[string]int, len(n.Content)/2)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		last[n.Content[i].Value] = i
 	}
-	if bytes.HasSuffix(out.Bytes(), []byte("\n\n")) {
-		// The last value ends in empty lines, and more would become part of it.
-		for _, n := range nodes {
-			quoteLast(n.YNode())
-		}
-		out.Reset()
-		if err := (kio.ByteWriter{Writer: &out}).Write(nodes); err != nil {
-			return "", errors.New("it cannot be written as YAML")
+	if 2*len(last) == len(n.Content) {
+		return
+	}
+	var kept []*yaml.Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if key := n.Content[i]; key.Kind != yaml.ScalarNode || key.Value == mergeKey || last[key.Value] == i {
+			kept = append(kept, key, n.Content[i+1])
 		}
 	}
-	return out.String(), nil
-}
-
-// quoteLast has the last value within a node written in quotes.
-func quoteLast(n *yaml.Node) {
-	for len(n.Content) > 0 {
-		n = n.Content[len(n.Content)-1]
-	}
-	n.Style = yaml.DoubleQuotedStyle
+	n.Content = kept
 }

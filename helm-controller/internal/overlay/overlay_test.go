@@ -59,6 +59,15 @@ func TestObjects(t *testing.T) {
 			why: "objects in a list are objects", templates: map[string]string{"a.yaml": "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: b}}\n"},
 			want: config + "kind: ConfigMap\nmetadata:\n" + labels + "  name: a\n" + config + "kind: ConfigMap\nmetadata:\n" + labels + "  name: b\n\n",
 		},
+		"field twice": {
+			why: "Helm takes the last, and many charts have some", templates: map[string]string{"a.yaml": configMap("a", "  labels: {x: a, y: b, x: c}\ndata: {k: v}\ndata: {k: w}\n")},
+			want: config + "data:\n  k: w\nkind: ConfigMap\nmetadata:\n  labels:\n" + ownerLabels + "    x: c\n    \"y\": b\n  name: a\n\n",
+		},
+		"block at the end": {
+			why:       "the SDK cuts off its newline; Flux leaves it out where another object follows in the template",
+			templates: map[string]string{"a.yaml": configMap("b", "zdata:\n  k: |\n    two\n    lines\n") + "---\n" + configMap("a", "zdata:\n  k: |\n    two\n    lines\n")},
+			want:      config + "kind: ConfigMap\nmetadata:\n" + labels + "  name: b\nzdata:\n  k: |-\n    two\n    lines\n" + config + "kind: ConfigMap\nmetadata:\n" + labels + "  name: a\nzdata:\n  k: |\n    two\n    lines\n\n",
+		},
 		"alias": {
 			why: "the stored release has no alias", templates: map[string]string{"a.yaml": configMap("a", "data: {a: &x y, b: *x}\n")},
 			want: config + "data:\n  a: \"y\"\n  b: \"y\"\nkind: ConfigMap\nmetadata:\n" + labels + "  name: a\n\n",

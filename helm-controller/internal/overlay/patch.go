@@ -126,7 +126,7 @@ func partsOf(at, text string) ([]part, error) {
 		for _, obj := range objects {
 			text, err := obj.AsYAML()
 			if err != nil {
-				return nil, fmt.Errorf("%s: the patch cannot be read: it has what JSON has not: .nan, .inf, or a key that is not a string", at)
+				return nil, fmt.Errorf("%s: the patch cannot be read: it cannot be written as JSON, which has no .nan, .inf, or keys that are not strings", at)
 			}
 			parts = append(parts, part{target: target{at: at, id: obj.OrgId(), name: nameOf(obj)}, text: string(text)})
 		}
@@ -204,7 +204,7 @@ func (o *Overlay) apply(s step, objects []*resource.Resource) ([]*resource.Resou
 		}
 		text, err := obj.AsYAML()
 		if err != nil {
-			return nil, fmt.Errorf("%s: %s has what JSON has not: .nan, .inf, or a key that is not a string", s.at, nameOf(obj))
+			return nil, fmt.Errorf("%s: %s cannot be written as JSON, which has no .nan, .inf, or keys that are not strings", s.at, nameOf(obj))
 		}
 		input.WriteString("---\n")
 		input.Write(text)
