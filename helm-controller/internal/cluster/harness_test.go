@@ -139,6 +139,8 @@ type run struct {
 	jobs    bool
 	getter  bool
 	cleanup bool
+
+	propagation string
 }
 
 func with(change func(*cluster.Options)) setting { return func(r *run) { change(&r.opts) } }
@@ -216,7 +218,7 @@ func (w *world) uninstall(settings ...setting) error {
 	w.t.Helper()
 	cfg, r := w.configure(settings...)
 	uninstall := action.NewUninstall(cfg)
-	uninstall.Timeout, uninstall.Wait = r.timeout, r.wait
+	uninstall.Timeout, uninstall.Wait, uninstall.DeletionPropagation = r.timeout, r.wait, r.propagation
 	_, err := uninstall.Run("rel")
 	return err
 }

@@ -5,9 +5,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"weir.dev/helm-controller/internal/cluster"
 	"weir.dev/helm-controller/internal/releases"
@@ -147,6 +149,31 @@ func TestUninstall(t *testing.T) {
 				if got := w.Get(w.configMap(object)); got != want {
 					t.Errorf("%s exists: %t; want %t", object, got, want)
 				}
+			}
+		})
+	}
+}
+
+// TestUninstallPropagates as it is asked to.
+func TestUninstallPropagates(t *testing.T) {
+	t.Parallel()
+	for policy, left := range map[string]int{"orphan": 1, "foreground": 0} {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "")
+			w.must(w.install(w.chart(deployment("web", "")), waiting))
+			if err := w.uninstall(waiting, func(r *run) { r.propagation = policy }); err != nil {
+				t.Fatal(err)
+			}
+			if w.Get(&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "web"}}) {
+				t.Error("the Deployment is there")
+			}
+			var sets appsv1.ReplicaSetList
+			if err := w.Client.List(t.Context(), &sets, client.InNamespace(w.Namespace)); err != nil {
+				t.Fatal(err)
+			}
+			if len(sets.Items) != left {
+				t.Errorf("%d ReplicaSets are left; want %d", len(sets.Items), left)
 			}
 		})
 	}
