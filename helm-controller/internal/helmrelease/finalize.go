@@ -128,7 +128,7 @@ func (r *Reconciler) lastOf(ctx context.Context, s *scope) (*seen, error) {
 	case !known && len(found.Recovered) == 0:
 		return nil, nil
 	}
-	r.recover(s, found.Recovered)
+	r.recover(ctx, s, found.Recovered, at, history)
 	return &seen{place: at, history: history}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	helmv2 "weir.dev/api/helm/v2"
@@ -16,7 +17,7 @@ import (
 // recordResult records in the status what an action has left.
 func recordResult(hr *helmv2.HelmRelease, defaults Defaults, w *work) {
 	st, res := &hr.Status, &w.result
-	st.History = state.Record(st.History, res.Snapshots...)
+	st.History = state.Record(st.History, managed(st.History, res.Snapshots)...)
 	counted := plan.Counters{All: st.Failures, Installs: st.InstallFailures, Upgrades: st.UpgradeFailures}.After(
 		plan.Outcome{Action: w.action, Failed: res.Err != nil, Wrote: res.Wrote}, attempted(hr), defaults.plan(hr))
 	st.Failures, st.InstallFailures, st.UpgradeFailures = counted.All, counted.Installs, counted.Upgrades
@@ -36,6 +37,22 @@ func recordResult(hr *helmv2.HelmRelease, defaults Defaults, w *work) {
 		st.History, st.StorageNamespace = nil, ""
 		st.ClearFailures()
 	}
+}
+
+// managed returns those of the snapshots that an action has left, the newest last, which a
+// history is to have: the newest, and of others what it has already. What somebody else
+// made before is none of ours, although our release has superseded it.
+func managed(history, left helmv2.Snapshots) helmv2.Snapshots {
+	var out helmv2.Snapshots
+	for i, s := range left {
+		has := slices.ContainsFunc(history, func(known *helmv2.Snapshot) bool {
+			return known.Name == s.Name && known.Namespace == s.Namespace && known.Version == s.Version
+		})
+		if has || i == len(left)-1 {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // say sets the conditions that tell what came of an action, and returns the event that

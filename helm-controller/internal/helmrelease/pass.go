@@ -112,7 +112,7 @@ func (r *Reconciler) attempt(ctx context.Context, s *scope, reset bool) {
 // endPass ends a pass as was decided.
 func (r *Reconciler) endPass(s *scope, d plan.Decision) error {
 	p := &s.memory.pass
-	p.done = plan.Done{}
+	p.done, s.unsaved = plan.Done{}, false // the end of the run saves what came of it
 	err := p.failed
 	if c := summary(s.hr); err == nil && c != nil && (c.Status == metav1.ConditionFalse || c.Type == helmv2.ConditionRemediated) {
 		err = &failure{reason: c.Reason, message: c.Message} // of another process

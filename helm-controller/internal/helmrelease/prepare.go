@@ -180,10 +180,19 @@ func ociRevision(revision string) (tag, digest string) {
 	return "", revision
 }
 
+// artifactDigest identifies the artifact of the chart; "" where there is none, as for a
+// HelmRelease that goes.
+func (s *scope) artifactDigest() string {
+	if s.artifact == nil {
+		return ""
+	}
+	return s.artifact.Digest
+}
+
 // ociDigest is the digest of the OCI artifact that the chart comes from; "" if it comes
 // from none.
 func (s *scope) ociDigest() string {
-	if kindOf(s.source) != sourcev1.OCIRepositoryKind {
+	if s.source == nil || kindOf(s.source) != sourcev1.OCIRepositoryKind {
 		return ""
 	}
 	_, digest := ociRevision(s.artifact.Revision)

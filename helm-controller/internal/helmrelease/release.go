@@ -12,11 +12,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	helmv2 "weir.dev/api/helm/v2"
+	"weir.dev/helm-controller/internal/cluster"
 	"weir.dev/helm-controller/internal/plan"
 	"weir.dev/helm-controller/internal/releases"
 	"weir.dev/helm-controller/internal/state"
 	"weir.dev/helm-controller/internal/state/observe"
+	"weir.dev/pkg/inventory"
 	"weir.dev/pkg/loop"
+	"weir.dev/pkg/manifest"
 	"weir.dev/pkg/tenant"
 )
 
@@ -43,7 +46,10 @@ func (r *Reconciler) goOn(ctx context.Context, s *scope) error {
 	if err != nil {
 		return loop.Fail(helmv2.ReasonFailed, err)
 	}
-	r.recover(s, found.Recovered)
+	if err := r.awaitOthers(s, found, at); err != nil {
+		return err
+	}
+	r.recover(ctx, s, found.Recovered, at, history)
 	r.attempt(ctx, s, s.memory.pass.reset)
 	s.memory.pass.reset = false
 
@@ -67,6 +73,30 @@ func (r *Reconciler) goOn(ctx context.Context, s *scope) error {
 		log.FromContext(ctx).V(1).Info("the pass has ended", "then", d.Then.String(), "state", found.State.String(), "why", d.Why)
 		return r.endPass(s, d)
 	}
+}
+
+// awaitOthers ends the run while somebody else works on the release, by the helm command
+// say: it was in order when it was last looked at, and is in the middle of an action that is
+// none of ours. Any change of what is stored asks for another run. Who takes longer than an
+// action may take, and who was found at it when this process began, is taken for dead.
+func (r *Reconciler) awaitOthers(s *scope, found observe.Found, at plan.Place) error {
+	m := s.memory
+	if found.State != state.Locked {
+		m.looked, m.locked = true, time.Time{}
+		return nil
+	}
+	if !m.looked || s.history != nil {
+		return nil
+	}
+	if m.locked.IsZero() {
+		m.locked = time.Now()
+	}
+	left := s.hr.GetTimeout() - time.Since(m.locked)
+	if left <= 0 {
+		return nil
+	}
+	return loop.Wait(helmv2.ReasonPendingRelease, left, "Helm release %s/%s.v%d is in %s state: somebody else works on it",
+		at.Namespace, at.Name, found.Facts.Stored.Version, found.Facts.Stored.Status)
 }
 
 // placeOf is where the newest release of the history is.
@@ -127,13 +157,27 @@ func ignoresTests(hr *helmv2.HelmRelease) bool {
 	return hr.GetRemediation(hr.Status.LastAttemptedReleaseAction).IgnoreTestFailures
 }
 
-// recover takes into the history what a process that was killed could not record.
-func (r *Reconciler) recover(s *scope, recovered []*helmv2.Snapshot) {
+// recover takes into the status what a process that was killed could not record.
+func (r *Reconciler) recover(ctx context.Context, s *scope, recovered []*helmv2.Snapshot, at plan.Place, history *releases.History) {
 	if len(recovered) == 0 {
 		return
 	}
 	s.hr.Status.History = state.Record(s.hr.Status.History, recovered...)
 	s.recovered, s.unsaved = true, true
+	last, err := history.Last(ctx)
+	if err != nil {
+		return // which is told when it is observed
+	}
+	objects, err := cluster.Objects(s.at, types.NamespacedName{Namespace: at.Namespace, Name: at.Name}, last.Manifest)
+	if err != nil {
+		s.memory.tell(loop.Event{Warning: true, Reason: helmv2.ReasonInventoryBuildFailed, Message: err.Error()})
+		return
+	}
+	set := make(inventory.Set, len(objects))
+	for _, obj := range objects {
+		set[manifest.IDOf(obj)] = obj.GroupVersionKind().Version
+	}
+	s.hr.Status.Inventory = encode(set)
 }
 
 // deciding is all that the next step depends on.
@@ -170,6 +214,7 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, found observe.Found) 
 	if found.State == state.Drifted && p.failed != nil {
 		return r.endPass(s, plan.Decision{Then: plan.Again, Why: found.Why})
 	}
+	s.unsaved = false // for the end of the run saves it
 	p.done, p.failed, p.rests = plan.Done{}, nil, time.Time{}
 	r.backoff.Forget(requestOf(s.owner))
 	last := s.hr.Status.History.Latest()

@@ -39,6 +39,22 @@ func TestInstallsAndUpgrades(t *testing.T) {
 	w.waitEvent(hr, corev1.EventTypeNormal, helmv2.ReasonUpgradeSucceeded, "app.v3 with chart demo@1.1.0")
 }
 
+// TestStatusIsWrittenBeforeAndAfter an action, and at no other time.
+func TestStatusIsWrittenBeforeAndAfter(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(demo(t, "1.0.0"))
+	hr := w.release("app")
+	w.waitReleased(hr, 1)
+	w.settle()
+	if n := w.Traffic.Count(testplane.Writes("helmreleases")); n != 3 {
+		t.Errorf("%d writes of the HelmRelease; want the finalizer, what is attempted, and what came of it", n)
+	}
+	if n := w.Traffic.Count(testplane.Writes("secrets")); n != 2 {
+		t.Errorf("%d writes of Secrets; want that a release begins, and that it is deployed", n)
+	}
+}
+
 func TestSteadyStateAsksNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -51,6 +51,8 @@ type memory struct {
 	chart       chartFacts
 
 	observed observe.Memory // the release
+	looked   bool           // the release was found by this process, and nobody was at it
+	locked   time.Time      // since when somebody else is; zero if nobody is
 	pass     pass
 	work     *work  // the action that is under way, or is yet to be taken up; nil if there is none
 	ended    []*job // whose outcome is in the status, which is yet to be saved

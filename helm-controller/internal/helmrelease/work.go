@@ -32,10 +32,12 @@ type work struct {
 	state  string           // of the release that is unlocked
 	place  types.NamespacedName
 	chart  string // of the release, as messages name it
-	ociDigest,
+
+	artifact   string // its digest
+	ociDigest  string
 	appVersion string
-	laid  laid
-	woken time.Time // when the drift was noticed that is corrected
+	laid       laid
+	woken      time.Time // when the drift was noticed that is corrected
 
 	history   *releases.History
 	historyOf string // of which release
@@ -70,7 +72,7 @@ func underWay(hr *helmv2.HelmRelease, what plan.Action, after time.Duration) err
 func (r *Reconciler) begin(ctx context.Context, s *scope, seen *seen, d plan.Decision) error {
 	w := &work{
 		action: d.Action, of: s.memory.pass.of, place: targetOf(s.hr), chart: s.chart.name + "@" + s.chart.version,
-		ociDigest: s.ociDigest(), appVersion: s.chart.appVersion, laid: laidBy(s.hr), woken: s.woken,
+		artifact: s.artifactDigest(), ociDigest: s.ociDigest(), appVersion: s.chart.appVersion, laid: laidBy(s.hr), woken: s.woken,
 		before: s.hr.Status.History.Latest(), target: seen.target, state: seen.status,
 		history: seen.history, historyOf: seen.place.Storage + "/" + seen.place.Name,
 	}
@@ -154,7 +156,7 @@ func reasonOf(a plan.Action) string {
 	return helmv2.ReasonUpgradeFailed
 }
 
-// record saves what is attempted before it is.
+// record saves what is attempted, before it is, and what came of the action before it.
 func (r *Reconciler) record(ctx context.Context, s *scope, w *work) error {
 	st := &s.hr.Status
 	switch w.action {
@@ -168,8 +170,8 @@ func (r *Reconciler) record(ctx context.Context, s *scope, w *work) error {
 		s.memory.pass.forced = false
 	}
 	s.memory.pass.done = s.memory.pass.done.With(w.action)
-	if w.action == plan.Correct {
-		return nil // it makes no release
+	if w.action.Type() != plan.Releases && !s.unsaved {
+		return nil // nothing is lost if the process is killed
 	}
 	loop.MarkProgressing(s.hr, "Running '%s' action with timeout of %s", w.action, action.Timeout(s.hr, w.action))
 	return r.saveNow(ctx, s)
@@ -192,7 +194,7 @@ func (r *Reconciler) takeUp(ctx context.Context, s *scope) error {
 	case w == nil:
 		return nil
 	case !w.job.hasEnded():
-		return r.overtake(s, w)
+		return r.overtake(ctx, s, w)
 	}
 	s.memory.work, s.unsaved = nil, true
 	s.history, s.historyOf = w.history, w.historyOf
@@ -201,13 +203,26 @@ func (r *Reconciler) takeUp(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// overtake ends the run while an action is under way. If that is asked for, a new spec
-// ends the action.
-func (r *Reconciler) overtake(s *scope, w *work) error {
-	if r.opts.NewRevisionEndsWait && w.of.generation != s.hr.Generation && w.action.Type() == plan.Releases {
+// overtake ends the run while an action is under way. If that is asked for, a new spec or
+// another chart ends an action that makes a release.
+func (r *Reconciler) overtake(ctx context.Context, s *scope, w *work) error {
+	if r.opts.NewRevisionEndsWait && w.action.Type() == plan.Releases && r.overtaken(ctx, s.hr, w) {
 		w.job.interrupt(errOvertaken)
 	}
 	return underWay(s.hr, w.action, r.opts.RequeueDependency)
+}
+
+// overtaken reports whether an action is about what is not asked for any more.
+func (r *Reconciler) overtaken(ctx context.Context, hr *helmv2.HelmRelease, w *work) bool {
+	if w.of.generation != hr.Generation {
+		return true
+	}
+	kind, key, ok := sourceOf(hr)
+	source := newSource(kind)
+	if !ok || source == nil || r.sources().Get(ctx, key, source) != nil || unready(source) != "" {
+		return false
+	}
+	return source.GetArtifact().Digest != w.artifact
 }
 
 // errOvertaken is the cause of the end of an action that something newer takes the place of.
