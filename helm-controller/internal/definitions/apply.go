@@ -3,6 +3,8 @@ package definitions
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -36,29 +38,36 @@ var resource = schema.GroupVersionResource{Group: group, Version: "v1", Resource
 // When it returns, the changed ones are established and the place knows their kinds. They
 // get the labels of their owner, but are not watched for drift.
 func (d *Definitions) Apply(ctx context.Context, at *tenant.Place, owner types.NamespacedName, policy helmv2.CRDsPolicy) ([]apply.Change, error) {
-	wanted := d.objects
+	wanted := func(manifest.ID) bool { return true }
 	switch policy {
 	case helmv2.Skip:
 		return nil, nil
 	case helmv2.CreateReplace:
 	case helmv2.Create:
-		var err error
-		if wanted, err = d.missing(ctx, at); err != nil {
+		missing, err := d.missing(ctx, at)
+		if err != nil {
 			return nil, err
 		}
+		wanted = func(id manifest.ID) bool { return slices.Contains(missing, id) }
 	default:
 		return nil, fmt.Errorf("the policy %q for definitions is not known", policy)
 	}
-	if len(wanted) == 0 {
-		return nil, nil
+	objects, err := d.objects(wanted)
+	if err != nil || len(objects) == 0 {
+		return nil, err
 	}
+	return applied(ctx, at, owner, objects)
+}
+
+// applied applies definitions, and waits until their kinds can be used.
+func applied(ctx context.Context, at *tenant.Place, owner types.NamespacedName, wanted []*unstructured.Unstructured) ([]apply.Change, error) {
 	prepared, err := apply.Prepare(owned(wanted, owner), apply.Options{})
 	if err != nil {
 		return nil, fmt.Errorf("applying definitions: %w", err)
 	}
 	defer func() {
-		for id := range d.Inventory {
-			at.Drift.Forget(id)
+		for _, obj := range wanted {
+			at.Drift.Forget(manifest.IDOf(obj))
 		}
 	}()
 	changes, err := at.Engine.Apply(ctx, prepared.Plan(at.Drift, apply.Options{Owner: owner}), apply.Request{})
@@ -83,35 +92,33 @@ func owned(objects []*unstructured.Unstructured, owner types.NamespacedName) []*
 	return out
 }
 
-// missing returns the definitions that the cluster does not have.
-func (d *Definitions) missing(ctx context.Context, at *tenant.Place) ([]*unstructured.Unstructured, error) {
+// missing returns which definitions the cluster does not have.
+func (d *Definitions) missing(ctx context.Context, at *tenant.Place) ([]manifest.ID, error) {
 	client, err := metadata.NewForConfigAndClient(at.Config(), at.HTTP())
 	if err != nil {
 		return nil, fmt.Errorf("looking for definitions: %w", err)
 	}
-	there := make([]bool, len(d.objects))
+	ids := d.Inventory.IDs()
+	there := make(map[manifest.ID]bool, len(ids))
+	var mu sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
-	for i, obj := range d.objects {
+	for _, id := range ids {
 		g.Go(func() error {
-			_, err := client.Resource(resource).Get(ctx, obj.GetName(), metav1.GetOptions{})
+			_, err := client.Resource(resource).Get(ctx, id.Name, metav1.GetOptions{})
 			if err != nil && !apierrors.IsNotFound(err) {
-				return fmt.Errorf("looking for definition %s: %w", obj.GetName(), err)
+				return fmt.Errorf("looking for definition %s: %w", id.Name, err)
 			}
-			there[i] = err == nil
+			mu.Lock()
+			defer mu.Unlock()
+			there[id] = err == nil
 			return nil
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	var out []*unstructured.Unstructured
-	for i, obj := range d.objects {
-		if !there[i] {
-			out = append(out, obj)
-		}
-	}
-	return out, nil
+	return slices.DeleteFunc(ids, func(id manifest.ID) bool { return there[id] }), nil
 }
 
 // served waits until the kinds of the definitions that were changed can be used.

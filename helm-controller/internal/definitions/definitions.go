@@ -7,16 +7,12 @@
 package definitions
 
 import (
-	"bufio"
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
+	"slices"
 
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"weir.dev/pkg/inventory"
 	"weir.dev/pkg/manifest"
@@ -34,7 +30,14 @@ type Definitions struct {
 	// Warnings tell what is beside them, and is not applied.
 	Warnings []string
 
-	objects []*unstructured.Unstructured
+	files []*file
+}
+
+// file is a file with definitions of which none is in a file before it.
+type file struct {
+	chart.CRD
+	ids     []manifest.ID
+	objects []*unstructured.Unstructured // nil if they are yet to be read
 }
 
 // Of returns the definitions of a chart and of those of its subcharts that the values turn
@@ -48,55 +51,44 @@ func Of(c *chart.Chart, values map[string]any) (*Definitions, error) {
 		return nil, fmt.Errorf("finding the subcharts of %s: %w", c.Name(), err)
 	}
 	d := &Definitions{Inventory: make(inventory.Set)}
-	for _, file := range c.CRDObjects() {
-		objects, err := d.read(file)
+	for _, crd := range c.CRDObjects() {
+		f := &file{CRD: crd}
+		found, err := seen.look(f)
 		if err != nil {
-			return nil, fmt.Errorf("reading the definitions in %s: %w", file.Filename, err)
+			return nil, fmt.Errorf("reading the definitions in %s: %w", crd.Filename, err)
 		}
-		for _, obj := range objects {
-			d.add(file.Filename, obj)
+		for _, what := range found.others {
+			d.Warnings = append(d.Warnings, fmt.Sprintf("%s has %s: it is not applied", crd.Filename, what))
 		}
+		for _, def := range found.definitions {
+			if _, twice := d.Inventory[def.id]; !twice {
+				d.Inventory[def.id] = def.version
+				f.ids = append(f.ids, def.id)
+			}
+		}
+		d.files = append(d.files, f)
 	}
 	return d, nil
 }
 
-// read returns the objects in a file.
-func (d *Definitions) read(file chart.CRD) ([]*unstructured.Unstructured, error) {
-	objects, err := manifest.Read(file.File.Data)
-	if !errors.Is(err, manifest.ErrNoObject) {
-		return objects, err
-	}
-	// A document is no object, which does not make the others worse.
-	docs := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(file.File.Data)))
-	for {
-		doc, err := docs.Read()
-		if errors.Is(err, io.EOF) {
-			return objects, nil
+// objects returns the definitions that are wanted. A file with none of them is not read.
+func (d *Definitions) objects(wanted func(manifest.ID) bool) ([]*unstructured.Unstructured, error) {
+	var out []*unstructured.Unstructured
+	for _, f := range d.files {
+		if !slices.ContainsFunc(f.ids, wanted) {
+			continue
 		}
-		if err != nil {
-			return nil, err
+		if f.objects == nil {
+			var err error
+			if f.objects, _, err = read(f.File.Data); err != nil {
+				return nil, fmt.Errorf("reading the definitions in %s: %w", f.Filename, err)
+			}
 		}
-		found, err := manifest.Read(doc)
-		switch {
-		case errors.Is(err, manifest.ErrNoObject):
-			d.Warnings = append(d.Warnings, fmt.Sprintf("%s has a document that is no Kubernetes object: it is not applied", file.Filename))
-		case err != nil:
-			return nil, err
+		for _, obj := range f.objects {
+			if id := manifest.IDOf(obj); slices.Contains(f.ids, id) && wanted(id) {
+				out = append(out, obj)
+			}
 		}
-		objects = append(objects, found...)
 	}
-}
-
-// add takes an object of a file if it is a definition that there is not yet.
-func (d *Definitions) add(file string, obj *unstructured.Unstructured) {
-	id := manifest.IDOf(obj)
-	if id.Group != group || id.Kind != kind {
-		d.Warnings = append(d.Warnings, fmt.Sprintf("%s has %s, which is no CustomResourceDefinition: it is not applied", file, id))
-		return
-	}
-	if _, twice := d.Inventory[id]; twice {
-		return
-	}
-	d.Inventory[id] = obj.GroupVersionKind().Version
-	d.objects = append(d.objects, obj)
+	return out, nil
 }
