@@ -16,6 +16,7 @@ import (
 	"weir.dev/helm-controller/internal/plan"
 	"weir.dev/helm-controller/internal/state"
 	"weir.dev/helm-controller/internal/values"
+	"weir.dev/pkg/inventory"
 	"weir.dev/pkg/manifest"
 	"weir.dev/pkg/testplane"
 )
@@ -98,6 +99,21 @@ func TestUpgradeSendsWhatChanged(t *testing.T) {
 	if got := w.state(); got != state.InSync || w.value("settings") != "two" {
 		t.Errorf("the release is %s, and the value %q", got, w.value("settings"))
 	}
+}
+
+// TestInventoryOfAFailure: what was there before is still there, for all that is known.
+func TestInventoryOfAFailure(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.hr.Status.Inventory = &helmv2.ResourceInventory{Entries: inventory.Encode[helmv2.ResourceRef](w.must(plan.Install).Inventory)}
+	w.templates = []string{configMap("other", "x"), refused}
+	res := w.do(plan.Upgrade)
+	var names []string
+	for _, id := range res.Inventory.IDs() {
+		names = append(names, id.Name)
+	}
+	slices.Sort(names)
+	w.is("inventory", names, "fixed", "other", "refused", "settings")
 }
 
 // TestFailures: what fails says what and where, and is counted only if it has begun.

@@ -280,7 +280,8 @@ func actionOf(a plan.Action) helmv2.ReleaseAction {
 	}
 }
 
-// takeInventory lists the objects of a release, and the definitions of its chart.
+// takeInventory lists the objects of a release, and the definitions of its chart. What was
+// there before an action that failed may be there still.
 func (d *deed) takeInventory(r *releases.Release) {
 	objs, err := cluster.Objects(d.env.At, d.in.Release, r.Manifest)
 	if err != nil {
@@ -291,5 +292,11 @@ func (d *deed) takeInventory(r *releases.Release) {
 	for _, obj := range objs {
 		set[manifest.IDOf(obj)] = obj.GroupVersionKind().Version
 	}
-	d.result.Inventory = inventory.Union(d.defined, set)
+	set = inventory.Union(d.defined, set)
+	if before := d.in.HelmRelease.Status.Inventory; d.result.Err != nil && before != nil {
+		if had, err := inventory.Decode(before.Entries); err == nil {
+			set = inventory.Union(had, set)
+		}
+	}
+	d.result.Inventory = set
 }

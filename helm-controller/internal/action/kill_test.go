@@ -47,6 +47,18 @@ func (d *dead) died() bool {
 	return d.left == 0
 }
 
+// attempted is the last of Install and Upgrade that was attempted.
+func (w *world) attempted() plan.Action {
+	switch w.hr.Status.LastAttemptedReleaseAction {
+	case helmv2.ReleaseActionInstall:
+		return plan.Install
+	case helmv2.ReleaseActionUpgrade:
+		return plan.Upgrade
+	default:
+		return plan.None
+	}
+}
+
 // goOn does what is decided, as the next process would, until nothing more is to be done. It
 // returns the decision that ends it.
 func (w *world) goOn(spec plan.Spec, counters plan.Counters) plan.Decision {
@@ -59,7 +71,7 @@ func (w *world) goOn(spec plan.Spec, counters plan.Counters) plan.Decision {
 		}
 		w.hr.Status.History = state.Record(w.hr.Status.History, found.Recovered...)
 		in := plan.Input{
-			State: found.State, Why: found.Why, Spec: spec, Attempted: plan.AttemptedOf(w.hr.Status.LastAttemptedReleaseAction),
+			State: found.State, Why: found.Why, Spec: spec, Attempted: w.attempted(),
 			Counters: counters, Remediated: found.Remediated, Done: done,
 		}
 		switch {
@@ -82,7 +94,7 @@ func (w *world) goOn(spec plan.Spec, counters plan.Counters) plan.Decision {
 		}
 		done = done.With(d.Action)
 		res := w.do(d.Action, func(in *action.Input) { in.Target, in.Drift = found.Previous, found.Drift })
-		counters = counters.After(plan.Outcome{Action: d.Action, Failed: res.Err != nil, Wrote: res.Wrote}, plan.AttemptedOf(w.hr.Status.LastAttemptedReleaseAction), spec)
+		counters = counters.After(plan.Outcome{Action: d.Action, Failed: res.Err != nil, Wrote: res.Wrote}, w.attempted(), spec)
 	}
 	w.t.Fatalf("there is no end: %v is stored, and %v remembered", w.stored(), w.remembered())
 	return plan.Decision{}

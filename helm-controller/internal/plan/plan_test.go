@@ -200,48 +200,6 @@ func TestMoved(t *testing.T) {
 	}
 }
 
-// TestSpecOf: what a spec means that says little.
-func TestSpecOf(t *testing.T) {
-	t.Parallel()
-	yes, no := true, false
-	uninstall := helmv2.UninstallRemediationStrategy
-	tests := map[string]struct {
-		why  string
-		spec helmv2.HelmReleaseSpec
-		def  helmv2.StrategyName
-		want plan.Spec
-	}{
-		"nothing": {"no retries, and no remediation", helmv2.HelmReleaseSpec{}, helmv2.StrategyRemediateOnFailure,
-			plan.Spec{Install: plan.Strategy{Uninstalls: true}}},
-		"upgrade retries": {"then the last failure is remediated too",
-			helmv2.HelmReleaseSpec{Upgrade: &helmv2.Upgrade{Remediation: &helmv2.UpgradeRemediation{Retries: 2}}}, helmv2.StrategyRemediateOnFailure,
-			plan.Spec{Install: plan.Strategy{Uninstalls: true}, Upgrade: plan.Strategy{Retries: 2, RemediateLast: true}}},
-		"all said": {"and nothing is guessed",
-			helmv2.HelmReleaseSpec{
-				Install: &helmv2.Install{Remediation: &helmv2.InstallRemediation{Retries: -1, RemediateLastFailure: &yes, IgnoreTestFailures: &no}},
-				Upgrade: &helmv2.Upgrade{Remediation: &helmv2.UpgradeRemediation{Retries: 1, RemediateLastFailure: &no, Strategy: &uninstall}},
-				Test:    &helmv2.Test{IgnoreFailures: true}, DriftDetection: &helmv2.DriftDetection{Mode: helmv2.DriftDetectionEnabled},
-			}, helmv2.StrategyRemediateOnFailure,
-			plan.Spec{
-				Install:  plan.Strategy{Retries: -1, RemediateLast: true, Uninstalls: true},
-				Upgrade:  plan.Strategy{Retries: 1, Uninstalls: true, IgnoreTests: true},
-				Corrects: true,
-			}},
-		"retried by default": {"remediation is ignored",
-			helmv2.HelmReleaseSpec{Upgrade: &helmv2.Upgrade{Remediation: &helmv2.UpgradeRemediation{Retries: 2}}}, helmv2.StrategyRetryOnFailure,
-			plan.Spec{Install: plan.Strategy{Retry: true}, Upgrade: plan.Strategy{Retry: true}}},
-		"retried where said": {"",
-			helmv2.HelmReleaseSpec{Install: &helmv2.Install{Strategy: &helmv2.InstallStrategy{Name: helmv2.StrategyRetryOnFailure}}}, helmv2.StrategyRemediateOnFailure,
-			plan.Spec{Install: plan.Strategy{Retry: true}}},
-	}
-	for name, tc := range tests {
-		got := plan.SpecOf(&helmv2.HelmRelease{Spec: tc.spec}, tc.def)
-		if diff := cmp.Diff(tc.want, got); diff != "" {
-			t.Errorf("%s: %s\n%s", name, tc.why, diff)
-		}
-	}
-}
-
 func installs(n int64) plan.Counters { return plan.Counters{All: n, Installs: n} }
 
 func upgrades(n int64) plan.Counters { return plan.Counters{All: n, Upgrades: n} }

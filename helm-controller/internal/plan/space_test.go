@@ -225,11 +225,16 @@ func TestEveryInput(t *testing.T) {
 // everyInput calls try with all inputs of a state, until it returns false.
 func everyInput(s state.State, try func(plan.Input) bool) {
 	in := plan.Input{State: s, Why: "because"}
+	actions := []plan.Action{plan.Upgrade, plan.Rollback, plan.Test, plan.Unlock}
+	if s == state.Drifted {
+		actions = append(actions, plan.Correct)
+	}
+	had := passes(actions...)
 	for _, in.Spec = range specs() {
 		for _, in.Counters = range counters() {
 			for _, in.Attempted = range []plan.Action{plan.None, plan.Install, plan.Upgrade} {
 				for _, in.Target = range []plan.Target{plan.NoTarget, plan.Lost, plan.Sound} {
-					for _, in.Done = range passes(plan.Upgrade, plan.Rollback, plan.Test, plan.Unlock, plan.Correct) {
+					for _, in.Done = range had {
 						for flags := range 1 << 3 {
 							in.Remediated, in.Forced, in.Resting = flags&1 != 0, flags&2 != 0, flags&4 != 0
 							if !try(in) {
@@ -277,7 +282,7 @@ func strategies() []plan.Strategy {
 
 func counters() []plan.Counters {
 	var all []plan.Counters
-	for _, pair := range [][2]int64{{0, 0}, {1, 1}, {2, 2}, {2, 0}, {0, 2}, {0, 1}} {
+	for _, pair := range [][2]int64{{0, 0}, {1, 1}, {2, 0}, {0, 2}} {
 		all = append(all, plan.Counters{All: pair[0] + pair[1], Installs: pair[0], Upgrades: pair[1]})
 	}
 	return all

@@ -1,7 +1,5 @@
 package plan
 
-import helmv2 "weir.dev/api/helm/v2"
-
 // Spec is what decisions take from the spec of a HelmRelease.
 type Spec struct {
 	Install Strategy
@@ -23,42 +21,6 @@ type Strategy struct {
 	Uninstalls bool
 	// IgnoreTests: failed tests do not count.
 	IgnoreTests bool
-}
-
-// SpecOf returns what decisions take from the spec of hr; def is the strategy of those that
-// name none.
-func SpecOf(hr *helmv2.HelmRelease, def helmv2.StrategyName) Spec {
-	return Spec{
-		Install:  strategyOf(hr, helmv2.ReleaseActionInstall, hr.GetInstall().GetStrategy(def)),
-		Upgrade:  strategyOf(hr, helmv2.ReleaseActionUpgrade, hr.GetUpgrade().GetStrategy(def)),
-		Corrects: hr.GetDriftDetection().Mode == helmv2.DriftDetectionEnabled,
-	}
-}
-
-// strategyOf returns the strategy of an action. Remediation has no say where it is Retry.
-func strategyOf(hr *helmv2.HelmRelease, action helmv2.ReleaseAction, name helmv2.StrategyName) Strategy {
-	if name == helmv2.StrategyRetryOnFailure {
-		return Strategy{Retry: true, IgnoreTests: hr.GetTest().IgnoreFailures}
-	}
-	r := hr.GetRemediation(action)
-	return Strategy{
-		Retries:       r.Retries,
-		RemediateLast: r.RemediateLastFailure,
-		Uninstalls:    r.Strategy == helmv2.UninstallRemediationStrategy,
-		IgnoreTests:   r.IgnoreTestFailures,
-	}
-}
-
-// AttemptedOf returns the last of Install and Upgrade that was attempted.
-func AttemptedOf(action helmv2.ReleaseAction) Action {
-	switch action {
-	case helmv2.ReleaseActionInstall:
-		return Install
-	case helmv2.ReleaseActionUpgrade:
-		return Upgrade
-	default:
-		return None
-	}
 }
 
 // exhausted reports whether no attempt is left after some failures.

@@ -125,16 +125,16 @@ func (in Input) facts(newest *stored) state.Facts {
 		return f
 	}
 	f.Recorded = recordOf(last)
-	switch err := newest.verify(last); {
-	case err == nil:
+	err := newest.verify(last)
+	if err == nil {
 		f.Recorded.Fits = true
 		f.Stored = newest.fact(last.ConfigDigest)
-	default:
-		f.Recorded.Why = err.Error()
-		f.Stored = newest.fact("")
-		for _, s := range status.History {
-			f.Earlier = append(f.Earlier, contentOf(s))
-		}
+		return f
+	}
+	f.Recorded.Why = err.Error()
+	f.Stored = newest.fact("")
+	for _, s := range status.History {
+		f.Earlier = append(f.Earlier, contentOf(s))
 	}
 	return f
 }
