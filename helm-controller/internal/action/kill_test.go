@@ -3,6 +3,7 @@ package action_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -140,12 +141,13 @@ func TestKilledAnywhere(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			w := newWorld(t, func(s *helmv2.HelmReleaseSpec) {
+				s.Test = &helmv2.Test{Enable: true}
+				detecting()(s)
+			})
+			templates := append(w.templates, configMap("hooked", "x", hook("pre-install,pre-upgrade,pre-rollback,pre-delete,test")))
 			for n := 1; ; n++ {
-				w := newWorld(t, func(s *helmv2.HelmReleaseSpec) {
-					s.Test = &helmv2.Test{Enable: true}
-					detecting()(s)
-				})
-				w.templates = append(w.templates, configMap("hooked", "x", hook("pre-install,pre-upgrade,pre-rollback,pre-delete,test")))
+				w.hr.Status, w.values, w.templates = helmv2.HelmReleaseStatus{}, map[string]any{"value": "one"}, slices.Clone(templates)
 				tc.before(w)
 				found, err := w.observe()
 				if err != nil {
@@ -167,6 +169,7 @@ func TestKilledAnywhere(t *testing.T) {
 					}
 					return
 				}
+				w.must(plan.Uninstall)
 			}
 		})
 	}
