@@ -290,7 +290,6 @@ func (h *History) replace(ctx context.Context, s *secret, rel *release.Release, 
 	for try := 1; ; try++ {
 		meta := had.DeepCopy()
 		meta.Labels = labelsOf(rel, had.Labels, modifiedLabel, time.Now())
-		meta.ManagedFields = nil // the API server keeps them
 		made, err := h.secrets.Update(ctx, &corev1.Secret{ObjectMeta: *meta, Type: secretType, Data: map[string][]byte{dataKey: data}}, metav1.UpdateOptions{})
 		switch {
 		case err == nil:
@@ -309,13 +308,14 @@ func (h *History) replace(ctx context.Context, s *secret, rel *release.Release, 
 		case now.UID != had.UID || !bytes.Equal(now.Data[dataKey], s.data):
 			return nil, ErrChanged
 		}
-		had = now.ObjectMeta
+		had = newSecret(now, s.version).meta
 	}
 }
 
 // wrote remembers a Secret as it was written: data, which is js, for rel. The lock is held.
 func (h *History) wrote(made *corev1.Secret, data, js []byte, rel *release.Release, plain bool) (*Release, error) {
-	s := &secret{meta: made.ObjectMeta, version: rel.Version, data: data, plain: plain}
+	s := newSecret(made, rel.Version)
+	s.data, s.plain = data, plain
 	h.ledger.wrote(Version{Number: rel.Version, Status: rel.Info.Status, ResourceVersion: made.ResourceVersion})
 	stored, method, err := reread(js, rel.Chart)
 	if err != nil {

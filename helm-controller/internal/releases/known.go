@@ -66,7 +66,7 @@ func (r *known) take(v Version, gone bool) bool {
 func (r *known) missing(present map[int]bool, at string) bool {
 	found := false
 	for _, e := range slices.Clone(r.versions) {
-		if !present[e.Number] && !newer(e.ResourceVersion, at) && r.saw(Version{Number: e.Number, ResourceVersion: at}, true) {
+		if !present[e.Number] && r.saw(Version{Number: e.Number, ResourceVersion: at}, true) {
 			found = true
 		}
 	}

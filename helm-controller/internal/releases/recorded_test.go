@@ -120,7 +120,7 @@ func resum(algo digest.Algorithm, oci string) func(*helmv2.Snapshot) {
 // TestVerifyOfALaterHelm: what Helm 4 may tell of a release some day is in its digests.
 func TestVerifyOfALaterHelm(t *testing.T) {
 	t.Parallel()
-	const js = `{"name":"demo","version":1,"namespace":"shop","manifest":"a: b\n",
+	const js = `{"name":"demo","version":1,"namespace":"shop","manifest":"a: b\n","config":{},
 		"info":{"last_deployed":"2026-11-23T20:40:53Z","deleted":"","status":"deployed","rolled_back":3},
 		"chart":{"metadata":{"name":"app","version":"1.0.0","sponsor":"us"},"sponsor":"us"},
 		"hooks":[{"name":"t","events":["test"],"more":2},{"name":"h","events":["pre-install"],"more":1}]}`

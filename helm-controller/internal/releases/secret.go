@@ -71,7 +71,9 @@ type secret struct {
 
 // newSecret takes from a Secret what is needed of it.
 func newSecret(s *corev1.Secret, version int) *secret {
-	return &secret{meta: s.ObjectMeta, version: version, data: s.Data[dataKey]}
+	meta := s.ObjectMeta
+	meta.ManagedFields = nil // the API server keeps them
+	return &secret{meta: meta, version: version, data: s.Data[dataKey]}
 }
 
 // labelled returns what is known of a Secret by its version.
