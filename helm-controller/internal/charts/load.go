@@ -181,6 +181,9 @@ func (l *loading) chart(at string, all files, depth int) (*chart.Chart, error) {
 		return nil, fmt.Errorf("%w: %s: apiVersion %q is not supported: it can be %q or %q",
 			ErrInvalid, path.Join(at, metadataFile), v, chart.APIVersionV1, chart.APIVersionV2)
 	}
+	if err := checkSchema(c.Schema); err != nil {
+		return nil, fmt.Errorf("%w: %s%w", ErrInvalid, prefix(at), err)
+	}
 	c.Raw = nil // which is for showing files as they were
 	for _, name := range slices.Sorted(maps.Keys(subs)) {
 		within := path.Join(at, subcharts, name)
