@@ -97,10 +97,10 @@ func (c *Client) awaited(resources kube.ResourceList, jobs bool) []health.Awaite
 // should be once they exist, nor paused Deployments, nor Jobs unless they are asked for.
 func watched(info *resource.Info, jobs bool) bool {
 	gk := info.Mapping.GroupVersionKind.GroupKind()
-	switch {
-	case gk == jobKind:
+	switch gk {
+	case jobKind:
 		return jobs
-	case gk == deploymentKind:
+	case deploymentKind:
 		return !paused(info)
 	default:
 		return !health.Immediate(gk)
