@@ -253,11 +253,7 @@ func TestChartGoesLive(t *testing.T) {
 	s.publish("1.3.0", both)
 	s.waitReleased(hr, "1.3.0", "2")
 
-	if err := s.Client.Delete(t.Context(), hr); err != nil {
-		t.Fatal(err)
-	}
-	s.WaitGone(hr)
-	s.checkGone()
+	s.remove(hr)
 }
 
 // waitTold waits for an event about hr whose message has all the parts.
