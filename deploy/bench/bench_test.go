@@ -29,7 +29,7 @@ func TestQuick(t *testing.T) {
 			t.Errorf("the report has no row for %q", s.name)
 		}
 	}
-	for _, program := range []string{sourceController, kustomizeController, imageController, "floor"} {
+	for _, program := range []string{sourceController, kustomizeController, helmController, imageController, "floor"} {
 		if !strings.Contains(report, "  "+program+" ") {
 			t.Errorf("the report has no row for %s", program)
 		}

@@ -17,9 +17,11 @@ func (w *world) startControllers(ctx context.Context) error {
 	more := map[string][]string{
 		sourceController:    {"--storage-addr=" + artifacts, "--storage-adv-addr=" + artifacts},
 		kustomizeController: {"SOURCE_CONTROLLER_LOCALHOST=" + artifacts},
+		helmController:      {"SOURCE_CONTROLLER_LOCALHOST=" + artifacts},
 	}
 	start := map[string]func(context.Context, ...string) (*stack.Program, error){
-		sourceController: w.SourceController, kustomizeController: w.KustomizeController, imageController: w.ImageController,
+		sourceController: w.SourceController, kustomizeController: w.KustomizeController,
+		helmController: w.HelmController, imageController: w.ImageController,
 	}
 	for _, name := range w.opts.programs() {
 		addr, err := freeAddr()

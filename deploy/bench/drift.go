@@ -24,7 +24,7 @@ func changeFields(ctx context.Context, w *world) (result, error) {
 		return result{}, err
 	}
 	times, used, err := w.rounds(ctx, func(ctx context.Context, round int) (time.Duration, error) {
-		return w.changeField(ctx, w.appOf(round))
+		return w.changeField(ctx, appSpace, w.appOf(round))
 	})
 	return result{
 		goal: "0.1 s, 3 requests", took: median(times), floor: low, rounds: w.opts.rounds, programs: used,
@@ -46,7 +46,7 @@ func changeAgain(ctx context.Context, w *world) (result, error) {
 				return 0, err
 			}
 		}
-		return w.changeField(ctx, app)
+		return w.changeField(ctx, appSpace, app)
 	})
 	if err != nil {
 		return result{}, err
@@ -92,8 +92,8 @@ func spread(times []time.Duration) string {
 }
 
 // changeField sets the image of an application and returns how long that lasts.
-func (w *world) changeField(ctx context.Context, app int) (time.Duration, error) {
-	v, err := w.follow(ctx, &appsv1.DeploymentList{}, named(appSpace, appName(app))...)
+func (w *world) changeField(ctx context.Context, space string, app int) (time.Duration, error) {
+	v, err := w.follow(ctx, &appsv1.DeploymentList{}, named(space, appName(app))...)
 	if err != nil {
 		return 0, err
 	}
@@ -101,7 +101,7 @@ func (w *world) changeField(ctx context.Context, app int) (time.Duration, error)
 	is := func(wanted string) func(watch.Event) bool {
 		return func(e watch.Event) bool { return image(e.Object) == wanted }
 	}
-	return v.between(ctx, func(ctx context.Context) error { return w.setImage(ctx, appSpace, app) },
+	return v.between(ctx, func(ctx context.Context) error { return w.setImage(ctx, space, app) },
 		once{"the change by hand", is(wrongImage)}, once{"the field as it was", is(appImage(app, secondVersion))})
 }
 

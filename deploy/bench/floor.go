@@ -46,13 +46,18 @@ func newFloor(cfg *rest.Config) (*floor, error) {
 
 // apply applies objects, many at a time, and returns what that took.
 func (f *floor) apply(ctx context.Context, objects []object) (bound, error) {
-	before, asked, began := ownCPU(), f.requests.Load(), time.Now()
-	err := inParallel(ctx, len(objects), func(ctx context.Context, i int) error {
+	return f.each(ctx, len(objects), http.MethodPatch, func(ctx context.Context, i int) error {
 		return f.applyOne(ctx, objects[i])
 	})
+}
+
+// each makes n requests of one method, many at a time, and returns what that took.
+func (f *floor) each(ctx context.Context, n int, method string, do func(context.Context, int) error) (bound, error) {
+	before, asked, began := ownCPU(), f.requests.Load(), time.Now()
+	err := inParallel(ctx, n, do)
 	b := bound{took: time.Since(began)}
 	b.cpu = ownCPU() - before
-	b.requests = map[string]int{http.MethodPatch: int(f.requests.Load() - asked)}
+	b.requests = map[string]int{method: int(f.requests.Load() - asked)}
 	return b, err
 }
 

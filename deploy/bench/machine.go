@@ -30,6 +30,7 @@ type machine struct {
 const (
 	sourceController    = "source-controller"
 	kustomizeController = "kustomize-controller"
+	helmController      = "helm-controller"
 	imageController     = "image-controller"
 )
 
@@ -39,7 +40,7 @@ func (o options) programs() []string {
 	if o.foreign() {
 		return all
 	}
-	return append(all, imageController)
+	return append(all, helmController, imageController)
 }
 
 // find makes sure that the programs that run are there. Its advice names what is not.

@@ -91,6 +91,12 @@ func scenarios(o options) []scenario {
 		return all
 	}
 	return append(all, []scenario{
+		{"install all releases", installReleases},
+		{"upgrade all releases by a value", upgradeValues},
+		{"upgrade all releases by chart", upgradeCharts},
+		{"idle with releases", idleReleases},
+		{"field of a release changed by hand", changeReleased},
+		{"remove all releases", removeReleases},
 		{"image pushed, live", pushImages},
 		{"new tag, marked files of the monorepo", markMono},
 		{"new tag, many policies", manyPolicies},

@@ -39,6 +39,7 @@ type world struct {
 	progress  io.Writer
 	repo      *gitserver.Repo // of all applications
 	repoURL   string
+	charts    *stack.Charts // of releases
 	meter     *meter
 	floor     *floor
 	before    []held // before there was anything
