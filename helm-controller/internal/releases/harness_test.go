@@ -68,7 +68,7 @@ func (v *vault) asked() map[string]int {
 // secret returns the Secret of a version.
 func (v *vault) secret(t *testing.T, name string, version int) *corev1.Secret {
 	t.Helper()
-	s, err := v.SecretInterface.Get(t.Context(), keyOf(name, version), metav1.GetOptions{})
+	s, err := v.Get(t.Context(), keyOf(name, version), metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func (v *vault) secret(t *testing.T, name string, version int) *corev1.Secret {
 // versions returns the numbers of the versions that are stored.
 func (v *vault) versions(t *testing.T, name string) []int {
 	t.Helper()
-	list, err := v.SecretInterface.List(t.Context(), metav1.ListOptions{})
+	list, err := v.List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

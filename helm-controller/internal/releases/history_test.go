@@ -304,12 +304,12 @@ type contexts struct {
 
 func (c contexts) Create(ctx context.Context, s *corev1.Secret, opts metav1.CreateOptions) (*corev1.Secret, error) {
 	c.saw(ctx)
-	return c.vault.SecretInterface.Create(ctx, s, opts)
+	return c.SecretInterface.Create(ctx, s, opts)
 }
 
 func (c contexts) Update(ctx context.Context, s *corev1.Secret, opts metav1.UpdateOptions) (*corev1.Secret, error) {
 	c.saw(ctx)
-	return c.vault.SecretInterface.Update(ctx, s, opts)
+	return c.SecretInterface.Update(ctx, s, opts)
 }
 
 // TestPages: more versions than one answer has.

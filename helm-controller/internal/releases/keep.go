@@ -152,10 +152,10 @@ func lookUp(t reflect.Type, name string) (string, reflect.Type) {
 			continue
 		}
 		tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		switch {
-		case tag == "-":
+		switch tag {
+		case "-":
 			continue
-		case tag == "":
+		case "":
 			tag = f.Name
 		}
 		if strings.EqualFold(tag, name) {

@@ -13,7 +13,7 @@ import (
 // watched returns a Watcher that knows what a vault holds.
 func watched(t *testing.T, v *vault) *Watcher {
 	t.Helper()
-	list, err := v.SecretInterface.List(t.Context(), metav1.ListOptions{})
+	list, err := v.List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func newCluster(t *testing.T) *cluster {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if err := c.Watcher.Start(ctx); err != nil {
+		if err := c.Start(ctx); err != nil {
 			t.Errorf("the Watcher ended: %v", err)
 		}
 	}()
@@ -76,7 +76,7 @@ func (c *cluster) waitWoken() (wakes int) {
 
 // open returns the History of the release as a run sees it.
 func (c *cluster) open() *releases.History {
-	return c.Watcher.Open(c.client.CoreV1().Secrets(c.Namespace), c.Namespace, "demo")
+	return c.Open(c.client.CoreV1().Secrets(c.Namespace), c.Namespace, "demo")
 }
 
 func demo(version int, status release.Status) *release.Release {

@@ -15,9 +15,9 @@ import (
 
 // What Helm's Secrets look like.
 const (
-	secretType corev1.SecretType = "helm.sh/release.v1"
-	keyPrefix                    = "sh.helm.release.v1."
-	dataKey                      = "release"
+	secretType = corev1.SecretType("helm.sh/release.v1")
+	keyPrefix  = "sh.helm.release.v1."
+	dataKey    = "release"
 
 	ownerLabel    = "owner"
 	owner         = "helm"
