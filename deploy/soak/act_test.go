@@ -42,12 +42,16 @@ const (
 	poke          card = "ask for a run"
 	killKustomize card = "kill " + kustomizeController
 	killSource    card = "kill " + sourceController
+	killHelm      card = "kill " + helmController
 	killServer    card = "kill the API server"
+
+	editReleased   card = "edit what was released"
+	removeReleased card = "delete what was released"
 )
 
 // deck is how often each is done before all is done again.
 func deck() map[card]int {
-	return map[card]int{commit: 30, commitAll: 1, edit: 20, remove: 12, poke: 4, killKustomize: 4, killSource: 3, killServer: 1}
+	return map[card]int{commit: 30, commitAll: 1, edit: 20, remove: 12, poke: 4, killKustomize: 4, killSource: 3, killHelm: 4, killServer: 1, editReleased: 6, removeReleased: 4}
 }
 
 // soak is a world and the people in it.
@@ -96,13 +100,15 @@ func (s *soak) decide(c card) action {
 		return s.decideEdit()
 	case remove:
 		return s.decideRemove()
+	case editReleased, removeReleased:
+		return s.decideReleased(c)
 	case poke:
 		ks := &kustomizev1.Kustomization{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: s.fleet.any().name}}
 		return action{what: "ask for a run of " + ks.Name, do: func(ctx context.Context) error { return s.poke(ctx, ks) }}
 	case killServer:
 		return action{what: string(c), do: s.killAPIServer}
 	default:
-		name := map[card]string{killKustomize: kustomizeController, killSource: sourceController}[c]
+		name := map[card]string{killKustomize: kustomizeController, killSource: sourceController, killHelm: helmController}[c]
 		away := time.Duration(s.random.Int64N(int64(mostAway)))
 		return action{what: fmt.Sprintf("kill %s, for %s", name, away), do: func(context.Context) error {
 			s.keepers[name].kill(away)
@@ -245,6 +251,9 @@ func (s *soak) begin() {
 				URL: url, Interval: metav1.Duration{Duration: 2 * time.Second}, Reference: &sourcev1.GitRepositoryRef{Branch: branch},
 			},
 		})
+	}
+	if err := s.sellCharts(s.t.Context()); err != nil {
+		s.t.Fatal(err)
 	}
 	for _, a := range s.fleet.apps {
 		s.create(a.kustomization())

@@ -72,7 +72,11 @@ func (s *soak) differences(ctx context.Context) ([]string, error) {
 		all = append(all, fmt.Sprintf("%s is there, but not in Git; its labels are %v", id, o.GetLabels()))
 	}
 	states, err := s.stateDifferences(ctx)
-	return append(all, states...), err
+	if err != nil {
+		return nil, err
+	}
+	releases, err := s.releaseDifferences(ctx)
+	return append(append(all, states...), releases...), err
 }
 
 // wanted is the object as it is when it was applied.
@@ -231,17 +235,19 @@ func (s *soak) deleteAll() {
 		if err != nil {
 			return err.Error()
 		}
-		return left("Kustomization", len(list.Items), "") + left("object", len(live), strings.Join(slices.Sorted(maps.Keys(live)), " "))
+		return left("Kustomization", len(list.Items), "") + left("object", len(live), strings.Join(slices.Sorted(maps.Keys(live)), " ")) + s.releasesLeft(ctx)
 	})
-	if err := s.Client.DeleteAllOf(ctx, &sourcev1.GitRepository{}, client.InNamespace(namespace)); err != nil {
-		s.t.Fatal(err)
+	for _, source := range []client.Object{&sourcev1.GitRepository{}, &sourcev1.HelmRepository{}} {
+		if err := s.Client.DeleteAllOf(ctx, source, client.InNamespace(namespace)); err != nil {
+			s.t.Fatal(err)
+		}
 	}
 	s.eventually("all that was fetched is gone", deleteTimeout, func(ctx context.Context) string {
 		var list sourcev1.GitRepositoryList
 		if err := s.Client.List(ctx, &list); err != nil {
 			return err.Error()
 		}
-		archives := s.below(s.Storage(), func(path string) bool { return strings.HasSuffix(path, ".tar.gz") })
+		archives := s.below(s.Storage(), func(path string) bool { return strings.HasSuffix(path, ".tar.gz") || strings.HasSuffix(path, ".tgz") })
 		return left("GitRepository", len(list.Items), "") + left("artifact", len(archives), strings.Join(archives, " "))
 	})
 }

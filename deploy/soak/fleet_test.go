@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
+	helmv2 "weir.dev/api/helm/v2"
 	"weir.dev/pkg/gitserver"
 )
 
@@ -111,6 +112,11 @@ func kinds() []*kind {
 				return map[string]any{"spec": map[string]any{"size": int64(o.value)}}
 			},
 			edit: `{"spec":{"size":-1,"colour":"red"}}`,
+		},
+		{
+			GroupVersionKind: helmv2.GroupVersion.WithKind(helmv2.HelmReleaseKind),
+			content:          release,
+			edit:             `{"spec":{"values":{"value":"by-hand"}}}`,
 		},
 	}
 }

@@ -76,6 +76,7 @@ func newWorld(t *testing.T) *world {
 	artifacts := freeAddress(t)
 	w.keep(sourceController, "--storage-path="+w.Storage(), "--storage-addr="+artifacts)
 	w.keep(kustomizeController)
+	w.keep(helmController)
 	return w
 }
 
@@ -233,7 +234,7 @@ func (w *world) tell() {
 		return
 	}
 	w.tellPods()
-	for _, name := range []string{sourceController, kustomizeController} {
+	for _, name := range []string{sourceController, kustomizeController, helmController} {
 		data, err := os.ReadFile(filepath.Join(w.Dir(), name+".log"))
 		if err != nil {
 			w.t.Logf("reading the log of %s: %v", name, err)
