@@ -130,7 +130,7 @@ func (c *Client) apply(resources kube.ResourceList) (*kube.Result, error) {
 		objs = append(objs, wanted(obj))
 		infos[idOf(info)] = info
 	}
-	prepared, err := apply.Prepare(objs, apply.Options{})
+	prepared, err := apply.Prepare(objs, apply.Options{Wishes: apply.NoWishes})
 	if err != nil {
 		return &kube.Result{}, err
 	}

@@ -61,7 +61,7 @@ func (d *Definitions) Apply(ctx context.Context, at *tenant.Place, owner types.N
 
 // applied applies definitions, and waits until their kinds can be used.
 func applied(ctx context.Context, at *tenant.Place, owner types.NamespacedName, wanted []*unstructured.Unstructured) ([]apply.Change, error) {
-	prepared, err := apply.Prepare(owned(wanted, owner), apply.Options{})
+	prepared, err := apply.Prepare(owned(wanted, owner), apply.Options{Wishes: apply.NoWishes})
 	if err != nil {
 		return nil, fmt.Errorf("applying definitions: %w", err)
 	}

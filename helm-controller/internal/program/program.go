@@ -98,6 +98,7 @@ func (o *options) helmReleases(d *daemon.Daemon) (helmrelease.Options, error) {
 		Digest:              digest.Algorithm(o.digest),
 		Apply: apply.Config{
 			Override: o.overrideManagers,
+			Wishes:   apply.NoWishes, // the annotations are those of Kustomizations
 			Warned:   func(text string) { d.Log.Info("the API server warns", "warning", text) },
 		},
 		DefaultServiceAccount:    o.defaultAccount,

@@ -30,7 +30,7 @@ func rulesOf(ignore []helmv2.IgnoreRule) (fields []apply.IgnoreRule, whole []sel
 			paths = append(paths, path)
 		}
 		if len(paths) > 0 {
-			fields = append(fields, apply.IgnoreRule{Paths: paths, Target: rule.Target})
+			fields = append(fields, apply.IgnoreRule{Paths: paths, Target: rule.Target, Field: fmt.Sprintf("spec.driftDetection.ignore[%d]", i)})
 		}
 		if !all {
 			continue
