@@ -433,6 +433,20 @@ func TestMethod(t *testing.T) {
 	}
 }
 
+// TestLargeNumbers: the storage has no whole numbers beyond 2^53, so the release would never
+// be what was asked for if that were read back.
+func TestLargeNumbers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, a := range []plan.Action{plan.Install, plan.Upgrade} {
+		w.values = map[string]any{"big": int64(1<<53 + 1), "for": a.String()}
+		w.must(a)
+		if got := w.state(); got != state.InSync {
+			t.Errorf("after the %s, the release is %s", a, got)
+		}
+	}
+}
+
 // TestPreservedValues: the release has more values than were asked for, and yet is of those.
 func TestPreservedValues(t *testing.T) {
 	t.Parallel()

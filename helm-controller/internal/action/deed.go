@@ -249,8 +249,10 @@ func (d *deed) snapshot(r *releases.Release) *helmv2.Snapshot {
 		s.Action, s.ConfigDigest = known.Action, known.ConfigDigest
 	case made:
 		s.Action = actionOf(d.what)
-		if d.what == plan.Upgrade && d.in.HelmRelease.GetUpgrade().PreserveValues {
-			s.ConfigDigest = values.Digest(digest.Canonical, d.in.Values) // what was asked for, not what came of it
+		if d.what.Type() == plan.Releases {
+			// What was asked for, not what came of it: an upgrade may have preserved more values,
+			// and the JSON of the storage has no whole numbers beyond 2^53.
+			s.ConfigDigest = values.Digest(digest.Canonical, d.in.Values)
 		}
 	}
 	return s

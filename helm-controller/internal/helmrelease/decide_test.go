@@ -9,12 +9,14 @@ import (
 	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/fluxcd/pkg/runtime/conditions"
 	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	helmv2 "weir.dev/api/helm/v2"
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/helm-controller/internal/plan"
+	"weir.dev/helm-controller/internal/values"
 	"weir.dev/pkg/loop"
 )
 
@@ -283,5 +285,32 @@ func TestClusterOf(t *testing.T) {
 	}
 	if got := targetOf(a()); got != (types.NamespacedName{Namespace: "apps", Name: "web"}) {
 		t.Errorf("the release is %s", got)
+	}
+}
+
+// TestDigestOf: Flux may have made the digests of a history by an algorithm that is not ours.
+func TestDigestOf(t *testing.T) {
+	t.Parallel()
+	same, other := map[string]any{"a": 1.0}, map[string]any{"a": 2.0}
+	tests := map[string]struct {
+		why    string
+		last   string // of which digest the newest release is
+		values map[string]any
+		want   string
+	}{
+		"no release":        {why: "there is nothing to go by", values: same, want: values.Digest(digest.SHA256, same)},
+		"same values":       {why: "the release is as it should be, by whatever algorithm", last: values.Digest(digest.SHA512, same), values: same, want: values.Digest(digest.SHA512, same)},
+		"other values":      {why: "what is new is digested as ever", last: values.Digest(digest.SHA512, other), values: same, want: values.Digest(digest.SHA256, same)},
+		"no digest":         {why: "old histories have none", last: "nonsense", values: same, want: values.Digest(digest.SHA256, same)},
+		"no values, sha384": {why: "no values have a digest, too", last: values.Digest(digest.SHA384, nil), want: values.Digest(digest.SHA384, nil)},
+	}
+	for name, tc := range tests {
+		hr := &helmv2.HelmRelease{}
+		if tc.last != "" {
+			hr.Status.History = helmv2.Snapshots{{ConfigDigest: tc.last}}
+		}
+		if got := digestOf(hr, tc.values); got != tc.want {
+			t.Errorf("%s: digestOf = %s, want %s (%s)", name, got, tc.want, tc.why)
+		}
 	}
 }

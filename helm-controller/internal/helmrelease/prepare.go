@@ -87,8 +87,17 @@ func (r *Reconciler) composeValues(ctx context.Context, s *scope) error {
 	if err != nil {
 		return loop.Fail(helmv2.ReasonValuesError, err)
 	}
-	s.values, s.sensitive, s.config = composed, read.sensitive, values.Digest(digest.Canonical, composed)
+	s.values, s.sensitive, s.config = composed, read.sensitive, digestOf(s.hr, composed)
 	return nil
+}
+
+// digestOf identifies values. Those that the newest release was made of keep the digest that
+// the history has, which may be by another algorithm where Flux has made it.
+func digestOf(hr *helmv2.HelmRelease, vals map[string]any) string {
+	if last := hr.Status.History.Latest(); last != nil && values.Matches(last.ConfigDigest, vals) {
+		return last.ConfigDigest
+	}
+	return values.Digest(digest.Canonical, vals)
 }
 
 // witness is a reader that knows what it has read of Secrets.
