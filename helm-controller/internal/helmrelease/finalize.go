@@ -52,8 +52,6 @@ func (r *Reconciler) awaitLast(ctx context.Context, s *scope) error {
 		}
 		return underWay(s.hr, w.action, r.opts.RequeueDependency)
 	}
-	s.memory.work = nil
-	s.memory.ended = append(s.memory.ended, w.job)
 	defer s.memory.settle() // there is no more to come of it
 	r.conclude(ctx, s.hr, s.memory, w)
 	if w.action != plan.Uninstall || w.result.Err == nil {

@@ -154,6 +154,22 @@ func TestSuspendedIsLeftAlone(t *testing.T) {
 	w.expectValue("app", "new")
 }
 
+// TestActionGoesOnWhileSuspended: it ends, and what came of it is recorded.
+func TestActionGoesOnWhileSuspended(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(stuck(t, "1.0.0"))
+	hr := w.release("app", values("k: stuck"))
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "app"}}
+	w.Wait("the Deployment", d, func() bool { return true })
+	w.change(hr, func(s *helmv2.HelmReleaseSpec) { s.Suspend = true })
+	w.Patch(d, "night-shift", "spec: {template: {spec: {nodeSelector: null}}}")
+	w.waitReleased(hr, 1)
+	if conditions.Has(hr, helmv2.ConditionReconciling) {
+		t.Errorf("conditions are %+v; want none of it to go on", hr.Status.Conditions)
+	}
+}
+
 func TestDeletionDoesNotWaitForAnAction(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

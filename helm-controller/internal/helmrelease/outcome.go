@@ -90,7 +90,7 @@ func (r *Reconciler) say(hr *helmv2.HelmRelease, w *work) (e loop.Event, failed 
 			e.Message = fmt.Sprintf("Release %s was not found, assuming it is uninstalled", w.named())
 		}
 	case plan.Unlock:
-		e.Reason, e.Message = unlocked(hr, s.FullReleaseName(), s.VersionedChartName(), w.state, err)
+		e.Reason, e.Message = unlocked(hr, w.place, w.stored, err)
 	case plan.Correct:
 		return r.sayCorrected(hr, s, err)
 	}

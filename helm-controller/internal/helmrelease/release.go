@@ -27,7 +27,7 @@ import (
 type seen struct {
 	place   plan.Place
 	history *releases.History
-	status  string // Helm's word for the newest release
+	stored  *state.Release // the newest release; nil if it is of no matter
 	target  *helmv2.Snapshot
 	drift   *observe.Drift
 }
@@ -62,11 +62,7 @@ func (r *Reconciler) goOn(ctx context.Context, s *scope) error {
 	}
 	switch d.Then {
 	case plan.Act:
-		now := &seen{place: at, history: history, target: found.Previous, drift: found.Drift}
-		if found.Facts.Stored != nil {
-			now.status = found.Facts.Stored.Status
-		}
-		return r.begin(ctx, s, now, d)
+		return r.begin(ctx, s, &seen{place: at, history: history, stored: found.Facts.Stored, target: found.Previous, drift: found.Drift}, d)
 	case plan.Conclude:
 		return r.finish(ctx, s, found)
 	default:

@@ -6,8 +6,10 @@ import (
 	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/fluxcd/pkg/runtime/conditions"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	helmv2 "weir.dev/api/helm/v2"
+	"weir.dev/helm-controller/internal/state"
 	"weir.dev/pkg/loop"
 )
 
@@ -147,10 +149,11 @@ func uninstalled(hr *helmv2.HelmRelease, release, chart string, err error) (reas
 }
 
 // unlocked says how it went to have a release count as failed that nobody carries on.
-func unlocked(hr *helmv2.HelmRelease, release, chart, was string, err error) (reason, message string) {
-	message = fmt.Sprintf("Unlocked Helm release %s with chart %s in %s state", release, chart, was)
+func unlocked(hr *helmv2.HelmRelease, at types.NamespacedName, was *state.Release, err error) (reason, message string) {
+	what := fmt.Sprintf("Helm release %s.v%d with chart %s@%s in %s state", at, was.Version, was.ChartName, was.ChartVersion, was.Status)
+	message = "Unlocked " + what
 	if err != nil {
-		message = fmt.Sprintf("Unlock of Helm release %s with chart %s in %s state failed: %v", release, chart, was, err)
+		message = fmt.Sprintf("Unlock of %s failed: %v", what, err)
 	}
 	conditions.MarkFalse(hr, helmv2.ConditionReleased, helmv2.ReasonPendingRelease, "%s", message)
 	return helmv2.ReasonPendingRelease, message

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fluxcd/pkg/apis/meta"
+	"github.com/fluxcd/pkg/runtime/conditions"
 	"helm.sh/helm/v3/pkg/chart"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -18,6 +20,7 @@ import (
 	"weir.dev/helm-controller/internal/overlay"
 	"weir.dev/helm-controller/internal/plan"
 	"weir.dev/helm-controller/internal/releases"
+	"weir.dev/helm-controller/internal/state"
 	"weir.dev/pkg/health"
 	"weir.dev/pkg/loop"
 )
@@ -29,7 +32,7 @@ type work struct {
 	of     inputs
 	before *helmv2.Snapshot // the newest of the history when it began; nil if there was none
 	target *helmv2.Snapshot // of a rollback
-	state  string           // of the release that is unlocked
+	stored *state.Release   // the newest when it began; nil if there was none, or it is of no matter
 	place  types.NamespacedName
 	chart  string // of the release, as messages name it
 
@@ -73,7 +76,7 @@ func (r *Reconciler) begin(ctx context.Context, s *scope, seen *seen, d plan.Dec
 	w := &work{
 		action: d.Action, of: s.memory.pass.of, place: targetOf(s.hr), chart: s.chart.name + "@" + s.chart.version,
 		artifact: s.artifactDigest(), ociDigest: s.ociDigest(), appVersion: s.chart.appVersion, laid: laidBy(s.hr), woken: s.woken,
-		before: s.hr.Status.History.Latest(), target: seen.target, state: seen.status,
+		before: s.hr.Status.History.Latest(), target: seen.target, stored: seen.stored,
 		history: seen.history, historyOf: seen.place.Storage + "/" + seen.place.Name,
 	}
 	in, release, err := r.input(ctx, s, seen, w)
@@ -196,11 +199,30 @@ func (r *Reconciler) takeUp(ctx context.Context, s *scope) error {
 	case !w.job.hasEnded():
 		return r.overtake(ctx, s, w)
 	}
-	s.memory.work, s.unsaved = nil, true
-	s.history, s.historyOf = w.history, w.historyOf
-	s.memory.ended = append(s.memory.ended, w.job)
+	s.unsaved, s.history, s.historyOf = true, w.history, w.historyOf
 	r.conclude(ctx, s.hr, s.memory, w)
 	return nil
+}
+
+// Suspend implements loop.Suspender: an action that was under way goes on to its end, and
+// what comes of it is recorded.
+func (r *Reconciler) Suspend(hr *helmv2.HelmRelease) {
+	m := r.known.of(hr.UID)
+	if w := m.work; w != nil && w.job.hasEnded() {
+		r.conclude(context.Background(), hr, m, w)
+		m.settle()
+		if c := summary(hr); c != nil {
+			conditions.Delete(hr, meta.ReconcilingCondition)
+			status := c.Status
+			if c.Type == helmv2.ConditionRemediated {
+				status = metav1.ConditionFalse
+			}
+			conditions.Set(hr, &metav1.Condition{Type: meta.ReadyCondition, Status: status, Reason: c.Reason, Message: c.Message})
+		}
+	}
+	if conditions.IsReady(hr) {
+		hr.SetObservedGeneration(hr.Generation)
+	}
 }
 
 // overtake ends the run while an action is under way. If that is asked for, a new spec or
@@ -231,6 +253,7 @@ var errOvertaken = errors.New("there is a newer revision")
 // conclude records in the status what came of an action, and has it told.
 func (r *Reconciler) conclude(ctx context.Context, hr *helmv2.HelmRelease, m *memory, w *work) {
 	res := &w.result
+	m.work, m.ended = nil, append(m.ended, w.job)
 	r.metrics.acted(w.action, res.Err, res.Took)
 	recordResult(hr, r.opts.Defaults, w)
 	e, failed := r.say(hr, w)
