@@ -94,7 +94,7 @@ func newWorld(t *testing.T, user string) *world {
 		t.Fatal(err)
 	}
 	w.clusters, err = tenant.New(cfg, hc, mapper, tenant.Options{
-		Apply: apply.Config{Manager: cluster.Manager}, OwnerName: labelName, OwnerNamespace: labelNamespace,
+		Apply: apply.Config{Manager: cluster.Manager, Wishes: apply.NoWishes}, OwnerName: labelName, OwnerNamespace: labelNamespace,
 		Wake:    func(owner types.NamespacedName) { w.waits.Tell(owner) },
 		Refused: func(string, schema.GroupVersionResource, error) {},
 	})

@@ -57,6 +57,19 @@ func TestUpgradeSendsWhatChanged(t *testing.T) {
 	}
 }
 
+// TestWishesOfKustomizationsAreNotHeard: by them, kustomize-controller would leave an object
+// alone; a release is of Helm, which knows nothing of them.
+func TestWishesOfKustomizationsAreNotHeard(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	wish := "annotations: {kustomize.toolkit.fluxcd.io/reconcile: disabled, kustomize.toolkit.fluxcd.io/ssa: Ignore}"
+	w.must(w.install(w.chart(configMap("a", "one", wish))))
+	w.must(w.upgrade(w.chart(configMap("a", "two", wish))))
+	if cm := w.configMap("a"); !w.Get(cm) || cm.Data["k"] != "two" {
+		t.Errorf("the object has %v; want what the upgrade says", cm.Data)
+	}
+}
+
 func TestTakesOver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "")
