@@ -122,6 +122,7 @@ func (d *Daemon) Parse(schemes ...func(*runtime.Scheme) error) error {
 	if d.Log.GetSink() == nil {
 		d.Log = logger.NewLogger(d.opts.log)
 		logger.SetLogger(d.Log)
+		takeStandardLog(d.Log)
 	}
 	if err := d.connect(); err != nil {
 		return err
