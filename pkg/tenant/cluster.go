@@ -104,7 +104,7 @@ func (c *cluster) place(user string, opts Options) (*Place, error) {
 	if p, ok := c.places[user]; ok {
 		return p, nil
 	}
-	hc := as(c.http, user)
+	hc := as(persist(c.http), user)
 	engine, err := apply.New(c.config, hc, c.mapper, c.drift, opts.Apply)
 	if err != nil {
 		return nil, err
