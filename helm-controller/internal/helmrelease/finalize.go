@@ -121,7 +121,7 @@ func (r *Reconciler) lastOf(ctx context.Context, s *scope) (*seen, error) {
 	found, history, err := r.observe(ctx, s, at)
 	known := s.hr.Status.History.Latest() != nil
 	switch {
-	case err != nil && !(known && errors.Is(err, releases.ErrCorrupt)): // Helm can delete what it cannot read
+	case err != nil && (!known || !errors.Is(err, releases.ErrCorrupt)): // Helm can delete what it cannot read
 		return nil, err
 	case !known && len(found.Recovered) == 0:
 		return nil, nil
