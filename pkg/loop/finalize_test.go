@@ -190,6 +190,21 @@ func TestFinalizerIsDroppedOnce(t *testing.T) {
 	}
 }
 
+// TestWhatIsGoneIsFinalizedOnce: the state by which an object ends has no newer version than
+// the one of before, which the cache may still have.
+func TestWhatIsGoneIsFinalizedOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, doomed())
+	w.cached = w.get()
+	w.mustRun()
+	w.cached.ResourceVersion = "999999"
+	w.mustRun()
+	w.wants(patch)
+	if diff := cmp.Diff([]string{"Finalize"}, w.kind.calls); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+}
+
 func TestFinalizerCannotBeDropped(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

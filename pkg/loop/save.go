@@ -39,6 +39,10 @@ type known[T Object] struct {
 	// save: all that differs from it is yet to be written. It is not what server
 	// is where somebody else has written too.
 	run T
+	// gone says that the object is deleted and our finalizer off, so that this process has
+	// done with it, whatever the cache still says: an object that ends by losing its last
+	// finalizer gets no new resource version by which that could be told.
+	gone bool
 }
 
 func newWriter[T Object](c client.Client, live client.Reader, owner string) *writer[T] {
@@ -55,7 +59,7 @@ func (w *writer[T]) newest(obj T) T {
 	if !ok {
 		return obj
 	}
-	if k.server.GetUID() == obj.GetUID() && newer(k.server.GetResourceVersion(), obj.GetResourceVersion()) {
+	if k.server.GetUID() == obj.GetUID() && (k.gone || newer(k.server.GetResourceVersion(), obj.GetResourceVersion())) {
 		return k.server.DeepCopyObject().(T)
 	}
 	delete(w.objects, key)
@@ -73,7 +77,7 @@ func (w *writer[T]) begin(obj T) {
 func (w *writer[T]) settle(key types.NamespacedName, cached string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if k, ok := w.objects[key]; ok && k.server.GetResourceVersion() == cached {
+	if k, ok := w.objects[key]; ok && !k.gone && k.server.GetResourceVersion() == cached {
 		delete(w.objects, key)
 	}
 }
@@ -105,7 +109,10 @@ func (w *writer[T]) dropFinalizer(ctx context.Context, obj T) error {
 		return fmt.Errorf("removing finalizer: %w", err)
 	}
 	controllerutil.RemoveFinalizer(obj, Finalizer)
-	w.keep(target, target)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	going := !obj.GetDeletionTimestamp().IsZero() // else it may be ours again
+	w.objects[client.ObjectKeyFromObject(obj)] = known[T]{server: target, run: target, gone: going}
 	return nil
 }
 

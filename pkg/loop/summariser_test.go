@@ -23,7 +23,9 @@ func (summarising) Summarise(repo *sourcev1.GitRepository, out Outcome) {
 func TestReadyMayTellMore(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, held())
-	w.kind.reconcile = func(context.Context, *sourcev1.GitRepository) error { return Stall("GaveUp", errors.New("after 3 attempts")) }
+	w.kind.reconcile = func(context.Context, *sourcev1.GitRepository) error {
+		return Stall("GaveUp", errors.New("after 3 attempts"))
+	}
 	w.drive(summarising{w.kind}, Options[*sourcev1.GitRepository]{FieldOwner: "tester"})
 	w.mustRun()
 	got := w.get()
