@@ -2,11 +2,16 @@ package helmrelease_test
 
 import (
 	"testing"
+	"time"
 
+	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	helmv2 "weir.dev/api/helm/v2"
+	"weir.dev/helm-controller/internal/charttest"
 	"weir.dev/pkg/testplane"
 )
 
@@ -55,25 +60,82 @@ func TestStatusIsWrittenBeforeAndAfter(t *testing.T) {
 	}
 }
 
+// TestSteadyStateAsksNothing across intervals, with all there is to look at.
 func TestSteadyStateAsksNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	artifact := w.publish(demo(t, "1.0.0"))
-	hr := w.release("app", drift(helmv2.DriftDetectionEnabled))
+	w.Create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "more"}, Data: map[string]string{"values.yaml": "k: more\n"}})
+	artifact := w.charts.Publish(demo(t, "1.0.0"))
+	hr := w.release("app", template, drift(helmv2.DriftDetectionEnabled), func(s *helmv2.HelmReleaseSpec) {
+		s.Interval = metav1.Duration{Duration: time.Second}
+		s.ValuesFrom = []meta.ValuesReference{{Kind: "ConfigMap", Name: "more"}}
+	})
+	w.Wait("the HelmChart", w.chartOf(hr), func() bool { return true })
+	w.offer(w.chartOf(hr), artifact)
 	w.waitReleased(hr, 1)
+	w.waitEvent(hr, corev1.EventTypeNormal, helmv2.ReasonInstallSucceeded) // which comes later than the status
 	w.settle()
-	allow := w.Traffic.Forbid(func(r testplane.Request) bool { return r.Resource != "helmreleases" || r.Method == "GET" })
-	for range 3 {
-		w.Poke(hr)
-		w.WaitHandled(hr)
-		w.settle()
-	}
+	allow := w.Traffic.Forbid(func(r testplane.Request) bool { return !r.Watch })
+	before := w.runs(hr)
+	w.Eventually("three intervals", func() bool { return w.runs(hr) >= before+3 })
 	allow()
 	if n := w.charts.Downloads(artifact); n != 1 {
 		t.Errorf("the chart was downloaded %d times; want once", n)
 	}
 	if diff := cmp.Diff([]string{"1 deployed"}, w.stored("app")); diff != "" {
 		t.Errorf("stored (-want +got):\n%s", diff)
+	}
+}
+
+// runs is how often hr was reconciled, as the metrics of the process tell.
+func (w *world) runs(hr *helmv2.HelmRelease) uint64 {
+	w.t.Helper()
+	families, err := ctrlmetrics.Registry.Gather()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != "gotk_reconcile_duration_seconds" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			of := make(map[string]string)
+			for _, l := range m.GetLabel() {
+				of[l.GetName()] = l.GetValue()
+			}
+			if of["kind"] == helmv2.HelmReleaseKind && of["namespace"] == hr.Namespace && of["name"] == hr.Name {
+				return m.GetHistogram().GetSampleCount()
+			}
+		}
+	}
+	return 0
+}
+
+// TestUpgradeWritesWhatChanges: of twenty objects, one differs.
+func TestUpgradeWritesWhatChanges(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(charttest.New(t, "twenty", "1.0.0", map[string]string{
+		"values.yaml": "k: \"1\"\n",
+		"templates/cms.yaml": `{{- range $i := until 20 }}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: {{ $.Release.Name }}-{{ $i }}}
+data: {k: {{ if eq $i 7 }}{{ $.Values.k | quote }}{{ else }}same{{ end }}}
+{{- end }}
+`,
+	}))
+	hr := w.release("app")
+	w.waitReleased(hr, 1)
+	w.settle()
+	w.Traffic.Reset()
+	w.change(hr, values("k: two"))
+	w.waitReleased(hr, 2)
+	w.settle()
+	w.expectValue("app-7", "two")
+	if n := w.Traffic.Count(func(r testplane.Request) bool { return r.Resource == "configmaps" && !r.Watch }); n != 1 {
+		t.Errorf("%d requests about ConfigMaps; want one apply: %v", n, w.Traffic.Requests())
 	}
 }
 
