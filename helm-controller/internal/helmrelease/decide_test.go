@@ -314,3 +314,21 @@ func TestDigestOf(t *testing.T) {
 		}
 	}
 }
+
+// TestRestsUntil: a wait that took as long as the rest is no rest.
+func TestRestsUntil(t *testing.T) {
+	t.Parallel()
+	began := time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
+	hr := a(func(hr *helmv2.HelmRelease) {
+		hr.Spec.Upgrade = &helmv2.Upgrade{Strategy: &helmv2.UpgradeStrategy{Name: helmv2.StrategyRetryOnFailure}}
+		hr.Status.LastAttemptedReleaseAction = helmv2.ReleaseActionUpgrade
+	})
+	if got := restsUntil(hr); !got.IsZero() {
+		t.Errorf("without a release, it rests until %s", got)
+	}
+	hr.Status.History = helmv2.Snapshots{{LastDeployed: metav1.NewTime(began)}}
+	hr.Status.LastAttemptedReleaseActionDuration = &metav1.Duration{Duration: 5 * time.Minute}
+	if want, got := began.Add(10*time.Minute), restsUntil(hr); !got.Equal(want) {
+		t.Errorf("it rests until %s, want %s: the default of five minutes, from the end", got, want)
+	}
+}

@@ -57,7 +57,7 @@ func (r *Reconciler) awaitLast(ctx context.Context, s *scope) error {
 	if w.action != plan.Uninstall || w.result.Err == nil {
 		return nil
 	}
-	if going, err := r.isGoing(ctx, s.hr); err != nil || !going {
+	if going, err := r.isGoing(ctx, s.hr, w.place.Namespace); err != nil || !going {
 		return loop.Fail(helmv2.ReasonUninstallFailed, &failure{reason: helmv2.ReasonUninstallFailed, message: s.memory.pass.failed.Error()})
 	}
 	log.FromContext(ctx).Info("the rest of the release goes with its namespace", "release", w.named())
@@ -67,8 +67,13 @@ func (r *Reconciler) awaitLast(ctx context.Context, s *scope) error {
 
 // isGoing reports whether the namespace of a HelmRelease, or that of its release, is being
 // deleted. Nothing can be created there any more, such as a hook, and nothing will be left.
-func (r *Reconciler) isGoing(ctx context.Context, hr *helmv2.HelmRelease) (bool, error) {
-	for _, name := range []string{hr.Namespace, hr.GetReleaseNamespace()} {
+// Of other clusters, that is not known.
+func (r *Reconciler) isGoing(ctx context.Context, hr *helmv2.HelmRelease, release string) (bool, error) {
+	names := []string{hr.Namespace}
+	if hr.Spec.KubeConfig == nil {
+		names = append(names, release)
+	}
+	for _, name := range names {
 		var ns corev1.Namespace
 		err := r.live.Get(ctx, types.NamespacedName{Name: name}, &ns)
 		switch {
@@ -121,10 +126,13 @@ func (r *Reconciler) lastOf(ctx context.Context, s *scope) (*seen, error) {
 	found, history, err := r.observe(ctx, s, at)
 	known := s.hr.Status.History.Latest() != nil
 	switch {
-	case err != nil && (!known || !errors.Is(err, releases.ErrCorrupt)): // Helm can delete what it cannot read
+	case err != nil && (!known || !errors.Is(err, releases.ErrCorrupt)): // the uninstallation says what is in its way
 		return nil, err
 	case !known && len(found.Recovered) == 0:
 		return nil, nil
+	}
+	if taken, err := r.isTaken(ctx, s, at, found); err != nil || taken {
+		return nil, err
 	}
 	r.recover(ctx, s, found.Recovered, at, history)
 	return &seen{place: at, history: history}, nil

@@ -314,3 +314,40 @@ func TestTwoOfOneReleaseDoNotFight(t *testing.T) {
 	w.waitReleased(second, 1) // at once
 	w.expectValue("app", "second")
 }
+
+// TestReleaseOfAnotherIsLeft: whoever has lost a release to another does not take it away,
+// neither when it goes nor when it is given another name.
+func TestReleaseOfAnotherIsLeft(t *testing.T) {
+	t.Parallel()
+	named := func(name string) func(*helmv2.HelmReleaseSpec) {
+		return func(s *helmv2.HelmReleaseSpec) { s.ReleaseName, s.Suspend = name, false }
+	}
+	for _, how := range []string{"deleted", "renamed"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.publish(demo(t, "1.0.0"))
+			older := w.release("a-older", named("app"), values("k: older"), func(s *helmv2.HelmReleaseSpec) { s.Suspend = true })
+			younger := w.release("b-younger", named("app"), values("k: younger"))
+			w.waitReleased(younger, 1)
+			w.change(older, named("app"))
+			w.waitReleased(older, 2)
+			w.expectValue("app", "older")
+			w.waitMessage(younger, helmv2.ConditionReady, "is that of HelmRelease")
+			if how == "renamed" {
+				w.change(younger, named("other"))
+				w.waitReleased(younger, 1)
+				w.expectValue("other", "younger")
+			} else {
+				if err := w.Client.Delete(t.Context(), younger); err != nil {
+					t.Fatal(err)
+				}
+				w.WaitGone(younger)
+			}
+			w.expectValue("app", "older")
+			if got := w.stored("app"); len(got) != 2 {
+				t.Errorf("of the release that another has, %v is stored; want both versions", got)
+			}
+		})
+	}
+}

@@ -46,6 +46,16 @@ func (r *Reconciler) goOn(ctx context.Context, s *scope) error {
 	if err != nil {
 		return loop.Fail(helmv2.ReasonFailed, err)
 	}
+	if moved != "" {
+		taken, err := r.isTaken(ctx, s, at, found)
+		if err != nil {
+			return err
+		}
+		if taken { // so there is nothing to uninstall before
+			s.hr.Status.History = nil
+			return r.goOn(ctx, s)
+		}
+	}
 	if err := r.awaitOthers(s, found, at); err != nil {
 		return err
 	}
@@ -194,13 +204,18 @@ func (r *Reconciler) deciding(s *scope, found observe.Found, moved string) plan.
 	return in
 }
 
-// restsUntil is when RetryOnFailure tries again.
+// restsUntil is when RetryOnFailure tries again: some time after the end of the last attempt,
+// of which Helm notes the beginning.
 func restsUntil(hr *helmv2.HelmRelease) time.Time {
 	last := hr.Status.History.Latest()
 	if last == nil {
 		return time.Time{}
 	}
-	return last.LastDeployed.Add(retryInterval(hr))
+	end := last.LastDeployed.Time
+	if took := hr.Status.LastAttemptedReleaseActionDuration; took != nil {
+		end = end.Add(took.Duration)
+	}
+	return end.Add(retryInterval(hr))
 }
 
 // finish ends a pass well: the release is as it should be, or nothing is to be done about

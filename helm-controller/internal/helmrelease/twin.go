@@ -14,6 +14,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	helmv2 "weir.dev/api/helm/v2"
+	"weir.dev/helm-controller/internal/plan"
+	"weir.dev/helm-controller/internal/state"
+	"weir.dev/helm-controller/internal/state/observe"
 	"weir.dev/pkg/loop"
 )
 
@@ -70,6 +73,26 @@ func (r *Reconciler) ownersOf(ctx context.Context, storage, name string) ([]helm
 		return nil, fmt.Errorf("looking for HelmReleases of release %s/%s: %w", storage, name, err)
 	}
 	return list.Items, nil
+}
+
+// isTaken reports whether another HelmRelease has taken over a release that this one had
+// made. Whoever asks for it now has it, and this one must not take it away.
+func (r *Reconciler) isTaken(ctx context.Context, s *scope, at plan.Place, found observe.Found) (bool, error) {
+	if found.State != state.Unmanaged {
+		return false, nil
+	}
+	list, err := r.ownersOf(ctx, at.Storage, at.Name)
+	if err != nil {
+		return false, loop.Fail(helmv2.ReasonFailed, err)
+	}
+	for i := range list {
+		if list[i].UID != s.hr.UID && clusterOf(&list[i]) == clusterOf(s.hr) {
+			log.FromContext(ctx).Info("the release is left to another HelmRelease, which has taken it over", "release", at.Namespace+"/"+at.Name,
+				"by", client.ObjectKeyFromObject(&list[i]).String())
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // wakeOwners asks for runs of the HelmReleases of a release that somebody else has written.
