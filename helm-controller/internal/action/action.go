@@ -2,9 +2,9 @@
 // tests, rolls back, uninstalls, unlocks it, or restores its objects. What is to be done is
 // decided by package plan.
 //
-// An action ends when its context does, or its timeout is over: the client through which
-// the SDK works refuses to go on then, while what has become of the release is still
-// stored. A release that the SDK leaves in between is stored as failed. A panic in a
+// An action ends when its context does: the client through which the SDK works refuses to
+// go on then, while what has become of the release is still stored. Its timeout is, as in
+// Helm, that of each hook and each wait. A release that the SDK leaves in between is stored as failed. A panic in a
 // template, or anywhere else where the SDK can be guarded, is an error.
 //
 // Errors of templates name the template and the line. What values from Secrets hold is
@@ -41,6 +41,9 @@ type Env struct {
 	Lend func() (back func())
 	// Waits tells of changes to what is waited for; may be nil. See cluster.Options.
 	Waits *cluster.Waits
+	// Newer is closed when something newer is asked for, which ends waits for the health of
+	// objects; nil means never.
+	Newer <-chan struct{}
 	// Discovery remembers what clusters serve; may be nil.
 	Discovery *cluster.Discovery
 	// Checks judge the health of objects as the spec says.

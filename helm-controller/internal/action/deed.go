@@ -111,7 +111,7 @@ func (d *deed) configure(method releases.Method, own bool) *helmaction.Configura
 		Owner: client.ObjectKeyFromObject(hr), Release: d.in.Release,
 		Method: method, TakeOwnership: own,
 		Checks: d.env.Checks, Legacy: hr.GetWaitStrategy(d.env.Defaults.Wait) == helmv2.WaitStrategyLegacy,
-		Earlier: d.earlier(), Waits: d.env.Waits, Lend: d.env.Lend, Log: d.logs.printf,
+		Earlier: d.earlier(), Waits: d.env.Waits, Lend: d.env.Lend, Newer: d.env.Newer, Log: d.logs.printf,
 	})}
 	store := d.env.History.Driver(d.storing, releases.DriverOptions{Method: method, Prepare: d.prepare, Wrote: d.wrote})
 	d.storage = storage.Init(recorder{Driver: store, of: d})
@@ -159,6 +159,15 @@ func (r recorder) Create(key string, rel *release.Release) error {
 	defer r.of.mu.Unlock()
 	r.of.made = rel
 	return nil
+}
+
+// Delete implements driver.Driver. What an uninstallation that was interrupted has not done
+// is done by the next one, which must find the release for that.
+func (r recorder) Delete(key string) (*release.Release, error) {
+	if r.of.what.Type() != plan.Releases && r.of.ctx.Err() != nil {
+		return nil, fmt.Errorf("interrupted: %w", context.Cause(r.of.ctx))
+	}
+	return r.Driver.Delete(key)
 }
 
 // settle stores a release as failed that the SDK has left in between, as it does when a

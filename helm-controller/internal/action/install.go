@@ -128,10 +128,10 @@ func (d *deed) define(policy helmv2.CRDsPolicy) error {
 	for _, warning := range defined.Warnings {
 		d.logs.printf("warning: %s", warning)
 	}
+	d.defined = defined.Inventory
 	if policy == helmv2.Skip {
 		return nil
 	}
-	d.defined = defined.Inventory
 	changes, err := defined.Apply(d.ctx, d.env.At, client.ObjectKeyFromObject(d.in.HelmRelease), policy)
 	d.result.Changes = append(d.result.Changes, changes...)
 	if err != nil {

@@ -8,6 +8,9 @@ import (
 	"sync"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	helmv2 "weir.dev/api/helm/v2"
 	"weir.dev/helm-controller/internal/action"
 	"weir.dev/helm-controller/internal/plan"
@@ -228,4 +231,33 @@ func TestInterrupted(t *testing.T) {
 		t.Errorf("it ends by %s: %s", got.Then, got.Why)
 	}
 	w.is("history", w.remembered(), "3 deployed upgrade", "2 failed upgrade", "1 superseded install")
+}
+
+// TestInterruptedUninstallGoesOn: what is not done yet needs the release to be done.
+func TestInterruptedUninstallGoesOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.templates = append(w.templates, configMap("last-words", "x", hook("post-delete")))
+	w.must(plan.Install)
+	held := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "settings"}}
+	w.Patch(held, "test", "metadata: {finalizers: [example.com/held]}")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	ended := make(chan action.Result, 1)
+	go func() { ended <- w.run(ctx, plan.Uninstall) }()
+	w.Wait("the deletion of an object", held, func() bool { return held.DeletionTimestamp != nil })
+	cancel(errors.New("the controller is stopping"))
+	res := <-ended
+	w.says(res.Err, "the controller is stopping")
+	w.is("stored", w.stored(), "1 uninstalling")
+
+	held.Finalizers = nil
+	if err := w.Client.Update(t.Context(), held); err != nil {
+		t.Fatal(err)
+	}
+	w.restart()
+	w.must(plan.Uninstall)
+	w.is("stored", w.stored())
+	if got := w.value("last-words"); got != "x" {
+		t.Errorf("the hook after the uninstallation left %q; want it to have run", got)
+	}
 }

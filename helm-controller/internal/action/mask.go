@@ -60,9 +60,9 @@ func (m mask) text(s string) string {
 	return m.quoted.Replace(s)
 }
 
-// error returns an error whose text has nothing that is sensitive.
+// error returns an error whose text has nothing that is sensitive, and is the same each time.
 func (m mask) error(err error) error {
-	text := m.text(err.Error())
+	text := m.text(steady(err.Error()))
 	if text == err.Error() {
 		return err
 	}
@@ -104,4 +104,20 @@ func sensitive(value any) []string {
 	default:
 		return []string{fmt.Sprint(v)}
 	}
+}
+
+// steady sorts what a schema has to say, which the SDK tells in any order: a message that
+// differs from the last one would be news each time.
+func steady(text string) string {
+	const violation = "- at "
+	lines := strings.Split(text, "\n")
+	for from := 0; from < len(lines); from++ {
+		to := from
+		for to < len(lines) && strings.HasPrefix(lines[to], violation) {
+			to++
+		}
+		slices.Sort(lines[from:to])
+		from = max(from, to)
+	}
+	return strings.Join(lines, "\n")
 }

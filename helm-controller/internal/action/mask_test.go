@@ -58,3 +58,13 @@ func TestLogs(t *testing.T) {
 		t.Errorf("shown: %q", got)
 	}
 }
+
+// TestSchemaIsQuotedInOrder: the SDK goes through a map.
+func TestSchemaIsQuotedInOrder(t *testing.T) {
+	t.Parallel()
+	err := errors.New("values don't meet the specifications:\nparent:\n- at '/b': is 1\n- at '/a': is 2\nchild:\n- at '/d': is 3\n- at '/c': is 4\n")
+	want := "values don't meet the specifications:\nparent:\n- at '/a': is 2\n- at '/b': is 1\nchild:\n- at '/c': is 4\n- at '/d': is 3\n"
+	if got := newMask(nil).error(err).Error(); got != want {
+		t.Errorf("the error says\n%s\nwant\n%s", got, want)
+	}
+}

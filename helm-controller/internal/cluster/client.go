@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -45,9 +46,15 @@ type Options struct {
 	// Lend is called before a wait, and what it returned after it: others may work
 	// meanwhile; may be nil.
 	Lend func() (back func())
+	// Newer is closed when something newer is asked for: then waits for the health of objects
+	// end with ErrNewer, while what is begun otherwise goes on. Nil means never.
+	Newer <-chan struct{}
 	// Log is told what is done; may be nil.
 	Log func(format string, args ...any)
 }
+
+// ErrNewer ends a wait for objects of which others are asked for meanwhile.
+var ErrNewer = errors.New("interrupted: there is a newer revision")
 
 // Client is the kube client of the SDK for one action. It is safe for concurrent use.
 type Client struct {

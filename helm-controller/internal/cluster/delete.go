@@ -216,7 +216,7 @@ func (c *Client) WaitForDelete(resources kube.ResourceList, timeout time.Duratio
 	}
 	left := c.remaining(resources)
 	var open []health.Verdict
-	err := c.await(c.at.Lone, left, timeout, func(verdicts []health.Verdict) (bool, error) {
+	err := c.await(c.at.Lone, left, timeout, nil, func(verdicts []health.Verdict) (bool, error) {
 		open = existing(left, verdicts)
 		return len(open) == 0, nil
 	})

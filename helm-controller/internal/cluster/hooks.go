@@ -173,7 +173,7 @@ func (c *Client) WatchUntilReady(resources kube.ResourceList, timeout time.Durat
 	}
 	seen := make(map[manifest.ID]bool)
 	var open []health.Verdict
-	err = c.await(c.at.Lone, running, timeout, func(verdicts []health.Verdict) (bool, error) {
+	err = c.await(c.at.Lone, running, timeout, nil, func(verdicts []health.Verdict) (bool, error) {
 		open = verdicts
 		return len(open) == 0, ended(open, seen)
 	})

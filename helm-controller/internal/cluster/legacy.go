@@ -58,6 +58,8 @@ func (c *Client) pollLegacy(l *legacy, timeout time.Duration) error {
 		select {
 		case <-c.ctx.Done():
 			return c.interrupted()
+		case <-c.opts.Newer:
+			return ErrNewer
 		case <-timer.C:
 			return fmt.Errorf("not ready after %s: %s", seconds(timeout), c.unready(l.rest()))
 		case <-tick.C:

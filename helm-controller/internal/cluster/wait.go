@@ -48,7 +48,7 @@ func (c *Client) wait(resources kube.ResourceList, timeout time.Duration, jobs b
 	awaited := c.awaited(resources, jobs)
 	c.logf("waiting up to %s for %d object(s)", seconds(timeout), len(awaited))
 	var open []health.Verdict
-	err := c.await(c.at.Health, awaited, timeout, func(verdicts []health.Verdict) (bool, error) {
+	err := c.await(c.at.Health, awaited, timeout, c.opts.Newer, func(verdicts []health.Verdict) (bool, error) {
 		open = verdicts
 		if slices.ContainsFunc(open, func(v health.Verdict) bool { return v.Status == health.Failed }) {
 			return false, errFailed

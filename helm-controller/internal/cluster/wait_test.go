@@ -167,26 +167,9 @@ func TestInterruptedWait(t *testing.T) {
 			w := newWorld(t, "")
 			ctx, interrupt := context.WithCancelCause(t.Context())
 			var lent, back atomic.Int32
-			waits := make(chan struct{}, 10)
-			settings := append(tc.settings, in(time.Hour), until(ctx), with(func(o *cluster.Options) {
-				o.Lend = func() func() {
-					lent.Add(1)
-					waits <- struct{}{}
-					return func() { back.Add(1) }
-				}
-			}))
-			ended := make(chan error, 1)
-			go func() {
-				_, err := w.install(w.chart(tc.template), settings...)
-				ended <- err
-			}()
-			select {
-			case <-waits:
-			case err := <-ended:
-				t.Fatalf("ended with %v before it waited", err)
-			}
-			interrupt(errors.New("a newer revision"))
-			w.says(<-ended, "interrupted: a newer revision")
+			ended := w.installUntilItWaits(tc.template, append(tc.settings, until(ctx)), &lent, &back)
+			interrupt(errors.New("it is deleted"))
+			w.says(<-ended, "interrupted: it is deleted")
 			if lent.Load() != 1 || back.Load() != 1 {
 				t.Errorf("lent %d times and took back %d times; want each once", lent.Load(), back.Load())
 			}
@@ -195,4 +178,58 @@ func TestInterruptedWait(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNewerEndsWaitsForHealthOnly: a hook that is cut off may leave half of its work.
+func TestNewerEndsWaitsForHealthOnly(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		template string
+		settings []setting
+		want     string
+	}{
+		"objects":                  {deployment("web", nowhere), []setting{waiting}, "interrupted: there is a newer revision"},
+		"objects, as Helm 3 waits": {deployment("web", nowhere), []setting{waiting, with(legacy)}, "interrupted: there is a newer revision"},
+		"a hook":                   {job("j", "", nowhere, "annotations: {helm.sh/hook: post-install}"), nil, "interrupted: it is deleted"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "")
+			ctx, interrupt := context.WithCancelCause(t.Context())
+			defer interrupt(nil)
+			newer := make(chan struct{})
+			close(newer)
+			settings := append(tc.settings, until(ctx), with(func(o *cluster.Options) { o.Newer = newer }))
+			ended := w.installUntilItWaits(tc.template, settings, &atomic.Int32{}, &atomic.Int32{})
+			if strings.Contains(tc.want, "deleted") {
+				interrupt(errors.New("it is deleted"))
+			}
+			w.says(<-ended, tc.want)
+		})
+	}
+}
+
+// installUntilItWaits begins an installation, and returns once that waits. It counts how
+// often others may work, and how often no more.
+func (w *world) installUntilItWaits(template string, settings []setting, lent, back *atomic.Int32) (ended <-chan error) {
+	w.t.Helper()
+	waits, end := make(chan struct{}, 10), make(chan error, 1)
+	settings = append(settings, in(time.Hour), with(func(o *cluster.Options) {
+		o.Lend = func() func() {
+			lent.Add(1)
+			waits <- struct{}{}
+			return func() { back.Add(1) }
+		}
+	}))
+	go func() {
+		_, err := w.install(w.chart(template), settings...)
+		end <- err
+	}()
+	select {
+	case <-waits:
+	case err := <-end:
+		w.t.Fatalf("ended with %v before it waited", err)
+	}
+	return end
 }

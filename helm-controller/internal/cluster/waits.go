@@ -70,9 +70,9 @@ func (c *Client) news() (<-chan struct{}, <-chan time.Time, func()) {
 var errTimeout = errors.New("the time is up")
 
 // await has a watcher tell of objects until done is satisfied with those that are not as
-// they should be, or fails. It ends with errTimeout when the time is up, and with the
-// action.
-func (c *Client) await(w *health.Watcher, objects []health.Awaited, timeout time.Duration, done func(open []health.Verdict) (bool, error)) error {
+// they should be, or fails. It ends with errTimeout when the time is up, with ErrNewer when
+// newer is closed, and with the action.
+func (c *Client) await(w *health.Watcher, objects []health.Awaited, timeout time.Duration, newer <-chan struct{}, done func(open []health.Verdict) (bool, error)) error {
 	if len(objects) == 0 {
 		return nil
 	}
@@ -90,6 +90,8 @@ func (c *Client) await(w *health.Watcher, objects []health.Awaited, timeout time
 		select {
 		case <-c.ctx.Done():
 			return c.interrupted()
+		case <-newer:
+			return ErrNewer
 		case <-timer.C:
 			return errTimeout
 		case <-told:

@@ -19,7 +19,7 @@ func recordResult(hr *helmv2.HelmRelease, defaults Defaults, w *work) {
 	st, res := &hr.Status, &w.result
 	st.History = state.Record(st.History, managed(st.History, res.Snapshots)...)
 	counted := plan.Counters{All: st.Failures, Installs: st.InstallFailures, Upgrades: st.UpgradeFailures}.After(
-		plan.Outcome{Action: w.action, Failed: res.Err != nil, Wrote: res.Wrote}, attempted(hr), defaults.plan(hr))
+		plan.Outcome{Action: w.action, Failed: res.Err != nil, Wrote: res.Wrote, Cut: w.isCut()}, attempted(hr), defaults.plan(hr))
 	st.Failures, st.InstallFailures, st.UpgradeFailures = counted.All, counted.Installs, counted.Upgrades
 	if w.action.Type() == plan.Releases {
 		st.LastAttemptedReleaseActionDuration = took(res.Took)

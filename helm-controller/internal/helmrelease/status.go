@@ -1,6 +1,7 @@
 package helmrelease
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/fluxcd/pkg/apis/meta"
@@ -9,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	helmv2 "weir.dev/api/helm/v2"
+	"weir.dev/helm-controller/internal/cluster"
 	"weir.dev/helm-controller/internal/state"
 	"weir.dev/pkg/loop"
 )
@@ -81,6 +83,9 @@ func notReleased(hr *helmv2.HelmRelease, action helmv2.ReleaseAction, release, c
 	reason = helmv2.ReasonUpgradeFailed
 	if action == helmv2.ReleaseActionInstall {
 		reason = helmv2.ReasonInstallFailed
+	}
+	if errors.Is(err, cluster.ErrNewer) {
+		reason = helmv2.ReasonHealthCheckCanceled
 	}
 	message = fmt.Sprintf("Helm %s failed for release %s with chart %s: %v", action, release, chart, err)
 	conditions.MarkFalse(hr, helmv2.ConditionReleased, reason, "%s", message)

@@ -17,6 +17,7 @@ import (
 	helmv2 "weir.dev/api/helm/v2"
 	"weir.dev/helm-controller/internal/action"
 	"weir.dev/helm-controller/internal/charts"
+	"weir.dev/helm-controller/internal/cluster"
 	"weir.dev/helm-controller/internal/overlay"
 	"weir.dev/helm-controller/internal/plan"
 	"weir.dev/helm-controller/internal/releases"
@@ -28,6 +29,8 @@ import (
 // work is an action that was begun, until what came of it is taken up.
 type work struct {
 	job    *job
+	newer  chan struct{} // closed when something newer takes the place of what is made
+	cut    error         // why it was ended from outside; nil if it was not
 	action plan.Action
 	of     inputs
 	before *helmv2.Snapshot // the newest of the history when it began; nil if there was none
@@ -74,7 +77,7 @@ func underWay(hr *helmv2.HelmRelease, what plan.Action, after time.Duration) err
 // another run.
 func (r *Reconciler) begin(ctx context.Context, s *scope, seen *seen, d plan.Decision) error {
 	w := &work{
-		action: d.Action, of: s.memory.pass.of, place: targetOf(s.hr), chart: s.chart.name + "@" + s.chart.version,
+		newer: make(chan struct{}), action: d.Action, of: s.memory.pass.of, place: targetOf(s.hr), chart: s.chart.name + "@" + s.chart.version,
 		artifact: s.artifactDigest(), ociDigest: s.ociDigest(), appVersion: s.chart.appVersion, laid: laidBy(s.hr), woken: s.woken,
 		before: s.hr.Status.History.Latest(), target: seen.target, stored: seen.stored,
 		history: seen.history, historyOf: seen.place.Storage + "/" + seen.place.Name,
@@ -88,7 +91,7 @@ func (r *Reconciler) begin(ctx context.Context, s *scope, seen *seen, d plan.Dec
 		return err
 	}
 	env := action.Env{
-		At: s.at, History: seen.history, Waits: &r.waits, Discovery: &r.discovery, Checks: s.checks(),
+		At: s.at, History: seen.history, Waits: &r.waits, Newer: w.newer, Discovery: &r.discovery, Checks: s.checks(),
 		Digest: r.opts.Digest, DNS: r.opts.DNS, Defaults: r.opts.Defaults.action(),
 	}
 	// The job outlives the run, so what it is about is its own.
@@ -100,6 +103,7 @@ func (r *Reconciler) begin(ctx context.Context, s *scope, seen *seen, d plan.Dec
 		defer r.metrics.begun()()
 		env.Lend = r.metrics.lending(lend)
 		w.result = action.Run(log.IntoContext(ctx, logger), env, w.action, in)
+		w.cut = context.Cause(ctx)
 	}, func() { r.wakes.Wake(owner) })
 	if !ok { // the process that comes next begins it
 		release()
@@ -226,10 +230,10 @@ func (r *Reconciler) Suspend(hr *helmv2.HelmRelease) {
 }
 
 // overtake ends the run while an action is under way. If that is asked for, a new spec or
-// another chart ends an action that makes a release.
+// another chart ends the waits of an action that makes a release.
 func (r *Reconciler) overtake(ctx context.Context, s *scope, w *work) error {
 	if r.opts.NewRevisionEndsWait && w.action.Type() == plan.Releases && r.overtaken(ctx, s.hr, w) {
-		w.job.interrupt(errOvertaken)
+		w.overtake()
 	}
 	return underWay(s.hr, w.action, r.opts.RequeueDependency)
 }
@@ -247,8 +251,18 @@ func (r *Reconciler) overtaken(ctx context.Context, hr *helmv2.HelmRelease, w *w
 	return source.GetArtifact().Digest != w.artifact
 }
 
-// errOvertaken is the cause of the end of an action that something newer takes the place of.
-var errOvertaken = errors.New("there is a newer revision")
+// isCut reports whether the action was ended from outside.
+func (w *work) isCut() bool { return w.cut != nil || errors.Is(w.result.Err, cluster.ErrNewer) }
+
+// overtake ends the waits of the action for the health of objects. Hooks and writes are not
+// cut off.
+func (w *work) overtake() {
+	select {
+	case <-w.newer:
+	default:
+		close(w.newer)
+	}
+}
 
 // conclude records in the status what came of an action, and has it told.
 func (r *Reconciler) conclude(ctx context.Context, hr *helmv2.HelmRelease, m *memory, w *work) {

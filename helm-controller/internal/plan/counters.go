@@ -15,12 +15,15 @@ type Outcome struct {
 	// Wrote says that something was written to the storage of releases. What fails before
 	// that, such as a template, has changed nothing and uses up no retry.
 	Wrote bool
+	// Cut says that it was ended from outside, by the end of the process or by something
+	// newer: that is no failure of the release, and it is tried again.
+	Cut bool
 }
 
 // After returns the counters after an action. Attempted is the last of Install and
 // Upgrade, this one included.
 func (c Counters) After(o Outcome, attempted Action, spec Spec) Counters {
-	if !o.Failed || !o.Wrote {
+	if !o.Failed || !o.Wrote || o.Cut {
 		return c
 	}
 	c.All++

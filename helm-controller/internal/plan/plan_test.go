@@ -138,6 +138,7 @@ func TestCounters(t *testing.T) {
 		"test of an install":  {"as a failure of what was attempted", plan.Outcome{Action: plan.Test, Failed: true, Wrote: true}, plan.Install, plan.Spec{}, plan.Counters{All: 1, Installs: 1}},
 		"test of an upgrade":  {"as a failure of what was attempted", plan.Outcome{Action: plan.Test, Failed: true, Wrote: true}, plan.Upgrade, plan.Spec{}, plan.Counters{All: 1, Upgrades: 1}},
 		"test that is nought": {"no retry is used up", plan.Outcome{Action: plan.Test, Failed: true, Wrote: true}, plan.Upgrade, ignores, plan.Counters{All: 1}},
+		"cut off":             {"that is no failure of the release", plan.Outcome{Action: plan.Upgrade, Failed: true, Wrote: true, Cut: true}, plan.Upgrade, plan.Spec{}, plan.Counters{}},
 		"rollback":            {"no retry is used up", plan.Outcome{Action: plan.Rollback, Failed: true, Wrote: true}, plan.Upgrade, plan.Spec{}, plan.Counters{All: 1}},
 	}
 	for name, tc := range tests {
