@@ -332,3 +332,32 @@ func TestRestsUntil(t *testing.T) {
 		t.Errorf("it rests until %s, want %s: the default of five minutes, from the end", got, want)
 	}
 }
+
+func TestRelaid(t *testing.T) {
+	t.Parallel()
+	labels := &helmv2.CommonMetadata{Labels: map[string]string{"team": "a"}}
+	tests := map[string]struct {
+		why      string
+		observed int64
+		failures int64
+		was      *helmv2.CommonMetadata
+		want     bool
+	}{
+		"a new spec, other labels":    {why: "the release is to have them", observed: 1, want: true},
+		"a new spec, the same labels": {why: "something else is new", observed: 1, was: labels},
+		"carried out":                 {why: "what was not recorded then is of an older version", observed: 2},
+		"in vain":                     {why: "the release was rolled back to what has them not", observed: 2, failures: 1, want: true},
+		"failed, the same labels":     {why: "there is nothing to lay anew", observed: 2, failures: 1, was: labels},
+	}
+	for name, tc := range tests {
+		hr := a(func(hr *helmv2.HelmRelease) {
+			hr.Spec.CommonMetadata = tc.was
+			hr.Status.ObservedCommonMetadataDigest, hr.Status.ObservedPostRenderersDigest = laidBy(hr).commonMetadata, laidBy(hr).postRenderers
+			hr.Spec.CommonMetadata = labels
+			hr.Status.ObservedGeneration, hr.Status.UpgradeFailures = tc.observed, tc.failures
+		})
+		if got := relaid(hr); got != tc.want {
+			t.Errorf("%s: relaid = %v, want %v (%s)", name, got, tc.want, tc.why)
+		}
+	}
+}

@@ -151,10 +151,10 @@ func secretsOf(at *tenant.Place, namespace string) (corev1client.SecretInterface
 }
 
 // relaid reports whether what is laid over the objects of the chart is other than it was,
-// by a spec that was not carried out yet.
+// by a spec that was not carried out yet, or in vain.
 func relaid(hr *helmv2.HelmRelease) bool {
 	st := hr.Status
-	return st.ObservedGeneration != hr.Generation &&
+	return (st.ObservedGeneration != hr.Generation || st.UpgradeFailures > 0) &&
 		laidBy(hr) != laid{postRenderers: st.ObservedPostRenderersDigest, commonMetadata: st.ObservedCommonMetadataDigest}
 }
 
