@@ -3,15 +3,12 @@
 package program
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -56,7 +53,7 @@ func Run(ctx context.Context, d *daemon.Daemon) error {
 		return err
 	}
 	artifacts, err := fetch.New(charts.Limit(fetch.Options{
-		Dir: scratch.Dir, Retries: opts.retries(), Client: &http.Client{Timeout: opts.httpTimeout}, Rewrite: rewrite(d.Getenv),
+		Dir: scratch.Dir, Retries: opts.retries(), Client: &http.Client{Timeout: opts.httpTimeout}, Rewrite: fetch.Localhost(d.Getenv("SOURCE_CONTROLLER_LOCALHOST"), d.Getenv("SOURCE_WATCHER_LOCALHOST")),
 	}))
 	if err != nil {
 		return errors.Join(fmt.Errorf("opening the cache of charts: %w", err), scratch.Remove())
@@ -137,17 +134,4 @@ func defaults(enabled func(feature string) bool) helmrelease.Defaults {
 		out.Drift = helmv2.DriftDetectionWarn
 	}
 	return out
-}
-
-// rewrite returns how to reach charts from outside of a cluster: at another host, which
-// depends on who serves them.
-func rewrite(getenv func(string) string) func(*url.URL) {
-	controller, watcher := getenv("SOURCE_CONTROLLER_LOCALHOST"), getenv("SOURCE_WATCHER_LOCALHOST")
-	return func(u *url.URL) {
-		host := controller
-		if strings.HasPrefix(u.Host, "source-watcher.") {
-			host = watcher
-		}
-		u.Host = cmp.Or(host, u.Host)
-	}
 }

@@ -3,11 +3,9 @@
 package program
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,7 +47,7 @@ func Run(ctx context.Context, d *daemon.Daemon) error {
 		return err
 	}
 	artifacts, err := fetch.New(fetch.Options{
-		Dir: scratch.Dir, Retries: opts.retries(), Rewrite: rewrite(d.Getenv),
+		Dir: scratch.Dir, Retries: opts.retries(), Rewrite: fetch.Localhost(d.Getenv("SOURCE_CONTROLLER_LOCALHOST"), d.Getenv("SOURCE_WATCHER_LOCALHOST")),
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("opening artifact cache: %w", err), scratch.Remove())
@@ -127,17 +125,4 @@ func (o *options) follow(d *daemon.Daemon) (*followed.Objects, error) {
 	}
 	objects.TellOnly(o.told)
 	return objects, nil
-}
-
-// rewrite returns how to reach artifacts from outside of a cluster: at another host,
-// which depends on who serves them.
-func rewrite(getenv func(string) string) func(*url.URL) {
-	controller, watcher := getenv("SOURCE_CONTROLLER_LOCALHOST"), getenv("SOURCE_WATCHER_LOCALHOST")
-	return func(u *url.URL) {
-		host := controller
-		if strings.HasPrefix(u.Host, "source-watcher.") {
-			host = watcher
-		}
-		u.Host = cmp.Or(host, u.Host)
-	}
 }

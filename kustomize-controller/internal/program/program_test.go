@@ -1,7 +1,6 @@
 package program
 
 import (
-	"net/url"
 	"testing"
 	"time"
 
@@ -55,26 +54,6 @@ func TestRetries(t *testing.T) {
 	for flag, want := range map[int]int{9: 9, 1: 1, 0: -1, -5: -1} {
 		if got := (&options{httpRetry: flag}).retries(); got != want {
 			t.Errorf("--http-retry=%d makes %d retries; want %d", flag, got, want)
-		}
-	}
-}
-
-func TestRewrite(t *testing.T) {
-	t.Parallel()
-	const git, external = "source-controller.flux-system.svc.cluster.local.", "source-watcher.flux-system.svc.cluster.local."
-	both := map[string]string{"SOURCE_CONTROLLER_LOCALHOST": "127.0.0.1:9090", "SOURCE_WATCHER_LOCALHOST": "127.0.0.1:9191"}
-	for name, tc := range map[string]struct {
-		env        map[string]string
-		host, want string
-	}{
-		"nothing is asked":        {host: git, want: git},
-		"of a source":             {env: both, host: git, want: "127.0.0.1:9090"},
-		"of an external artifact": {env: both, host: external, want: "127.0.0.1:9191"},
-	} {
-		u := &url.URL{Scheme: "http", Host: tc.host, Path: "/gitrepository/a/b/c.tar.gz"}
-		rewrite(func(key string) string { return tc.env[key] })(u)
-		if want := "http://" + tc.want + "/gitrepository/a/b/c.tar.gz"; u.String() != want {
-			t.Errorf("%s: the URL is %s; want %s", name, u, want)
 		}
 	}
 }
