@@ -1,10 +1,12 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -34,6 +36,35 @@ var workloads = map[schema.GroupKind]schema.GroupVersionResource{
 	{Group: "apps", Kind: "ReplicaSet"}:  {Group: "apps", Version: "v1", Resource: "replicasets"},
 	{Group: "batch", Kind: "Job"}:        {Group: "batch", Version: "v1", Resource: "jobs"},
 	{Kind: "Pod"}:                        podResource,
+}
+
+const (
+	// maxExplained bounds how many objects Explained looks into.
+	maxExplained = 5
+	// ExplainTimeout is how long it may take to find out why objects are not healthy.
+	ExplainTimeout = 5 * time.Second
+)
+
+// Explained returns verdicts with what Explain finds, for the first few of them; those on
+// what has failed come first. It takes ExplainTimeout at most.
+func (w *Watcher) Explained(ctx context.Context, open []Verdict) []Verdict {
+	ctx, cancel := context.WithTimeout(ctx, ExplainTimeout)
+	defer cancel()
+	out := slices.Clone(open)
+	slices.SortStableFunc(out, func(a, b Verdict) int { return cmp.Compare(urgency(a), urgency(b)) })
+	for i := range out[:min(len(out), maxExplained)] {
+		if cause := w.Explain(ctx, out[i].ID); cause != "" {
+			out[i].Message = strings.TrimPrefix(out[i].Message+": "+cause, ": ")
+		}
+	}
+	return out
+}
+
+func urgency(v Verdict) int {
+	if v.Status == Failed {
+		return 0
+	}
+	return 1
 }
 
 // Explain looks for what keeps an object from becoming healthy: what is wrong with one

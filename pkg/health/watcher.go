@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -30,6 +31,15 @@ type Verdict struct {
 	ID      manifest.ID
 	Status  Status
 	Message string
+}
+
+// String tells the verdict in the words of messages to users.
+func (v Verdict) String() string {
+	text := fmt.Sprintf("%s status: '%s'", v.ID, v.Status)
+	if v.Message != "" {
+		text += ": " + v.Message
+	}
+	return text
 }
 
 // Options say which objects a Watcher sees, and how.

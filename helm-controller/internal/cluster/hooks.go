@@ -179,7 +179,7 @@ func (c *Client) WatchUntilReady(resources kube.ResourceList, timeout time.Durat
 	})
 	switch {
 	case errors.Is(err, errTimeout):
-		return fmt.Errorf("not ended after %s: %s", seconds(timeout), list(c.explained(open)))
+		return fmt.Errorf("not ended after %s: %s", seconds(timeout), list(c.at.Lone.Explained(c.ctx, open)))
 	case errors.Is(err, errEnded):
 		return c.endings(open, resources)
 	}
@@ -211,7 +211,7 @@ func (ending) Is(target error) bool { return target == errEnded }
 
 // endings says how objects ended that did not succeed, and why.
 func (c *Client) endings(open []health.Verdict, resources kube.ResourceList) error {
-	ctx, cancel := context.WithTimeout(c.ctx, explainTimeout)
+	ctx, cancel := context.WithTimeout(c.ctx, health.ExplainTimeout)
 	defer cancel()
 	var errs []error
 	for _, v := range open {

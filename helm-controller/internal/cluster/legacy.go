@@ -139,5 +139,5 @@ func (c *Client) unready(open kube.ResourceList) string {
 	for _, info := range open {
 		verdicts = append(verdicts, health.Verdict{ID: idOf(info), Status: health.InProgress})
 	}
-	return list(c.explained(verdicts))
+	return list(c.at.Lone.Explained(c.ctx, verdicts))
 }

@@ -1,8 +1,6 @@
 package cluster
 
 import (
-	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,13 +13,6 @@ import (
 	"k8s.io/cli-runtime/pkg/resource"
 
 	"weir.dev/pkg/health"
-)
-
-const (
-	// maxExplained bounds how many objects are looked into when a wait has failed.
-	maxExplained = 5
-	// explainTimeout bounds how long that may take.
-	explainTimeout = 5 * time.Second
 )
 
 // deploymentKind has objects that a user may pause, so that they get nowhere.
@@ -57,9 +48,9 @@ func (c *Client) wait(resources kube.ResourceList, timeout time.Duration, jobs b
 	})
 	switch {
 	case errors.Is(err, errFailed):
-		return fmt.Errorf("%w: %s", errFailed, list(failed(c.explained(open))))
+		return fmt.Errorf("%w: %s", errFailed, list(failed(c.at.Lone.Explained(c.ctx, open))))
 	case errors.Is(err, errTimeout):
-		return fmt.Errorf("not ready after %s: %s", seconds(timeout), list(c.explained(open)))
+		return fmt.Errorf("not ready after %s: %s", seconds(timeout), list(c.at.Lone.Explained(c.ctx, open)))
 	}
 	return err
 }
@@ -126,39 +117,11 @@ func (c *Client) isSelf(info *resource.Info) bool {
 
 var helmReleaseKind = schema.GroupKind{Group: "helm.toolkit.fluxcd.io", Kind: "HelmRelease"}
 
-// explained adds to the first verdicts what is wrong with Pods, as far as the tenant may
-// see. It is for the end of a wait.
-func (c *Client) explained(open []health.Verdict) []health.Verdict {
-	ctx, cancel := context.WithTimeout(c.ctx, explainTimeout)
-	defer cancel()
-	out := slices.Clone(open)
-	slices.SortStableFunc(out, func(a, b health.Verdict) int { // those that have failed are told first
-		return cmp.Compare(urgency(a), urgency(b))
-	})
-	for i := range out[:min(len(out), maxExplained)] {
-		if cause := c.at.Lone.Explain(ctx, out[i].ID); cause != "" {
-			out[i].Message = strings.TrimPrefix(out[i].Message+": "+cause, ": ")
-		}
-	}
-	return out
-}
-
-func urgency(v health.Verdict) int {
-	if v.Status == health.Failed {
-		return 0
-	}
-	return 1
-}
-
 // list says of each object what is known of it.
 func list(open []health.Verdict) string {
-	texts := make([]string, 0, len(open))
-	for _, v := range open {
-		text := fmt.Sprintf("%s status: '%s'", v.ID, v.Status)
-		if v.Message != "" {
-			text += ": " + v.Message
-		}
-		texts = append(texts, text)
+	texts := make([]string, len(open))
+	for i, v := range open {
+		texts[i] = v.String()
 	}
 	return "[" + strings.Join(texts, ", ") + "]"
 }

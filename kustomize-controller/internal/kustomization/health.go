@@ -21,13 +21,6 @@ import (
 // defaultHealthVersion is that of health checks that name none.
 const defaultHealthVersion = "apps/v1"
 
-const (
-	// maxExplained bounds how many objects are looked into when a wait has failed.
-	maxExplained = 5
-	// explainTimeout bounds how long that may take.
-	explainTimeout = 5 * time.Second
-)
-
 // awaitHealth ends the run until all objects are healthy, if that is asked for. A
 // change of the health of any of them asks for another run, and so does a new
 // revision; no worker is held meanwhile.
@@ -49,7 +42,7 @@ func (r *Reconciler) awaitHealth(ctx context.Context, s *scope) error {
 		}
 		return loop.Progress(left, "Running health checks for revision %s with a timeout of %s", s.revision(), timeout)
 	}
-	err = verdict(s.explained(ctx, open), left, timeout, !r.opts.WaitForStalled)
+	err = verdict(s.at.Lone.Explained(ctx, open), left, timeout, !r.opts.WaitForStalled)
 	if m.unhealthy != m.waitFor {
 		m.unhealthy = m.waitFor // a retry that sees the same is no news
 		remember(s, kustomizev1.ReasonHealthCheckFailed)
@@ -137,30 +130,6 @@ func (s *scope) named() (out []health.Awaited, unknown []health.Verdict) {
 	return out, unknown
 }
 
-// explained adds to the first verdicts what is wrong with Pods, as far as the tenant may
-// see. It is for the end of a wait.
-func (s *scope) explained(ctx context.Context, open []health.Verdict) []health.Verdict {
-	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
-	defer cancel()
-	out := slices.Clone(open)
-	slices.SortStableFunc(out, func(a, b health.Verdict) int { // those that have failed are told first
-		return cmp.Compare(rank(a), rank(b))
-	})
-	for i := range out[:min(len(out), maxExplained)] {
-		if cause := s.at.Lone.Explain(ctx, out[i].ID); cause != "" {
-			out[i].Message = strings.TrimPrefix(out[i].Message+": "+cause, ": ")
-		}
-	}
-	return out
-}
-
-func rank(v health.Verdict) int {
-	if v.Status == health.Failed {
-		return 0
-	}
-	return 1
-}
-
 // isSelf reports whether an object is the Kustomization that applies it, which cannot
 // wait for itself.
 func (s *scope) isSelf(id manifest.ID) bool {
@@ -173,14 +142,10 @@ func (s *scope) isSelf(id manifest.ID) bool {
 func verdict(open []health.Verdict, left, timeout time.Duration, failFast bool) error {
 	var failed, pending []string
 	for _, v := range open {
-		text := fmt.Sprintf("%s status: '%s'", v.ID, v.Status)
-		if v.Message != "" {
-			text += ": " + v.Message
-		}
 		if v.Status == health.Failed && failFast {
-			failed = append(failed, text)
+			failed = append(failed, v.String())
 		} else {
-			pending = append(pending, text)
+			pending = append(pending, v.String())
 		}
 	}
 	switch {
