@@ -11,13 +11,6 @@ import (
 	"weir.dev/pkg/loop"
 )
 
-// Keys of the metadata of events.
-const (
-	metaToken      = "token" // the digest of the values
-	metaAppVersion = "app-version"
-	metaOCIDigest  = "oci-digest"
-)
-
 // Events implements loop.Reconciler: what actions did is told by them, the rest is that
 // something keeps them from being done. A run that finds all in order tells nothing.
 func (r *Reconciler) Events(before, after *helmv2.HelmRelease, out loop.Outcome) []loop.Event {
@@ -71,7 +64,7 @@ func about(hr *helmv2.HelmRelease, more map[string]string) map[string]string {
 		out[loop.MetaRevision] = v
 	}
 	if v := hr.Status.LastAttemptedConfigDigest; v != "" {
-		out[metaToken] = v
+		out[helmv2.MetaToken] = v
 	}
 	maps.Copy(out, more)
 	return out
@@ -79,12 +72,12 @@ func about(hr *helmv2.HelmRelease, more map[string]string) map[string]string {
 
 // aboutRelease is the metadata of an event about a release.
 func aboutRelease(s *helmv2.Snapshot) map[string]string {
-	out := map[string]string{loop.MetaRevision: s.ChartVersion, metaToken: s.ConfigDigest}
+	out := map[string]string{loop.MetaRevision: s.ChartVersion, helmv2.MetaToken: s.ConfigDigest}
 	if s.AppVersion != "" {
-		out[metaAppVersion] = s.AppVersion
+		out[helmv2.MetaAppVersion] = s.AppVersion
 	}
 	if s.OCIDigest != "" {
-		out[metaOCIDigest] = s.OCIDigest
+		out[helmv2.MetaOCIDigest] = s.OCIDigest
 	}
 	return out
 }

@@ -52,7 +52,7 @@ func chartKey(hr *helmv2.HelmRelease) (types.NamespacedName, bool) {
 	if t == nil || hr.Spec.ChartRef != nil {
 		return types.NamespacedName{}, false
 	}
-	return types.NamespacedName{Namespace: t.GetNamespace(hr.Namespace), Name: hr.Namespace + "-" + hr.Name}, true
+	return types.NamespacedName{Namespace: t.GetNamespace(hr.Namespace), Name: hr.GetHelmChartName()}, true
 }
 
 // chartOf returns the HelmChart that a HelmRelease asks for.
