@@ -58,7 +58,7 @@ const ahead = 100
 // follow watches the objects of a list: those there are, then every change.
 func (w *world) follow(ctx context.Context, list client.ObjectList, opts ...client.ListOption) (*view, error) {
 	open := func(version string) (watch.Interface, error) {
-		from := &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: version}}
+		from := &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: version, AllowWatchBookmarks: true}}
 		return w.Client.Watch(ctx, list, slices.Concat(opts, []client.ListOption{from})...)
 	}
 	first, err := open("")
@@ -71,7 +71,8 @@ func (w *world) follow(ctx context.Context, list client.ObjectList, opts ...clie
 }
 
 // take notes when each event comes, until the view is stopped. The API server ends the
-// watch of somebody who does not keep up with it; then it goes on where that was.
+// watch of somebody who does not keep up with it; then it goes on where that was, or, if that
+// is too long ago to be known, from what there is.
 func (v *view) take(from watch.Interface) {
 	defer close(v.events)
 	version := ""
@@ -97,13 +98,20 @@ func (v *view) takeAll(from watch.Interface, version *string) bool {
 			if !ok {
 				return true
 			}
+			if e.Type == watch.Error && apierrors.IsResourceExpired(apierrors.FromObject(e.Object)) {
+				*version = ""
+				return true
+			}
+			if obj, ok := e.Object.(client.Object); ok {
+				*version = obj.GetResourceVersion()
+			}
+			if e.Type == watch.Bookmark {
+				continue
+			}
 			select {
 			case v.events <- seen{Event: e, at: time.Now()}:
 			case <-v.done:
 				return false
-			}
-			if obj, ok := e.Object.(client.Object); ok {
-				*version = obj.GetResourceVersion()
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -181,6 +182,36 @@ func TestViewGoesOn(t *testing.T) {
 		t.Errorf("until = %v, want %v: a watch that cannot go on is told", err, errNoMore)
 	}
 	if diff := cmp.Diff([]string{"2", "3"}, asked); diff != "" {
+		t.Errorf("watches begun anew, by version (-want +got):\n%s", diff)
+	}
+}
+
+// TestViewStartsAnew: what was seen last can be so long ago that the API server has
+// forgotten it.
+func TestViewStartsAnew(t *testing.T) {
+	t.Parallel()
+	errNoMore := errors.New("no more")
+	var asked []string
+	v := &view{limit: time.Minute, events: make(chan seen, ahead), done: make(chan struct{}), open: func(version string) (watch.Interface, error) {
+		asked = append(asked, version)
+		if len(asked) > 1 {
+			return nil, errNoMore
+		}
+		events := watch.NewFakeWithChanSize(1, false)
+		events.Add(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "a"}})
+		return events, nil
+	}}
+	defer v.stop()
+	first := watch.NewFakeWithChanSize(2, false)
+	first.Action(watch.Bookmark, &corev1.Service{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "2"}})
+	expired := apierrors.NewResourceExpired("too old resource version").Status()
+	first.Error(&expired)
+	go v.take(first)
+	all := newEveryone(1, func(client.Object) bool { return true }, func(client.Object) string { return "" })
+	if _, err := v.until(t.Context(), all); err != nil {
+		t.Fatalf("until = %v, want the object", err)
+	}
+	if diff := cmp.Diff([]string{""}, asked); diff != "" {
 		t.Errorf("watches begun anew, by version (-want +got):\n%s", diff)
 	}
 }
