@@ -18,6 +18,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -88,9 +90,9 @@ func scenarios(o options) []scenario {
 		{"one-file commit, many sources", manySources},
 	}
 	if o.foreign() {
-		return all
+		return o.chosen(all)
 	}
-	return append(all, []scenario{
+	return o.chosen(append(all, []scenario{
 		{"install all releases", installReleases},
 		{"upgrade all releases by a value", upgradeValues},
 		{"upgrade all releases by chart", upgradeCharts},
@@ -100,7 +102,12 @@ func scenarios(o options) []scenario {
 		{"image pushed, live", pushImages},
 		{"new tag, marked files of the monorepo", markMono},
 		{"new tag, many policies", manyPolicies},
-	}...)
+	}...))
+}
+
+// chosen leaves out what was not asked for.
+func (o options) chosen(all []scenario) []scenario {
+	return slices.DeleteFunc(all, func(s scenario) bool { return !strings.Contains(s.name, o.only) })
 }
 
 // measure goes through the scenarios. What other controllers than weir's cannot do, or
@@ -142,6 +149,7 @@ type options struct {
 	dir, bin, out string
 	controllers   string
 	profiles      string
+	only          string
 }
 
 // foreign reports whether controllers are measured that are not those of bin.
@@ -174,6 +182,7 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (options
 	fs.StringVar(&o.controllers, "controllers", getenv("BENCH_CONTROLLERS"), "folder of other controllers to measure: source-controller and kustomize-controller, which take the same flags (environment: BENCH_CONTROLLERS)")
 	fs.StringVar(&o.profiles, "profiles", "", "folder for CPU profiles of the API server and the controllers while all is installed and upgraded; it makes both slower")
 	fs.StringVar(&o.out, "out", "", "also write the report to this file, or into this folder under the date, the kind of machine, and what is not as usual")
+	fs.StringVar(&o.only, "only", "", "measure only the scenarios with this in their name, as \"release\" or \"image\"; those of Kustomizations build on \"install all\"")
 	brief := fs.Bool("quick", false, "measure little, to see that everything works")
 	if err := fs.Parse(args); err != nil {
 		return o, err
@@ -199,6 +208,8 @@ func (o options) validate(rest int) error {
 		return errors.New("only flags are understood: see -help")
 	case o.apps < 1 || o.rounds < 1 || o.files < 1 || o.commits < 1 || o.pushes < 1:
 		return errors.New("-n, -rounds, -files, -commits and -pushes must be 1 or more")
+	case len(scenarios(o)) == 0:
+		return fmt.Errorf("-only: no scenario has %q in its name", o.only)
 	case o.interval <= 0 || o.idle <= 0 || o.pause <= 0 || o.pushInterval <= 0:
 		return errors.New("-interval, -idle, -pause and -push-interval must be more than nothing")
 	}
@@ -223,6 +234,9 @@ func reportName(o options, about machine) string {
 	name := fmt.Sprintf("%s-%dcore", about.date, about.cores)
 	if o.apps != standardApps {
 		name += fmt.Sprintf("-%dapps", o.apps)
+	}
+	if o.only != "" {
+		name += "-" + strings.ReplaceAll(o.only, " ", "-")
 	}
 	if o.foreign() {
 		name += "-" + filepath.Base(o.controllers)

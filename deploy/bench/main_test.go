@@ -82,6 +82,7 @@ func TestParseRefuses(t *testing.T) {
 		"no interval":        {why: "the API refuses it later, less clearly", args: []string{"-interval=0s"}},
 		"no pushes":          {why: "there is no median of nothing", args: []string{"-pushes=0"}},
 		"no time to push":    {why: "the API refuses it later, less clearly", args: []string{"-push-interval=0s"}},
+		"no scenario":        {why: "there is nothing to measure", args: []string{"-only=nothing of the kind"}},
 		"anything but flags": {why: "it would be ignored", args: []string{"install"}},
 		"an unknown flag":    {why: "it would be ignored", args: []string{"-fast"}},
 	}
@@ -92,6 +93,25 @@ func TestParseRefuses(t *testing.T) {
 				t.Errorf("parse(%q) = %+v, want an error (%s)", tc.args, got, tc.why)
 			}
 		})
+	}
+}
+
+// TestOnly: a part is measured by itself, and kept beside the whole.
+func TestOnly(t *testing.T) {
+	t.Parallel()
+	o, err := parse([]string{"-n=1000", "-only=idle with"}, noEnv, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range scenarios(o) {
+		got = append(got, s.name)
+	}
+	if diff := cmp.Diff([]string{"idle with releases"}, got); diff != "" {
+		t.Errorf("scenarios (-want +got):\n%s", diff)
+	}
+	if got, want := reportName(o, machine{date: "2026-11-26", cores: 2}), "2026-11-26-2core-1000apps-idle-with.txt"; got != want {
+		t.Errorf("the report is %q, want %q", got, want)
 	}
 }
 
