@@ -148,6 +148,7 @@ func (r *Remote) readRefs(in io.Reader, limit int64) (Refs, error) {
 	if adv.Head != nil && !adv.Head.IsZero() {
 		refs.hashes[plumbing.HEAD] = *adv.Head // which go-git keeps apart
 	}
+	refs.head = headBranch(adv.Capabilities)
 	refs.server = readCapabilities(adv.Capabilities)
 	return refs, nil
 }

@@ -61,7 +61,8 @@ type CommitOptions struct {
 // Draft is a commit that no remote has yet, with all that it has beside its parent. It
 // is in memory, and does not need the snapshot any more.
 type Draft struct {
-	Hash, Parent plumbing.Hash
+	Hash   plumbing.Hash
+	Parent plumbing.Hash // zero if it is the first commit of all
 
 	objects []piece // what a tree has before the tree, and the commit last
 }
@@ -82,7 +83,7 @@ func (s *Snapshot) Draft(edits []Edit, o CommitOptions) (*Draft, error) {
 	if tree == s.tree.Hash {
 		return nil, ErrNoChange
 	}
-	commit, err := encodeCommit(tree, s.Commit.Hash, o)
+	commit, err := encodeCommit(tree, []plumbing.Hash{s.Commit.Hash}, o)
 	if err != nil {
 		return nil, fmt.Errorf("drafting commit: %w", err)
 	}
@@ -250,7 +251,7 @@ func (p piece) shortened(before []byte) piece {
 }
 
 // encodeCommit returns a commit as git stores it, signed if there is who signs.
-func encodeCommit(tree, parent plumbing.Hash, o CommitOptions) ([]byte, error) {
+func encodeCommit(tree plumbing.Hash, parents []plumbing.Hash, o CommitOptions) ([]byte, error) {
 	message := strings.TrimRight(o.Message, "\n") + "\n"
 	switch {
 	case strings.ContainsRune(message, 0):
@@ -259,7 +260,7 @@ func encodeCommit(tree, parent plumbing.Hash, o CommitOptions) ([]byte, error) {
 		return nil, fmt.Errorf("the message has %d bytes, and the limit is %d", len(message), maxMessage)
 	}
 	who := object.Signature{Name: inSignature(o.Author.Name), Email: inSignature(o.Author.Email), When: o.Author.When}
-	c := &object.Commit{Author: who, Committer: who, Message: message, TreeHash: tree, ParentHashes: []plumbing.Hash{parent}}
+	c := &object.Commit{Author: who, Committer: who, Message: message, TreeHash: tree, ParentHashes: parents}
 	payload, err := encoded(c.EncodeWithoutSignature)
 	if err != nil || o.Signer == nil {
 		return payload, err

@@ -119,6 +119,7 @@ func (ref Reference) commit(refs Refs) ([]Target, error) {
 type Refs struct {
 	hashes map[plumbing.ReferenceName]plumbing.Hash
 	peeled map[plumbing.ReferenceName]plumbing.Hash // commits of annotated tags
+	head   string                                   // the branch that HEAD is; "" if that is not told
 	server capabilities
 }
 

@@ -45,10 +45,7 @@ func (c *Client) dialSSH(ctx context.Context, r *Remote, service string, read fu
 
 // login opens an SSH connection with a host that is known.
 func (r *Remote) login(ctx context.Context, algorithms Algorithms) (*ssh.Client, error) {
-	addr := net.JoinHostPort(r.url.Hostname(), defaultSSHPort)
-	if port := r.url.Port(); port != "" {
-		addr = net.JoinHostPort(r.url.Hostname(), port)
-	}
+	addr := sshAddress(r.url.Hostname(), r.url.Port())
 	known, err := parseKnownHosts(r.creds.SSH.KnownHosts)
 	if err != nil {
 		return nil, err
