@@ -7,10 +7,10 @@ import (
 
 	imagev1 "weir.dev/api/image/v1"
 	sourcev1 "weir.dev/api/source/v1"
-	"weir.dev/image-controller/internal/pullrequest"
 	"weir.dev/image-controller/internal/writeback"
 	"weir.dev/pkg/git"
 	"weir.dev/pkg/loop"
+	"weir.dev/pkg/pullrequest"
 )
 
 // checkSpec stalls what only another spec can help, before anybody is asked.

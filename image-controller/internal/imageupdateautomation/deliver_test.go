@@ -22,10 +22,10 @@ import (
 
 	imagev1 "weir.dev/api/image/v1"
 	sourcev1 "weir.dev/api/source/v1"
-	"weir.dev/image-controller/internal/pullrequest"
-	"weir.dev/image-controller/internal/pullrequest/hosttest"
 	"weir.dev/pkg/git/signature"
 	"weir.dev/pkg/gitserver"
+	"weir.dev/pkg/pullrequest"
+	"weir.dev/pkg/pullrequest/hosttest"
 )
 
 // TestRefspec: the commit goes to another ref as well, with the same options, and the event

@@ -8,8 +8,8 @@ import (
 	"github.com/fluxcd/pkg/runtime/conditions"
 
 	imagev1 "weir.dev/api/image/v1"
-	"weir.dev/image-controller/internal/pullrequest"
 	"weir.dev/pkg/loop"
+	"weir.dev/pkg/pullrequest"
 )
 
 // deed is what a run did and the status does not tell.

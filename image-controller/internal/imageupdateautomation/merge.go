@@ -9,9 +9,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	imagev1 "weir.dev/api/image/v1"
-	"weir.dev/image-controller/internal/pullrequest"
 	"weir.dev/pkg/creds"
 	"weir.dev/pkg/loop"
+	"weir.dev/pkg/pullrequest"
 )
 
 // askForMerge sees to it that there is a pull request for the branch that was pushed, if

@@ -11,8 +11,8 @@ import (
 
 	imagev1 "weir.dev/api/image/v1"
 	sourcev1 "weir.dev/api/source/v1"
-	"weir.dev/image-controller/internal/pullrequest"
 	"weir.dev/pkg/gitserver"
+	"weir.dev/pkg/pullrequest"
 )
 
 // refusal is something that keeps an update from being pushed.

@@ -9,10 +9,10 @@ import (
 
 	imagev1 "weir.dev/api/image/v1"
 	sourcev1 "weir.dev/api/source/v1"
-	"weir.dev/image-controller/internal/pullrequest"
 	"weir.dev/image-controller/internal/setters"
 	"weir.dev/image-controller/internal/writeback"
 	"weir.dev/pkg/git"
+	"weir.dev/pkg/pullrequest"
 )
 
 // scope is what one run knows.

@@ -15,8 +15,8 @@ import (
 
 	imagev1 "weir.dev/api/image/v1"
 	sourcev1 "weir.dev/api/source/v1"
-	"weir.dev/image-controller/internal/pullrequest"
 	"weir.dev/pkg/loop"
+	"weir.dev/pkg/pullrequest"
 )
 
 // sourceIndex finds the automations of a GitRepository in the cache.

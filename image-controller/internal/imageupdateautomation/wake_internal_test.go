@@ -8,7 +8,7 @@ import (
 
 	imagev1 "weir.dev/api/image/v1"
 	sourcev1 "weir.dev/api/source/v1"
-	"weir.dev/image-controller/internal/pullrequest"
+	"weir.dev/pkg/pullrequest"
 )
 
 // TestBehind: what an automation has pushed itself is no news to it.

@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"weir.dev/image-controller/internal/pullrequest"
-	"weir.dev/image-controller/internal/pullrequest/hosttest"
+	"weir.dev/pkg/pullrequest"
+	"weir.dev/pkg/pullrequest/hosttest"
 )
 
 func TestOpensOnceAndThenAsksOnce(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"weir.dev/image-controller/internal/pullrequest"
-	"weir.dev/image-controller/internal/pullrequest/hosttest"
+	"weir.dev/pkg/pullrequest"
+	"weir.dev/pkg/pullrequest/hosttest"
 )
 
 func TestSaysWhatIsWrong(t *testing.T) {

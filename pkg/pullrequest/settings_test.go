@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"weir.dev/image-controller/internal/pullrequest"
+	"weir.dev/pkg/pullrequest"
 )
 
 func TestParseSettings(t *testing.T) {

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"weir.dev/image-controller/internal/pullrequest"
-	"weir.dev/image-controller/internal/pullrequest/hosttest"
 	"weir.dev/pkg/creds"
+	"weir.dev/pkg/pullrequest"
+	"weir.dev/pkg/pullrequest/hosttest"
 )
 
 const (

@@ -67,6 +67,11 @@ func (c caller) do(ctx context.Context, method, path string, query url.Values, i
 	switch res.StatusCode {
 	case http.StatusOK, http.StatusCreated:
 		return c.read(ctx, res.Body, out)
+	case http.StatusNoContent:
+		if out == nil {
+			return nil
+		}
+		return fmt.Errorf("%w: it is empty", ErrAnswer)
 	default:
 		body, err := io.ReadAll(io.LimitReader(res.Body, maxComplaint))
 		if err != nil {
@@ -107,8 +112,11 @@ func (c caller) request(ctx context.Context, method, path string, query url.Valu
 	return req, nil
 }
 
-// read decodes an answer.
+// read decodes an answer, if anybody wants to know it.
 func (c caller) read(ctx context.Context, body io.Reader, out any) error {
+	if out == nil {
+		return nil
+	}
 	answer, err := io.ReadAll(io.LimitReader(body, maxAnswer+1))
 	switch {
 	case err != nil:

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"weir.dev/image-controller/internal/pullrequest"
-	"weir.dev/image-controller/internal/pullrequest/hosttest"
 	"weir.dev/pkg/creds"
+	"weir.dev/pkg/pullrequest"
+	"weir.dev/pkg/pullrequest/hosttest"
 )
 
 func TestFromGit(t *testing.T) {
