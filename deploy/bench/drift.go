@@ -19,7 +19,7 @@ const wrongImage = "registry.example.com/patched:by-hand"
 // changeFields changes a field by hand, each time of another application. Measured is
 // the time from when others see that until they see the field as it was.
 func changeFields(ctx context.Context, w *world) (result, error) {
-	low, err := w.floorFields(ctx)
+	low, err := w.floorFields(ctx, floorSpace)
 	if err != nil {
 		return result{}, err
 	}
@@ -35,7 +35,7 @@ func changeFields(ctx context.Context, w *world) (result, error) {
 // changeAgain changes the same field of one application again and again, as a person
 // does who does not believe what they see.
 func changeAgain(ctx context.Context, w *world) (result, error) {
-	low, err := w.floorFields(ctx)
+	low, err := w.floorFields(ctx, floorSpace)
 	if err != nil {
 		return result{}, err
 	}
@@ -129,30 +129,31 @@ func service(space string, app int) *corev1.Service {
 	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: space, Name: appName(app)}}
 }
 
-// floorFields lets the floor undo changes of fields, of which it knows.
-func (w *world) floorFields(ctx context.Context) (*bound, error) {
-	return w.floorRounds(ctx, "deployments", func(ctx context.Context, app int) error {
-		return w.setImage(ctx, floorSpace, app)
+// floorFields lets the floor undo changes of fields in a namespace of its own, of which it
+// knows.
+func (w *world) floorFields(ctx context.Context, space string) (*bound, error) {
+	return w.floorRounds(ctx, space, "deployments", func(ctx context.Context, app int) error {
+		return w.setImage(ctx, space, app)
 	})
 }
 
 // floorDeleted lets the floor create again what was deleted, of which it knows.
 func (w *world) floorDeleted(ctx context.Context) (*bound, error) {
-	return w.floorRounds(ctx, "services", func(ctx context.Context, app int) error {
+	return w.floorRounds(ctx, floorSpace, "services", func(ctx context.Context, app int) error {
 		return w.Client.Delete(ctx, service(floorSpace, app))
 	})
 }
 
 // floorRounds does harm to an object of a resource, and measures how long it takes to
 // apply that object.
-func (w *world) floorRounds(ctx context.Context, resource string, harm func(context.Context, int) error) (*bound, error) {
+func (w *world) floorRounds(ctx context.Context, space, resource string, harm func(context.Context, int) error) (*bound, error) {
 	if err := w.settle(ctx); err != nil {
 		return nil, err
 	}
 	rounds := make([]bound, w.opts.rounds)
 	for round := range rounds {
 		app := w.appOf(round)
-		objects, err := appObjects(floorSpace, app, secondVersion)
+		objects, err := appObjects(space, app, secondVersion)
 		if err != nil {
 			return nil, err
 		}

@@ -141,7 +141,7 @@ func idleReleases(ctx context.Context, w *world) (result, error) {
 
 // changeReleased changes a field by hand, each time of another release.
 func changeReleased(ctx context.Context, w *world) (result, error) {
-	low, err := w.floorFields(ctx)
+	low, err := w.floorFields(ctx, releaseFloorSpace)
 	if err != nil {
 		return result{}, err
 	}
