@@ -1,0 +1,331 @@
+// Package provider speaks to the hosts of Git repositories about what Git itself has no
+// words for: repositories, who may use them, and keys that let a cluster read one. It
+// knows GitHub, GitLab and Gitea, which Forgejo is, too.
+//
+// Everything that is to be so is looked for first, so that each call may be made again at
+// any time, and changes nothing the second time. Errors tell no token.
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"weir.dev/pkg/creds"
+	"weir.dev/pkg/pullrequest"
+)
+
+// ErrNotFound: there is no such repository, or the token may not see it.
+var ErrNotFound = pullrequest.ErrNotFound
+
+// maxPages bounds what is listed of a repository, at pageSize a page.
+const (
+	maxPages = 20
+	pageSize = 100
+)
+
+// Options say which repository is meant, and how to get in.
+type Options struct {
+	Kind pullrequest.Kind
+	// Pages is where the host has its pages, such as https://github.com.
+	Pages *url.URL
+	// SSHHost is host and perhaps port that SSH is spoken to; "" is that of Pages.
+	SSHHost string
+	// Owner is a user, an organisation, or the path of a group; Name is that of the repository.
+	Owner, Name string
+	// Personal says that the owner is the user whose token it is.
+	Personal bool
+	Token    creds.Hidden
+	TLS      creds.TLS
+}
+
+// Validate refuses names that lead somewhere else.
+func (o Options) Validate() error {
+	switch {
+	case o.Owner == "":
+		return errors.New("--owner is required: the user, organisation or group that the repository belongs to")
+	case o.Name == "":
+		return errors.New("--repository is required: the name of the repository")
+	case !nameable(o.Name) || strings.Contains(o.Name, "/"):
+		return fmt.Errorf("--repository is %q: use the name alone, without its owner", o.Name)
+	case !nameable(o.Owner):
+		return fmt.Errorf("--owner is %q: that is no name of a user or group", o.Owner)
+	case strings.Contains(o.Owner, "/") && o.Kind != pullrequest.GitLab:
+		return fmt.Errorf("--owner is %q: only GitLab has groups in groups", o.Owner)
+	}
+	return nil
+}
+
+// nameable reports whether each part of a path is a name.
+func nameable(path string) bool {
+	for part := range strings.SplitSeq(path, "/") {
+		if part == "" || part == "." || part == ".." || strings.ContainsFunc(part, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`\?#%:@`, r) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// Repository is one that a host knows.
+type Repository struct {
+	// HTTPS and SSH are the URLs to clone it.
+	HTTPS, SSH string
+	// Visibility is public, private or internal.
+	Visibility string
+
+	id int64 // of GitLab
+}
+
+// Settings are what a repository is to be like.
+type Settings struct {
+	// Visibility is public, private or, on GitLab, internal.
+	Visibility string
+	// Branch is the one that it begins with.
+	Branch string
+}
+
+// Key lets whoever has the private part of it read a repository.
+type Key struct {
+	Name   string
+	Public string // as in a file of authorized keys
+	Write  bool
+
+	id int64
+}
+
+// same reports whether two keys are one, whatever they are called.
+func (k Key) same(other Key) bool {
+	a, b := strings.Fields(k.Public), strings.Fields(other.Public)
+	return len(a) > 1 && len(b) > 1 && a[0] == b[0] && a[1] == b[1]
+}
+
+// Team is whom a repository is opened to.
+type Team struct {
+	Name       string
+	Permission string
+}
+
+// ParseTeam reads "name" or "name:permission".
+func ParseTeam(text string) (Team, error) {
+	name, permission, given := strings.Cut(text, ":")
+	if !given {
+		permission = "maintain"
+	}
+	if !nameable(name) || !nameable(permission) {
+		return Team{}, fmt.Errorf("--team is %q: use <team> or <team>:<permission>", text)
+	}
+	return Team{Name: name, Permission: permission}, nil
+}
+
+// Host is the host of one repository.
+type Host struct {
+	opts   Options
+	api    api
+	access pullrequest.Access
+}
+
+// api is what the hosts have in common.
+type api interface {
+	find(ctx context.Context) (Repository, error)
+	create(ctx context.Context, s Settings) (Repository, error)
+	update(ctx context.Context, r Repository, s Settings) error
+	grant(ctx context.Context, r Repository, t Team) (changed bool, err error)
+	keys(ctx context.Context, r Repository, page int) ([]Key, error)
+	addKey(ctx context.Context, r Repository, k Key) error
+	deleteKey(ctx context.Context, r Repository, id int64) error
+}
+
+// New returns the host of a repository, to be asked through transport; nil means one of
+// its own, which trusts what the options say.
+func New(o Options, transport http.RoundTripper) (*Host, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	h := &Host{opts: o, access: pullrequest.Access{Token: o.Token, TLS: o.TLS}}
+	if transport == nil {
+		transport = h.access.Transport()
+	}
+	c, err := pullrequest.NewAPI(o.Kind, o.Kind.Base(o.Pages), h.access, need(o.Kind), transport)
+	if err != nil {
+		return nil, err
+	}
+	at := remote{API: c, opts: o}
+	switch o.Kind {
+	case pullrequest.GitHub:
+		h.api = github{at}
+	case pullrequest.GitLab:
+		h.api = gitlab{at}
+	case pullrequest.Gitea:
+		h.api = gitea{at}
+	default:
+		return nil, fmt.Errorf("nothing is known of the host %q", o.Kind)
+	}
+	return h, nil
+}
+
+// need is what a token must be allowed to do.
+func need(kind pullrequest.Kind) string {
+	switch kind {
+	case pullrequest.GitHub:
+		return "the permissions 'Administration' and 'Contents' (read and write) of a fine-grained token, or the scope 'repo' of a classic token, and the role of an administrator of the repository"
+	case pullrequest.GitLab:
+		return "the scope 'api' and the role Maintainer"
+	default:
+		return "the scopes 'write:repository' and, for a repository that is to be created, 'write:user' or 'write:organization'"
+	}
+}
+
+// String names the repository.
+func (h *Host) String() string { return h.opts.Pages.Host + "/" + h.opts.Owner + "/" + h.opts.Name }
+
+// Kind is what the host speaks.
+func (h *Host) Kind() pullrequest.Kind { return h.opts.Kind }
+
+// Find looks for the repository. The error is ErrNotFound if there is none, or the token
+// may not see it.
+func (h *Host) Find(ctx context.Context) (Repository, error) {
+	r, err := h.api.find(ctx)
+	if err != nil {
+		return Repository{}, fmt.Errorf("looking for the repository %s: %w", h, err)
+	}
+	return r, nil
+}
+
+// Create creates the repository, without a commit. One that has appeared since somebody
+// looked serves as well.
+func (h *Host) Create(ctx context.Context, s Settings) (Repository, error) {
+	r, err := h.api.create(ctx, s)
+	if errors.Is(err, pullrequest.ErrRefused) {
+		if found, again := h.api.find(ctx); again == nil {
+			return found, nil
+		}
+	}
+	if err != nil {
+		return Repository{}, fmt.Errorf("creating the repository %s: %w", h, err)
+	}
+	return r, nil
+}
+
+// Update brings the repository to what the settings say, and reports whether it was
+// otherwise.
+func (h *Host) Update(ctx context.Context, r Repository, s Settings) (changed bool, err error) {
+	if r.Visibility == s.Visibility {
+		return false, nil
+	}
+	if err := h.api.update(ctx, r, s); err != nil {
+		return false, fmt.Errorf("updating the repository %s: %w", h, err)
+	}
+	return true, nil
+}
+
+// Grant opens the repository to a team, and reports whether it was not before.
+func (h *Host) Grant(ctx context.Context, r Repository, t Team) (changed bool, err error) {
+	if changed, err = h.api.grant(ctx, r, t); err != nil {
+		return false, fmt.Errorf("giving %q access to %s: %w", t.Name, h, err)
+	}
+	return changed, nil
+}
+
+// EnsureKey sees to it that the repository has the key with its permission and name, and
+// reports whether it had not. Another key of that name goes.
+func (h *Host) EnsureKey(ctx context.Context, r Repository, want Key) (changed bool, err error) {
+	stale, there, err := h.compareKeys(ctx, r, want)
+	if err != nil {
+		return false, fmt.Errorf("reading the deploy keys of %s: %w", h, err)
+	}
+	if there && len(stale) == 0 {
+		return false, nil
+	}
+	for _, k := range stale {
+		if err := h.api.deleteKey(ctx, r, k.id); err != nil && !errors.Is(err, ErrNotFound) {
+			return false, fmt.Errorf("removing the deploy key %q of %s: %w", k.Name, h, err)
+		}
+	}
+	if there {
+		return true, nil
+	}
+	if err := h.api.addKey(ctx, r, want); err != nil {
+		return false, fmt.Errorf("adding the deploy key %q to %s: %w", want.Name, h, err)
+	}
+	return true, nil
+}
+
+// HasKey reports whether EnsureKey would change nothing.
+func (h *Host) HasKey(ctx context.Context, r Repository, want Key) (bool, error) {
+	stale, there, err := h.compareKeys(ctx, r, want)
+	if err != nil {
+		return false, fmt.Errorf("reading the deploy keys of %s: %w", h, err)
+	}
+	return there && len(stale) == 0, nil
+}
+
+// compareKeys looks for a key, and for those that are in its way: others of its name, and
+// the same with another permission, which no host lets change.
+func (h *Host) compareKeys(ctx context.Context, r Repository, want Key) (stale []Key, there bool, err error) {
+	for page := 1; page <= maxPages; page++ {
+		all, err := h.api.keys(ctx, r, page)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, k := range all {
+			switch {
+			case k.same(want) && k.Write == want.Write:
+				there = true
+			case k.same(want), k.Name == want.Name:
+				stale = append(stale, k)
+			}
+		}
+		if len(all) < pageSize {
+			break
+		}
+	}
+	return stale, there, nil
+}
+
+// PullRequests returns how pull requests of the repository are opened.
+func (h *Host) PullRequests(r Repository, transport http.RoundTripper) (*pullrequest.Host, error) {
+	target, err := pullrequest.Locate(pullrequest.Settings{Kind: h.opts.Kind, API: h.opts.Kind.Base(h.opts.Pages)}, r.HTTPS)
+	if err != nil {
+		return nil, err
+	}
+	if transport == nil {
+		transport = h.access.Transport()
+	}
+	return pullrequest.New(target, h.access, transport)
+}
+
+// remote is what asking a host takes.
+type remote struct {
+	*pullrequest.API
+	opts Options
+}
+
+// clone returns the URLs of the repository, which are not taken from the answer of a host:
+// one behind a proxy does not know by what name it is reached.
+func (r remote) clone() Repository {
+	path := "/" + r.opts.Owner + "/" + r.opts.Name
+	host := r.opts.SSHHost
+	if host == "" {
+		host = r.opts.Pages.Hostname()
+	}
+	https := *r.opts.Pages
+	https.Path = strings.TrimSuffix(https.Path, "/") + path + ".git"
+	ssh := url.URL{Scheme: "ssh", User: url.User("git"), Host: host, Path: path}
+	return Repository{HTTPS: https.String(), SSH: ssh.String()}
+}
+
+// mustBeSelf refuses a personal repository of somebody else.
+func (r remote) mustBeSelf(name string) error {
+	if !strings.EqualFold(name, r.opts.Owner) {
+		return fmt.Errorf("--personal: the token is that of %q, and --owner is %q: take a token of the owner, or leave out --personal if that is an organisation", name, r.opts.Owner)
+	}
+	return nil
+}
+
+// paged is the query of a page.
+func paged(page int) url.Values {
+	return url.Values{"per_page": {fmt.Sprint(pageSize)}, "page": {fmt.Sprint(page)}}
+}
