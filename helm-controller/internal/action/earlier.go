@@ -1,9 +1,20 @@
 package action
 
 import (
+	"errors"
+	"slices"
+
 	"helm.sh/helm/v3/pkg/release"
 
 	"weir.dev/helm-controller/internal/plan"
+	"weir.dev/helm-controller/internal/releases"
+)
+
+const (
+	// maxEarlier bounds how many releases are looked at that failed since one was deployed.
+	maxEarlier = 100
+	// maxManifests bounds what they have made, together.
+	maxManifests = 16 << 20
 )
 
 // earlier returns the manifests of the releases that failed since one was deployed, and of
@@ -15,19 +26,29 @@ func (d *deed) earlier() []string {
 	default:
 		return nil
 	}
-	last, err := d.env.History.Last(d.ctx)
-	if err != nil || !failing(last.Info.Status) {
-		return nil // there is nothing, or the SDK will say what is wrong
-	}
-	all, err := d.env.History.All(d.ctx)
-	if err != nil {
-		d.logs.printf("objects of earlier releases may be left: %s", err)
-	}
 	var manifests []string
-	for _, r := range all {
-		manifests = append(manifests, r.Manifest)
-		if !failing(r.Info.Status) {
-			break
+	looked, size := 0, 0
+	for r, err := range d.env.History.Each(d.ctx) {
+		looked++
+		switch {
+		case looked == 1 && (err != nil || !failing(r.Info.Status)):
+			return nil // there is nothing, or the SDK knows of it, or will say what is wrong
+		case errors.Is(err, releases.ErrCorrupt):
+			d.logs.printf("objects of an earlier release may be left: %s", err)
+			continue
+		case err != nil:
+			d.logs.printf("objects of earlier releases may be left: %s", err)
+			return manifests
+		}
+		if !slices.Contains(manifests, r.Manifest) { // most are made of the same again
+			manifests, size = append(manifests, r.Manifest), size+len(r.Manifest)
+		}
+		switch {
+		case !failing(r.Info.Status):
+			return manifests
+		case looked == maxEarlier || size > maxManifests:
+			d.logs.printf("objects of releases before %s.v%d may be left: too many failed since", r.Name, r.Version)
+			return manifests
 		}
 	}
 	return manifests

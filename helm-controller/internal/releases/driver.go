@@ -84,6 +84,7 @@ func (s *helmStorage) Query(by map[string]string) ([]*release.Release, error) {
 	}
 	_, content := by[statusLabel]
 	var found []*release.Release
+	size := 0
 	for i, stored := range all {
 		switch {
 		case !labels.SelectorFromSet(by).Matches(labels.Set(stored.meta.Labels)):
@@ -93,6 +94,9 @@ func (s *helmStorage) Query(by map[string]string) ([]*release.Release, error) {
 			r, err := h.read(s.ctx, stored)
 			if err != nil {
 				return nil, err
+			}
+			if size += r.size; size > maxTogether && len(found) > 0 {
+				return nil, h.tooLarge()
 			}
 			found = append(found, clone(r.Release))
 		}

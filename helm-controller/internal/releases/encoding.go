@@ -24,6 +24,8 @@ const (
 	maxJSON = 32 << 20
 	// maxValues bounds the memory that the JSON of a release takes when it is read.
 	maxValues = 1 << 20
+	// perValue is about what a value takes besides its text.
+	perValue = 64
 )
 
 // ErrTooLarge is given to a release that does not fit into a Secret.
@@ -117,23 +119,25 @@ func unpack(stored []byte) ([]byte, error) {
 	}
 }
 
-// decode returns the release that a Secret holds. Errors do not tell what it holds.
-func decode(stored []byte) (*release.Release, Method, error) {
+// decode returns the release that a Secret holds, and about how much memory it takes.
+// Errors do not tell what it holds.
+func decode(stored []byte) (*release.Release, Method, int, error) {
 	js, err := unpack(stored)
 	if err != nil {
-		return nil, "", err
+		return nil, "", 0, err
 	}
-	if count(js) > maxValues {
-		return nil, "", fmt.Errorf("it has more than %d values", maxValues)
+	values := count(js)
+	if values > maxValues {
+		return nil, "", 0, fmt.Errorf("it has more than %d values", maxValues)
 	}
 	var w wire
 	if err := json.Unmarshal(js, &w); err != nil {
-		return nil, "", fault(err)
+		return nil, "", 0, fault(err)
 	}
 	if !whole(w.Release) {
-		return nil, "", errors.New("it lacks parts that every release has")
+		return nil, "", 0, errors.New("it lacks parts that every release has")
 	}
-	return w.Release, w.Method, nil
+	return w.Release, w.Method, len(js) + perValue*values, nil
 }
 
 // reread returns the release that its JSON is read as: numbers, texts and times may come

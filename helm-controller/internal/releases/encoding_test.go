@@ -148,7 +148,7 @@ func TestStrongerCompression(t *testing.T) {
 	}
 	if stored, _, err := encode(rel, "", nil); err != nil {
 		t.Error(err)
-	} else if got, _, err := decode(stored); err != nil || got.Manifest != rel.Manifest {
+	} else if got, _, _, err := decode(stored); err != nil || got.Manifest != rel.Manifest {
 		t.Errorf("it comes back otherwise: %v", err)
 	}
 }
@@ -195,11 +195,11 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(strings.Replace(least, "%", `,"hooks":[{"x":1,"last_run":{"y":{}}},{}],"x":[null]`, 1)))
 	f.Add([]byte(strings.Replace(least, "%", `,"Hooks":[{"name":"a"}],"config":{"a":1e300},"x":1,"x":2`, 1)))
 	f.Fuzz(func(t *testing.T, js []byte) {
-		if _, _, err := decode(js); err == nil {
+		if _, _, _, err := decode(js); err == nil {
 			t.Log("a Secret may hold base64 by chance")
 		}
 		before := packed(t, string(js))
-		rel, method, err := decode(before)
+		rel, method, _, err := decode(before)
 		if err != nil {
 			return
 		}
@@ -209,7 +209,7 @@ func FuzzDecode(f *testing.F) {
 		} else if err != nil {
 			t.Fatalf("what was read cannot be written: %v", err)
 		}
-		again, kept, err := decode(after)
+		again, kept, _, err := decode(after)
 		if err != nil {
 			t.Fatalf("what was written cannot be read: %v\n%s", err, written)
 		}

@@ -2,12 +2,9 @@ package releases
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -15,18 +12,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 )
 
-const (
-	// pageSize is how many Secrets one request lists. Few releases have as many versions.
-	pageSize = 50
-	// maxHistory bounds what all versions of a release take together, as they are stored.
-	maxHistory = 256 << 20
-	// maxTries bounds how often a write is tried while others write labels to a Secret.
-	maxTries = 4
-)
+// maxTries bounds how often a write is tried while others write labels to a Secret.
+const maxTries = 4
 
 var (
 	// ErrNotFound is given when there is no such version.
@@ -41,9 +31,10 @@ var (
 )
 
 // History is the versions of one release that are stored in one namespace, as one
-// identity sees them. It lists them when first asked and remembers them from then on,
-// with its own writes; so it is good for one observation or one action. It is safe for
-// concurrent use.
+// identity sees them. It lists them when first asked and remembers which there are from then
+// on, with its own writes; so it is good for one observation or one action. What they hold
+// is read when it is asked for; it remembers that of the newest, and of others as far as
+// they are small. It is safe for concurrent use.
 type History struct {
 	secrets corev1client.SecretInterface
 	name    string
@@ -59,28 +50,6 @@ type History struct {
 // Open returns the History of a release. Nothing is read yet.
 func Open(secrets corev1client.SecretInterface, name string) *History {
 	return &History{secrets: secrets, name: name, ledger: blank{}}
-}
-
-// All returns the versions, the newest first. Those that cannot be read are left out, and
-// the error, which is ErrCorrupt then, names each.
-func (h *History) All(ctx context.Context) ([]*Release, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	all, err := h.listWhole(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var found []*Release
-	var corrupt []error
-	for _, s := range all {
-		r, err := s.read()
-		if err != nil {
-			corrupt = append(corrupt, err)
-			continue
-		}
-		found = append(found, r)
-	}
-	return found, errors.Join(corrupt...)
 }
 
 // Last returns the newest version. It is ErrNotFound that there is none.
@@ -138,102 +107,6 @@ func (h *History) Unlock(ctx context.Context, r *Release) (*Release, error) {
 	return h.update(ctx, c)
 }
 
-// list returns what is stored, the newest first. Of some there may be no more than the
-// labels, if the ledger has them. The lock is held.
-func (h *History) list(ctx context.Context) ([]*secret, error) {
-	if !h.listed {
-		stored, ok := h.recall()
-		if !ok {
-			var err error
-			if stored, err = h.fetch(ctx); err != nil {
-				return nil, err
-			}
-		}
-		for number, s := range stored {
-			if before, ok := h.stored[number]; ok && before.meta.ResourceVersion == s.meta.ResourceVersion {
-				stored[number] = before // which may have been read
-			}
-		}
-		h.stored, h.listed = stored, true
-	}
-	return slices.SortedFunc(maps.Values(h.stored), func(a, b *secret) int { return cmp.Compare(b.version, a.version) }), nil
-}
-
-// listWhole returns what is stored, the newest first, all with what they hold. The lock
-// is held.
-func (h *History) listWhole(ctx context.Context) ([]*secret, error) {
-	all, err := h.list(ctx)
-	if err != nil || !slices.ContainsFunc(all, func(s *secret) bool { return s.labelsOnly }) {
-		return all, err
-	}
-	h.doubt()
-	return h.list(ctx)
-}
-
-// recall returns what the ledger knows, if it does.
-func (h *History) recall() (map[int]*secret, bool) {
-	if h.doubtful {
-		return nil, false
-	}
-	index, ok := h.ledger.known()
-	stored := make(map[int]*secret, len(index))
-	for _, v := range index {
-		stored[v.Number] = labelled(h.name, v)
-	}
-	return stored, ok
-}
-
-// read returns the release in a Secret, which it asks for if it has but the labels. The
-// lock is held.
-func (h *History) read(ctx context.Context, s *secret) (*Release, error) {
-	if s.labelsOnly {
-		now, err := h.secrets.Get(ctx, s.meta.Name, metav1.GetOptions{})
-		switch {
-		case apierrors.IsNotFound(err):
-			h.doubt()
-			return nil, fmt.Errorf("%w: version %d of %q is gone", ErrChanged, s.version, h.name)
-		case err != nil:
-			return nil, fmt.Errorf("reading version %d of release %q: %w", s.version, h.name, err)
-		}
-		*s = *newSecret(now, s.version)
-	}
-	return s.read()
-}
-
-// fetch asks for the Secrets of the release.
-func (h *History) fetch(ctx context.Context) (map[int]*secret, error) {
-	selector, err := labels.ValidatedSelectorFromSet(labels.Set{ownerLabel: owner, nameLabel: h.name})
-	if err != nil {
-		return nil, fmt.Errorf("releases cannot be named %q: %w", h.name, err)
-	}
-	stored, size := make(map[int]*secret), 0
-	opts := metav1.ListOptions{LabelSelector: selector.String(), Limit: pageSize}
-	for {
-		page, err := h.secrets.List(ctx, opts)
-		if err != nil {
-			return nil, fmt.Errorf("listing the stored versions of release %q: %w", h.name, err)
-		}
-		for i := range page.Items {
-			name, version, ok := parseKey(page.Items[i].Name)
-			if !ok || name != h.name {
-				continue // a copy, which Helm would not find by its name
-			}
-			stored[version] = newSecret(&page.Items[i], version)
-			size += len(stored[version].data)
-		}
-		if size > maxHistory {
-			return nil, fmt.Errorf("%w: the stored versions of %q take more than %d MiB; limit the history, and delete old Secrets", ErrTooLarge, h.name, maxHistory>>20)
-		}
-		if opts.Continue = page.Continue; opts.Continue == "" {
-			return stored, nil
-		}
-	}
-}
-
-// doubt makes the next reader list the Secrets, after something that cannot be if all is
-// as it is known to be, or a write of which the outcome is unknown. The lock is held.
-func (h *History) doubt() { h.listed, h.doubtful, h.stored = false, true, nil }
-
 // create stores a version that is new. The lock is held.
 func (h *History) create(ctx context.Context, rel *release.Release, method Method) (*Release, error) {
 	data, js, err := encode(rel, method, nil)
@@ -262,7 +135,16 @@ func (h *History) update(ctx context.Context, rel *release.Release) (*Release, e
 	if !ok {
 		return nil, fmt.Errorf("%w: %q has no version %d", ErrNotFound, rel.Name, rel.Version)
 	}
-	before, err := h.read(ctx, s)
+	forgotten := s.sum
+	s, err := h.whole(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	if forgotten != nil && !bytes.Equal(forgotten, sumOf(s.data)) {
+		h.doubt()
+		return nil, fmt.Errorf("storing version %d of release %q: %w", rel.Version, rel.Name, ErrChanged)
+	}
+	before, err := s.look()
 	if err != nil {
 		return nil, err // what cannot be read must not be overwritten
 	}
@@ -323,12 +205,13 @@ func (h *History) wrote(made *corev1.Secret, data, js []byte, rel *release.Relea
 		return nil, fmt.Errorf("release %q comes back from storage otherwise: %w", rel.Name, err)
 	}
 	stored.Labels = custom(made.Labels)
-	s.release = &Release{Release: stored, Method: method, ResourceVersion: made.ResourceVersion, stored: data}
-	if h.stored == nil {
+	written := &Release{Release: stored, Method: method, ResourceVersion: made.ResourceVersion, stored: data, size: len(js) + perValue*count(js)}
+	if s.release = written; h.stored == nil {
 		h.stored = make(map[int]*secret)
 	}
 	h.stored[rel.Version] = s
-	return s.release, nil
+	h.trim()
+	return written, nil
 }
 
 // remove deletes a version, unless somebody has put another in its place. The lock is held.
@@ -338,7 +221,7 @@ func (h *History) remove(ctx context.Context, version int) error {
 		return fmt.Errorf("%w: %q has no version %d", ErrNotFound, h.name, version)
 	}
 	only := &metav1.Preconditions{UID: new(s.meta.UID)}
-	if s.labelsOnly {
+	if s.meta.UID == "" {
 		only = &metav1.Preconditions{ResourceVersion: new(s.meta.ResourceVersion)}
 	}
 	defer h.ledger.begin()()

@@ -2,12 +2,17 @@ package releases
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/storage"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	clienttesting "k8s.io/client-go/testing"
 )
 
 // watched returns a Watcher that knows what a vault holds.
@@ -84,19 +89,28 @@ func TestRequestsWhenWatched(t *testing.T) {
 	}
 }
 
-// TestAllWhenWatched: what all versions hold is asked for at once.
-func TestAllWhenWatched(t *testing.T) {
+// TestDoubtWhenWatched: who may not know what the watch has told asks as itself.
+func TestDoubtWhenWatched(t *testing.T) {
 	t.Parallel()
 	v := newVault(stored(t, demo(1, release.StatusSuperseded)), stored(t, demo(2, release.StatusDeployed)))
-	h := watched(t, v).Open(v, namespace, "demo")
-	if all, err := h.All(t.Context()); err != nil || len(all) != 2 || all[1].Manifest != demo(1, "").Manifest {
-		t.Errorf("All: %d versions, %v", len(all), err)
-	}
-	if r, err := h.Get(t.Context(), 1); err != nil || r.Version != 1 {
-		t.Errorf("Get: %v", err)
-	}
-	if diff := cmp.Diff(map[string]int{"list": 1}, v.asked()); diff != "" {
-		t.Errorf("requests (-want +got):\n%s", diff)
+	v.PrependReactor("list", "secrets", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "", errors.New("no"))
+	})
+	w := newScene(t).Watcher
+	w.Listed(secretsResource(), []metav1.Object{stored(t, demo(2, release.StatusDeployed))}, "1")
+	h := w.Open(v, namespace, "demo")
+	h.Doubt()
+	for what, ask := range map[string]func() error{
+		"Last": func() error { _, err := h.Last(t.Context()); return err },
+		"Get":  func() error { _, err := h.Get(t.Context(), 7); return err },
+		"the SDK": func() error {
+			_, err := h.Driver(t.Context(), DriverOptions{}).Query(map[string]string{"owner": "helm"})
+			return err
+		},
+	} {
+		if err := ask(); !apierrors.IsForbidden(err) || strings.Contains(err.Error(), "v2") {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
 

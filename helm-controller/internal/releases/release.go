@@ -16,8 +16,8 @@ const (
 // Method is how the objects of a release were applied, in the words of Helm 4.
 type Method string
 
-// Release is a version of a release as it is stored. It is shared by all who read it from
-// one History, so nobody changes it.
+// Release is a version of a release as it is stored. It may be shared by all who read it
+// from one History, so nobody changes it.
 type Release struct {
 	*release.Release
 
@@ -27,6 +27,7 @@ type Release struct {
 	ResourceVersion string
 
 	stored []byte // what the Secret holds
+	size   int    // about how much memory it takes
 }
 
 // locked reports whether a status is that of an action that has not ended.

@@ -1,6 +1,7 @@
 package releases
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strconv"
@@ -58,13 +59,15 @@ type secret struct {
 	meta    metav1.ObjectMeta
 	version int
 	data    []byte
-	// labelsOnly says that nothing is known but the name, the labels of Helm and the
-	// resource version.
+	// labelsOnly says that no more is known than the name, the labels of Helm, the resource
+	// version, and perhaps the UID.
 	labelsOnly bool
+	// sum is that of the data that was forgotten; nil if none was.
+	sum []byte
 	// plain says that it holds nothing that the types lack.
 	plain bool
 
-	// once read
+	// once read, while it is remembered
 	release *Release
 	err     error
 }
@@ -86,16 +89,48 @@ func labelled(name string, v Version) *secret {
 	}}
 }
 
-// read returns the release in the Secret, which must have more than labels.
-func (s *secret) read() (*Release, error) {
-	if s.release == nil && s.err == nil {
-		s.release, s.err = s.parse()
+// empty forgets all but the labels.
+func (s *secret) empty() {
+	meta := metav1.ObjectMeta{Namespace: s.meta.Namespace, Name: s.meta.Name, UID: s.meta.UID, ResourceVersion: s.meta.ResourceVersion, Labels: s.meta.Labels}
+	*s = secret{meta: meta, version: s.version, labelsOnly: true, sum: sumOf(s.data)}
+}
+
+func sumOf(data []byte) []byte {
+	sum := sha256.Sum256(data)
+	return sum[:]
+}
+
+// weight is how much is remembered of the Secret as it is stored.
+func (s *secret) weight() int {
+	n := len(s.data)
+	for _, of := range []map[string]string{s.meta.Labels, s.meta.Annotations} {
+		for key, value := range of {
+			n += len(key) + len(value)
+		}
 	}
+	return n
+}
+
+// size is about how much memory is taken by what is remembered of the release.
+func (s *secret) size() int {
+	if s.release == nil {
+		return 0
+	}
+	return s.release.size
+}
+
+// read returns the release in the Secret, which must have more than labels, and remembers it.
+func (s *secret) read() (*Release, error) {
+	s.release, s.err = s.look()
 	return s.release, s.err
 }
 
-func (s *secret) parse() (*Release, error) {
-	rel, method, err := decode(s.data)
+// look is read, but for that it remembers nothing.
+func (s *secret) look() (*Release, error) {
+	if s.release != nil || s.err != nil {
+		return s.release, s.err
+	}
+	rel, method, size, err := decode(s.data)
 	if err == nil && keyOf(rel.Name, rel.Version) != s.meta.Name {
 		err = errors.New("it holds another release")
 	}
@@ -103,7 +138,7 @@ func (s *secret) parse() (*Release, error) {
 		return nil, fmt.Errorf("%w: Secret '%s/%s': %w; restore it from a backup, or delete it, and Helm forgets that version", ErrCorrupt, s.meta.Namespace, s.meta.Name, err)
 	}
 	rel.Labels = custom(s.meta.Labels)
-	return &Release{Release: rel, Method: method, ResourceVersion: s.meta.ResourceVersion, stored: s.data}, nil
+	return &Release{Release: rel, Method: method, ResourceVersion: s.meta.ResourceVersion, stored: s.data, size: size}, nil
 }
 
 // outline is a release of which only its Secret's labels are known: enough to count and

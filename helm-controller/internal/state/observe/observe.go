@@ -161,13 +161,19 @@ func testsOf(in Input, last *helmv2.Snapshot) state.Tests {
 // recover returns what the history would have, had the process not been killed: the newest
 // release, and how the one before has ended.
 func recover(ctx context.Context, in Input, newest *stored) ([]*helmv2.Snapshot, error) {
-	all, err := in.History.All(ctx)
-	if err != nil && !errors.Is(err, releases.ErrCorrupt) {
-		return nil, err
-	}
 	status := in.HelmRelease.Status
+	oldest := newest.version
+	for _, s := range status.History {
+		oldest = min(oldest, s.Version)
+	}
 	var out []*helmv2.Snapshot
-	for _, r := range slices.Backward(all) {
+	for r, err := range in.History.Each(ctx) {
+		if errors.Is(err, releases.ErrCorrupt) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
 		switch known := find(status.History, r); {
 		case r.Version == newest.version:
 			s := r.Snapshot(in.Digest, status.LastAttemptedRevisionDigest)
@@ -182,7 +188,11 @@ func recover(ctx context.Context, in Input, newest *stored) ([]*helmv2.Snapshot,
 			s.ConfigDigest = known.ConfigDigest
 			out = append(out, s)
 		}
+		if r.Version <= oldest {
+			break // what is before has no entry
+		}
 	}
+	slices.Reverse(out)
 	return out, nil
 }
 
