@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -31,6 +32,7 @@ type cluster struct {
 	drift  *drift.Watcher
 	health *health.Watcher
 	extra  Runner            // nil if there is none
+	kept   sync.Map          // see Place.Keep
 	places map[string]*Place // by user
 	stop   func()
 }
@@ -73,7 +75,7 @@ func newRemote(key string, r Remote, opts Options) (*cluster, error) {
 	where := &rest.Config{Host: r.Config.Host, APIPath: r.Config.APIPath, UserAgent: r.Config.UserAgent, QPS: -1} // the server sets the pace
 	transport := &rotating{}
 	hc := &http.Client{Transport: transport}
-	mapper, err := apiutil.NewDynamicRESTMapper(where, hc)
+	mapper, err := apiutil.NewDynamicRESTMapper(where, timely(hc, remotePatience))
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +106,7 @@ func (c *cluster) place(user string, opts Options) (*Place, error) {
 	if p, ok := c.places[user]; ok {
 		return p, nil
 	}
-	hc := as(persist(c.http), user)
+	hc := as(persist(timely(c.http, c.patience())), user)
 	engine, err := apply.New(c.config, hc, c.mapper, c.drift, opts.Apply)
 	if err != nil {
 		return nil, err
@@ -119,6 +121,14 @@ func (c *cluster) place(user string, opts Options) (*Place, error) {
 	}
 	c.places[user] = p
 	return p, nil
+}
+
+// patience is how long the cluster may take to answer a request.
+func (c *cluster) patience() time.Duration {
+	if c.transport != nil {
+		return remotePatience
+	}
+	return localPatience
 }
 
 // unwatched tells once for each resource that a user may not watch objects of it.

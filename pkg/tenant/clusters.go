@@ -81,8 +81,23 @@ func hostOf(cfg *rest.Config) string {
 	return u.String()
 }
 
-// HTTP returns the client of all requests to the cluster as the tenant.
+// HTTP returns the client of all requests to the cluster as the tenant. Each must be
+// answered in time, but for those that watch.
 func (p *Place) HTTP() *http.Client { return p.http }
+
+// User is the name by which the API server knows the tenant; "" is whoever the cluster is
+// reached as.
+func (p *Place) User() string { return p.user }
+
+// Keep returns what is kept under a key for the cluster of the place, as long as it is worked
+// on. It is made when it is first asked for; others may make one that is dropped.
+func (p *Place) Keep(key any, make func() any) any {
+	if kept, ok := p.cluster.kept.Load(key); ok {
+		return kept
+	}
+	kept, _ := p.cluster.kept.LoadOrStore(key, make())
+	return kept
+}
 
 // Mapper knows what the cluster serves.
 func (p *Place) Mapper() meta.RESTMapper { return p.cluster.mapper }
