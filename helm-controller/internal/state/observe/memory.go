@@ -12,19 +12,24 @@ import (
 	helmv2 "weir.dev/api/helm/v2"
 	"weir.dev/helm-controller/internal/releases"
 	"weir.dev/helm-controller/internal/state"
+	"weir.dev/pkg/tenant"
 )
 
 // Memory is what was observed of the release of one HelmRelease, so that it need not be read
 // again. The zero value knows nothing. It is not safe for concurrent use.
 type Memory struct {
 	place  place
+	admits bool // who the release is of has read its storage
 	stored *stored
 	target target
 	drift  *Drift
 }
 
-// place is where a release is stored, and by which name.
-type place struct{ storage, name string }
+// place is where a release is stored, and by which name, and as whom it is read.
+type place struct {
+	storage, name string
+	at            *tenant.Place
+}
 
 // stored is the newest release in storage, without what is large in it.
 type stored struct {
@@ -47,8 +52,11 @@ type target struct {
 // newest returns the newest release in storage, nil if there is none. It reads it if it may
 // have changed.
 func (m *Memory) newest(ctx context.Context, in Input) (*stored, error) {
-	if at := (place{in.Storage, in.Release.Name}); m.place != at {
+	if at := (place{in.Storage, in.Release.Name, in.At}); m.place != at {
 		*m = Memory{place: at}
+	}
+	if !m.admits && in.foreign() {
+		return m.ask(ctx, in)
 	}
 	index, watched := in.Watcher.Known(in.Storage, in.Release.Name)
 	newest, any := index.Newest()
@@ -59,6 +67,25 @@ func (m *Memory) newest(ctx context.Context, in Input) (*stored, error) {
 	case watched && m.stored.is(newest) && m.suffices(in):
 		return m.stored, nil
 	}
+	return m.read(ctx, in)
+}
+
+// foreign reports whether a storage is one that the tenant may not know of: it is in another
+// namespace. The Watcher knows it all the same.
+func (in Input) foreign() bool {
+	return in.Storage != in.HelmRelease.Namespace && in.At.User() != ""
+}
+
+// ask is newest by what the API server tells the tenant. Once it has told, the Watcher may.
+func (m *Memory) ask(ctx context.Context, in Input) (*stored, error) {
+	in.History.Doubt()
+	newest, err := m.read(ctx, in)
+	m.admits = err == nil
+	return newest, err
+}
+
+// read reads the newest release.
+func (m *Memory) read(ctx context.Context, in Input) (*stored, error) {
 	last, err := in.History.Last(ctx)
 	switch {
 	case errors.Is(err, releases.ErrNotFound):
