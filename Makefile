@@ -39,6 +39,16 @@ bin/localplane:
 	@[ -x $@ ] || echo "Building bin/localplane, a Kubernetes of its own: about ten minutes the first time."
 	@cd deploy/localplane && $(PLANE_BUILD) 2>&1 | awk '{n++; if (n % 100 == 0) printf "  %d packages of about 2000\n", n; fflush()} !/^[a-z0-9.]+(\/|$$)/ {print} END {if (n) printf "  %d packages, linked\n", n}'
 
+# Images need programs for Linux: those of bin/, or of bin/linux-ARCH for each of ARCH.
+IMAGE_BINS = $(if $(ARCH),$(patsubst %,bin/linux-%,$(ARCH)),bin)
+empty :=
+comma := ,
+
+.PHONY: images
+images: $(if $(ARCH),,$(addprefix bin/,$(PROGRAMS))) ## build container images, no engine needed; REGISTRY=host/path pushes them, ARCH="amd64 arm64" for both
+	@for a in $(ARCH); do for p in $(PROGRAMS); do echo "building $$p for $$a"; GOOS=linux GOARCH=$$a go build -o bin/linux-$$a/$$p ./$$p || exit 1; done; done
+	@go run ./deploy/images -bin $(subst $(empty) $(empty),$(comma),$(strip $(IMAGE_BINS))) $(if $(REGISTRY),-registry $(REGISTRY)) $(if $(VERSION),-version $(VERSION))
+
 .PHONY: test
 test: build ## run all tests, with the real programs on a real API server of this machine
 	@for m in $(MODULES); do echo "== $$m"; (cd $$m && go test -count=1 -timeout 20m ./...) || exit 1; done

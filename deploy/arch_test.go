@@ -10,15 +10,18 @@ import (
 
 const module = "weir.dev/deploy/"
 
-// TestProgramsStandAlone: what two programs share lives in internal/, not in one of
-// them.
+// libraries are what users take without a program: files, and what makes manifests of them.
+var libraries = []string{"crds", "install"}
+
+// TestProgramsStandAlone: what two programs share lives in internal/ or is a library, and
+// is not in one of them.
 func TestProgramsStandAlone(t *testing.T) {
 	t.Parallel()
 	g := depcheck.Module(t, ".")
 	var programs []string
 	for _, p := range g.Packages() {
 		first, _, _ := strings.Cut(strings.TrimPrefix(p, module), "/")
-		if program := module + first + "/..."; first != "internal" && first != "crds" && !slices.Contains(programs, program) {
+		if program := module + first + "/..."; first != "internal" && !slices.Contains(libraries, first) && !slices.Contains(programs, program) {
 			programs = append(programs, program)
 		}
 	}
@@ -45,6 +48,11 @@ func TestLinks(t *testing.T) {
 		"definitions link nothing": {
 			Why: "they are files",
 			Of:  []string{module + "crds"}, Not: []string{"weir.dev/...", "k8s.io/...", "sigs.k8s.io/..."},
+		},
+		"manifests are made without a cluster": {
+			Why: "they are made for Git as well",
+			Of:  []string{module + "install"}, Not: []string{"weir.dev/...", "k8s.io/client-go/...", "sigs.k8s.io/controller-runtime/..."},
+			But: []string{module + "install", module + "crds", "weir.dev/pkg/manifest"},
 		},
 		"what is shared knows no program": {
 			Why: "arrows point down only",

@@ -63,12 +63,6 @@ func (s *Stack) ImageController(ctx context.Context, more ...string) (*Program, 
 // goes on until Stop or Kill, whatever becomes of ctx. Its log is added to that of an
 // earlier one of the same name. Several may be started at the same time.
 func (s *Stack) Start(ctx context.Context, name string, more ...string) (*Program, error) {
-	p := &Program{Log: filepath.Join(s.dir, name+".log"), ended: make(chan struct{})}
-	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	defer log.Close()
 	flags, env := []string{"--metrics-addr=0", "--health-addr=0"}, append(os.Environ(), "KUBECONFIG="+s.Kubeconfig)
 	for _, m := range more {
 		if strings.HasPrefix(m, "-") {
@@ -77,8 +71,20 @@ func (s *Stack) Start(ctx context.Context, name string, more ...string) (*Progra
 			env = append(env, m)
 		}
 	}
-	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(s.Controllers, name), flags...)
-	p.cmd.Env = env // of two values, the last counts
+	return s.execute(ctx, name, name, flags, env)
+}
+
+// execute starts a program of the folder of controllers by its arguments and environment,
+// of which the last value of a variable counts. Its log has the name that is given.
+func (s *Stack) execute(ctx context.Context, name, program string, args, env []string) (*Program, error) {
+	p := &Program{Log: filepath.Join(s.dir, name+".log"), ended: make(chan struct{})}
+	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(s.Controllers, program), args...)
+	p.cmd.Env = env
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is ours to pass on, in order
 	if err := p.cmd.Start(); err != nil {

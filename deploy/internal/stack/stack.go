@@ -64,6 +64,7 @@ type Stack struct {
 	dir, bin string
 	git      *http.Server
 	charts   *http.Server
+	kubelet  *Kubelet
 	gitURL   string
 
 	mu       sync.Mutex
@@ -252,6 +253,9 @@ func established(crd *apiextensionsv1.CustomResourceDefinition) bool {
 // Stop ends everything, in the reverse order of its start.
 func (s *Stack) Stop() error {
 	var errs []error
+	if s.kubelet != nil {
+		errs = append(errs, s.kubelet.Stop()) // else it would start again what is stopped
+	}
 	s.mu.Lock()
 	programs := slices.Clone(s.programs)
 	s.mu.Unlock()

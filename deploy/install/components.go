@@ -1,0 +1,67 @@
+package install
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The controllers.
+const (
+	SourceController    = "source-controller"
+	KustomizeController = "kustomize-controller"
+	HelmController      = "helm-controller"
+	ImageController     = "image-controller"
+)
+
+// Controllers of which weir has none of the name.
+const (
+	imageReflector  = "image-reflector-controller"
+	imageAutomation = "image-automation-controller"
+	notification    = "notification-controller"
+	sourceWatcher   = "source-watcher"
+)
+
+// All returns the names of all controllers, in the order in which they are listed.
+func All() []string {
+	return []string{SourceController, KustomizeController, HelmController, ImageController}
+}
+
+// groups are the API groups of the controllers.
+var groups = map[string]string{
+	SourceController:    "source.toolkit.fluxcd.io",
+	KustomizeController: "kustomize.toolkit.fluxcd.io",
+	HelmController:      "helm.toolkit.fluxcd.io",
+	ImageController:     "image.toolkit.fluxcd.io",
+}
+
+// ParseComponents returns the controllers that names mean, each once, in the order of All.
+// The two that other distributions have for images are one here.
+func ParseComponents(names []string) ([]string, error) {
+	wanted := make(map[string]bool)
+	for _, name := range names {
+		switch name = strings.TrimSpace(name); {
+		case name == imageReflector, name == imageAutomation:
+			wanted[ImageController] = true
+		case name == notification, name == sourceWatcher:
+			return nil, fmt.Errorf("weir has no %s; one of another distribution goes on to work beside it: leave it out of --components and --components-extra", name)
+		case slices.Contains(All(), name):
+			wanted[name] = true
+		default:
+			return nil, fmt.Errorf("%q is no component: there are %s", name, strings.Join(All(), ", "))
+		}
+	}
+	if len(wanted) == 0 {
+		return nil, fmt.Errorf("there are no components: use some of %s", strings.Join(All(), ", "))
+	}
+	return slices.DeleteFunc(All(), func(name string) bool { return !wanted[name] }), nil
+}
+
+// Replaced returns the names of controllers of other distributions that must not run beside
+// components: they work on the same objects, under other names.
+func Replaced(components []string) []string {
+	if slices.Contains(components, ImageController) {
+		return []string{imageReflector, imageAutomation}
+	}
+	return nil
+}
