@@ -2,6 +2,8 @@ package action
 
 import (
 	"fmt"
+	"io"
+	"strings"
 	"sync"
 	"time"
 )
@@ -37,4 +39,24 @@ func (l *logs) all() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return append([]string(nil), l.last...)
+}
+
+// WithoutValues returns what the standard logger of Go is to write to, in the place of
+// another writer. The SDK warns there of values that do not fit the chart, and shows them,
+// though they may come from Secrets.
+func WithoutValues(to io.Writer) io.Writer { return withoutValues{to} }
+
+type withoutValues struct{ io.Writer }
+
+// Write implements io.Writer.
+func (w withoutValues) Write(line []byte) (int, error) {
+	text, shows := strings.CutPrefix(string(line), "warning: ")
+	before, _, found := strings.Cut(text, " (")
+	if !shows || !found {
+		return w.Writer.Write(line)
+	}
+	if _, err := io.WriteString(w.Writer, "warning: "+before+" (the value is not shown)\n"); err != nil {
+		return 0, err
+	}
+	return len(line), nil
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"sigs.k8s.io/yaml"
 )
 
 const (
@@ -101,9 +103,45 @@ func sensitive(value any) []string {
 			out = append(out, sensitive(element)...)
 		}
 		return out
+	case float64:
+		return numbers(v)
+	case int:
+		return numbers(float64(v), strconv.Itoa(v))
+	case int64:
+		return numbers(float64(v), strconv.FormatInt(v, 10))
 	default:
 		return []string{fmt.Sprint(v)}
 	}
+}
+
+// numbers returns the texts that a number may stand as: templates and errors write large
+// ones with an exponent, and YAML does without.
+func numbers(n float64, more ...string) []string {
+	out := append(more, fmt.Sprint(n), strconv.FormatFloat(n, 'f', -1, 64))
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// SensitiveText returns what must not be shown of an entry of a Secret: the entry, or, if
+// that is a document of values, each of these. An entry of one line may be either.
+func SensitiveText(entry string) []string {
+	var doc map[string]any
+	if yaml.Unmarshal([]byte(entry), &doc) != nil || len(doc) == 0 {
+		if n, err := strconv.ParseFloat(strings.TrimSpace(entry), 64); err == nil {
+			return numbers(n, entry)
+		}
+		return []string{entry}
+	}
+	out := Sensitive(doc)
+	if entry = strings.TrimSpace(entry); strings.Contains(entry, "\n") {
+		return out // lines of it may stand in any text
+	}
+	for _, key := range slices.Sorted(maps.Keys(doc)) {
+		if doc[key] == nil { // as in a password such as "{abc}"
+			out = append(out, key)
+		}
+	}
+	return append(out, entry)
 }
 
 // steady sorts what a schema has to say, which the SDK tells in any order: a message that

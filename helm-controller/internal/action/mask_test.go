@@ -20,6 +20,8 @@ func TestMask(t *testing.T) {
 		"anywhere":   {"long texts tell much", map[string]any{"a": map[string]any{"b": []any{"hunter22"}}}, "user:hunter22@host", "user:***@host"},
 		"quoted":     {"a short text stands in many words", map[string]any{"a": "on"}, `condition "on" is 'on'`, `condition "***" is '***'`},
 		"numbers":    {"a number may be a PIN", map[string]any{"pin": 123456.0}, "got 123456", "got ***"},
+		"large":      {"templates write it with an exponent, and YAML without", map[string]any{"pin": 123456789.0}, "123456789 or 1.23456789e+08", "*** or ***"},
+		"whole":      {"it may have come as one", map[string]any{"a": int64(123456789), "b": 123456787}, "1.23456789e+08, 123456787, 1.23456787e+08", "***, ***, ***"},
 		"booleans":   {"they tell nothing", map[string]any{"a": true}, `got "true"`, `got "true"`},
 		"lines":      {"a key has many", map[string]any{"key": "BEGIN\nabcdef\nEND"}, "line 2: abcdef", "line 2: ***"},
 		"escaped":    {"as Go quotes it", map[string]any{"key": "ab\ncd\tef"}, `got "ab\ncd\tef"`, `got "***"`},
@@ -27,6 +29,25 @@ func TestMask(t *testing.T) {
 	}
 	for name, tc := range tests {
 		if got := newMask(Sensitive(tc.values)).text(tc.in); got != tc.want {
+			t.Errorf("%s: %q, want %q: %s", name, got, tc.want, tc.why)
+		}
+	}
+}
+
+// TestMaskOfAnEntry: nobody knows whether an entry of a Secret is a text or a document.
+func TestMaskOfAnEntry(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ why, entry, in, want string }{
+		"a text":                {"it is a password", "hunter22", "got hunter22", "got ***"},
+		"a number":              {"it is written in two ways", "123456789", "got 1.23456789e+08, not 123456789", "got ***, not ***"},
+		"a document":            {"keys are no secrets", "name: alice\npassword: hunter22\n", "password: hunter22 of alice", "password: *** of ***"},
+		"a map":                 {"it may be a password", "on: off", "got on: off", "got ***"},
+		"a map in braces":       {"it may be a password", "{hunter22}", "got {hunter22} or hunter22", "got *** or ***"},
+		"a map without a value": {"it may be a password", "hunter22:", "got hunter22: or hunter22", "got *** or ***"},
+		"one value":             {"its key is no secret", "password: hunter22\n", "at password: got hunter22", "at password: got ***"},
+	}
+	for name, tc := range tests {
+		if got := newMask(SensitiveText(tc.entry)).text(tc.in); got != tc.want {
 			t.Errorf("%s: %q, want %q: %s", name, got, tc.want, tc.why)
 		}
 	}

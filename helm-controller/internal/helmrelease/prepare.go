@@ -11,7 +11,6 @@ import (
 	"helm.sh/helm/v3/pkg/chart"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	helmv2 "weir.dev/api/helm/v2"
 	sourcev1 "weir.dev/api/source/v1"
@@ -111,20 +110,10 @@ func (w *witness) Get(ctx context.Context, key client.ObjectKey, obj client.Obje
 	err := w.Reader.Get(ctx, key, obj, opts...)
 	if secret, ok := obj.(*corev1.Secret); ok && err == nil {
 		for _, data := range secret.Data {
-			w.sensitive = append(w.sensitive, sensitive(data)...)
+			w.sensitive = append(w.sensitive, action.SensitiveText(string(data))...)
 		}
 	}
 	return err
-}
-
-// sensitive returns what must not be shown of an entry of a Secret: what it has, or, if
-// that is a document of values, each of these.
-func sensitive(data []byte) []string {
-	var doc map[string]any
-	if yaml.Unmarshal(data, &doc) == nil && len(doc) > 0 {
-		return action.Sensitive(doc)
-	}
-	return []string{string(data)}
 }
 
 // chartFacts is what is known of a chart without having it at hand.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 
 	helmv2 "weir.dev/api/helm/v2"
 	sourcev1 "weir.dev/api/source/v1"
+	"weir.dev/helm-controller/internal/action"
 	"weir.dev/helm-controller/internal/charts"
 	"weir.dev/helm-controller/internal/helmrelease"
 	"weir.dev/helm-controller/internal/oom"
@@ -35,6 +37,7 @@ func Run(ctx context.Context, d *daemon.Daemon) error {
 	if err := d.Parse(helmv2.AddToScheme, sourcev1.AddToScheme); err != nil {
 		return err
 	}
+	log.SetOutput(action.WithoutValues(log.Writer()))
 	if err := opts.validate(d.Enabled); err != nil {
 		return err
 	}
