@@ -44,8 +44,6 @@ type Env struct {
 	// Newer is closed when something newer is asked for, which ends waits for the health of
 	// objects; nil means never.
 	Newer <-chan struct{}
-	// Discovery remembers what clusters serve; may be nil.
-	Discovery *cluster.Discovery
 	// Checks judge the health of objects as the spec says.
 	Checks health.Rules
 	// Digest is the algorithm of the digests of snapshots.

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	helmv2 "weir.dev/api/helm/v2"
+	"weir.dev/helm-controller/internal/cluster"
 	"weir.dev/helm-controller/internal/definitions"
 	"weir.dev/helm-controller/internal/releases"
 )
@@ -142,7 +143,7 @@ func (d *deed) define(policy helmv2.CRDsPolicy) error {
 
 // learn finds out what the cluster can do, for templates.
 func (d *deed) learn(cfg *helmaction.Configuration) error {
-	capabilities, err := d.env.Discovery.Capabilities(d.ctx, d.env.At)
+	capabilities, err := cluster.Capabilities(d.ctx, d.env.At)
 	if err != nil {
 		return fmt.Errorf("asking the cluster what it serves: %w", err)
 	}

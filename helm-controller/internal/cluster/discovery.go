@@ -32,30 +32,33 @@ const (
 	maxDiscovery = 32 << 20
 )
 
-// Discovery remembers what clusters serve, so that they tell it again only when it has
-// changed. One is for all actions of a program. The zero value is ready for use, and nil is
-// one that remembers nothing; it is safe for concurrent use.
-type Discovery struct {
+// discovered is what a cluster serves, so that it tells it again only when that has changed.
+// It is kept with the cluster; the zero value knows nothing. It is safe for concurrent use.
+type discovered struct {
 	mu    sync.Mutex
-	known map[string]answer // by URL
+	known map[string]answer // by root
 }
 
-// answer is what a cluster said under one URL.
+// answer is what a cluster said under one root.
 type answer struct {
 	tag      string
 	versions []string
 }
 
+// discoveredKey is what it is kept under.
+type discoveredKey struct{}
+
 // Capabilities returns what charts may know of a cluster, as Helm has it. That costs three
 // requests, two of which are answered by nothing if nothing has changed.
-func (d *Discovery) Capabilities(ctx context.Context, at *tenant.Place) (*chartutil.Capabilities, error) {
-	if d == nil {
-		d = &Discovery{}
-	}
+func Capabilities(ctx context.Context, at *tenant.Place) (*chartutil.Capabilities, error) {
 	conn := connect(ctx, at, nil)
 	version, err := conn.version(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("asking the cluster for its version: %w", err)
+	}
+	d, ok := at.Keep(discoveredKey{}, func() any { return &discovered{} }).(*discovered)
+	if !ok {
+		d = &discovered{}
 	}
 	served, err := d.served(ctx, conn)
 	if errors.Is(err, errNotAggregated) {
@@ -71,17 +74,13 @@ func (d *Discovery) Capabilities(ctx context.Context, at *tenant.Place) (*chartu
 }
 
 // served returns the APIs of a cluster, and their kinds, in the form of Helm.
-func (d *Discovery) served(ctx context.Context, conn *connection) (chartutil.VersionSet, error) {
+func (d *discovered) served(ctx context.Context, conn *connection) (chartutil.VersionSet, error) {
 	var all []string
 	for _, root := range []string{"/api", "/apis"} {
-		where, err := conn.url(root)
-		if err != nil {
-			return nil, err
-		}
 		d.mu.Lock()
-		known := d.known[where]
+		known := d.known[root]
 		d.mu.Unlock()
-		found, err := conn.discover(ctx, where, known)
+		found, err := conn.discover(ctx, root, known)
 		if err != nil {
 			return nil, err
 		}
@@ -89,7 +88,7 @@ func (d *Discovery) served(ctx context.Context, conn *connection) (chartutil.Ver
 		if d.known == nil {
 			d.known = make(map[string]answer)
 		}
-		d.known[where] = found
+		d.known[root] = found
 		d.mu.Unlock()
 		all = append(all, found.versions...)
 	}
@@ -145,7 +144,11 @@ func (c *connection) get(ctx context.Context, where, accept, tag string) (*http.
 var errNotAggregated = errors.New("the API server does not know aggregated discovery")
 
 // discover asks what is served under one root, unless it is as it was known.
-func (c *connection) discover(ctx context.Context, where string, known answer) (answer, error) {
+func (c *connection) discover(ctx context.Context, root string, known answer) (answer, error) {
+	where, err := c.url(root)
+	if err != nil {
+		return answer{}, err
+	}
 	resp, err := c.get(ctx, where, aggregated+",application/json", known.tag)
 	if err != nil {
 		return answer{}, err

@@ -1,15 +1,19 @@
 package cluster_test
 
 import (
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"helm.sh/helm/v3/pkg/action"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery"
 
 	"weir.dev/helm-controller/internal/cluster"
+	"weir.dev/pkg/tenant"
 )
 
 // TestCapabilities are those that Helm itself finds, and are not transferred again while
@@ -17,12 +21,11 @@ import (
 func TestCapabilities(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "")
-	var d cluster.Discovery
-	first, err := d.Capabilities(t.Context(), w.at)
+	first, err := cluster.Capabilities(t.Context(), w.at)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := d.Capabilities(t.Context(), w.at)
+	second, err := cluster.Capabilities(t.Context(), w.at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,4 +95,41 @@ func TestLookup(t *testing.T) {
 	}
 	_, err := w.upgrade(w.chart("{{ lookup `v1` `Secret` .Release.Namespace `s` }}"), lookups)
 	w.says(err, "cannot get resource \"secrets\"", ":team")
+}
+
+// evil answers in the name of an API server that there is an API more.
+func evil(next http.RoundTripper) http.RoundTripper {
+	const more = `{"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "items": [{"metadata": {"name": "evil.example.com"},
+		"versions": [{"version": "v1", "resources": [{"resource": "tricks", "responseKind": {"kind": "Trick"}, "scope": "Namespaced", "singularResource": "trick", "verbs": ["get"]}]}]}]}`
+	return roundTripper(func(req *http.Request) (*http.Response, error) {
+		resp, err := next.RoundTrip(req)
+		if err != nil || req.URL.Path != "/api" && req.URL.Path != "/apis" || resp.StatusCode != http.StatusOK {
+			return resp, err
+		}
+		resp.Body.Close()
+		resp.Body, resp.ContentLength = io.NopCloser(strings.NewReader(more)), int64(len(more))
+		resp.Header.Set("Content-Type", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
+		return resp, nil
+	})
+}
+
+// TestCapabilitiesOfATenantAreItsOwn: a kubeconfig may lead to another server than its URL
+// says, by a proxy. What that one tells is of no other cluster.
+func TestCapabilitiesOfATenantAreItsOwn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	cfg := w.Config()
+	cfg.Wrap(evil)
+	tricky, err := w.clusters.EnterRemote(types.NamespacedName{Namespace: "evil", Name: "app"}, tenant.Remote{Name: "evil", Config: cfg, Version: "1"}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const api = "evil.example.com/v1/Trick"
+	theirs, err := cluster.Capabilities(t.Context(), tricky)
+	if err != nil || !theirs.APIVersions.Has(api) {
+		t.Fatalf("the other cluster does not serve %s: %v", api, err)
+	}
+	if ours, err := cluster.Capabilities(t.Context(), w.at); err != nil || ours.APIVersions.Has(api) {
+		t.Errorf("this cluster serves what another has told: %v", err)
+	}
 }

@@ -107,7 +107,6 @@ type Reconciler struct {
 	dependencies *dependency.Gate[*helmv2.HelmRelease]
 	backoff      workqueue.TypedRateLimiter[reconcile.Request]
 	waits        cluster.Waits
-	discovery    cluster.Discovery
 	access       *tenantaccess.Access
 	examiner     *correction.Examiner
 	jobs         *jobs

@@ -91,7 +91,7 @@ func (r *Reconciler) begin(ctx context.Context, s *scope, seen *seen, d plan.Dec
 		return err
 	}
 	env := action.Env{
-		At: s.at, History: seen.history, Waits: &r.waits, Newer: w.newer, Discovery: &r.discovery, Checks: s.checks(),
+		At: s.at, History: seen.history, Waits: &r.waits, Newer: w.newer, Checks: s.checks(),
 		Digest: r.opts.Digest, DNS: r.opts.DNS, Defaults: r.opts.Defaults.action(),
 	}
 	// The job outlives the run, so what it is about is its own.
