@@ -98,7 +98,7 @@ func (e *Engine) drop(ctx context.Context, w *write, found *unstructured.Unstruc
 	nothing.SetNamespace(w.Object.GetNamespace())
 	nothing.SetName(w.Object.GetName())
 	nothing.SetUID(found.GetUID()) // or it would be created if it is gone
-	a, err := e.client.applyAs(ctx, w.target, nothing, nil, e.managers.relay(), false, whole)
+	a, err := e.client.applyAs(ctx, w.target, nothing, nil, e.managers.relay(), manner{whole: whole})
 	return a.object, err
 }
 

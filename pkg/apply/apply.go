@@ -82,6 +82,9 @@ type Request struct {
 	// DryRun has nothing written or deleted. The changes tell what would be put back, and
 	// the tracker learns of what is as it should be.
 	DryRun bool
+	// Strict has the API server refuse fields that a kind does not have, wherever it would
+	// leave them out otherwise.
+	Strict bool
 	// Validated is told how long a stage was validated; may be nil.
 	Validated func(time.Duration)
 }
@@ -115,6 +118,7 @@ type write struct {
 	Object *unstructured.Unstructured
 	target target
 	change *Change
+	strict bool
 	// recreate says that validation found the change impossible in place, and
 	// that the object may be deleted for it.
 	recreate bool
@@ -138,7 +142,7 @@ func (e *Engine) stage(ctx context.Context, p Plan, s Stage, req Request) ([]Cha
 	var served deadline
 	for i, item := range s.Items {
 		changes[i] = Change{ID: item.ID}
-		w := &write{Item: item, change: &changes[i]}
+		w := &write{Item: item, change: &changes[i], strict: req.Strict}
 		if e.pass(w); !item.Action.writes() {
 			continue
 		}

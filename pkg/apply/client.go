@@ -94,14 +94,20 @@ type answer struct {
 	created bool
 }
 
-// apply sends obj by server-side apply, as data if it is encoded already. whole asks for
-// the whole object in the answer, where metadata would do.
-func (c *client) apply(ctx context.Context, t target, obj *unstructured.Unstructured, data []byte, dryRun, whole bool) (answer, error) {
-	return c.applyAs(ctx, t, obj, data, c.manager, dryRun, whole)
+// manner is how an object is sent.
+type manner struct {
+	dryRun bool
+	whole  bool // asks for the whole object in the answer, where metadata would do
+	strict bool // refuses fields that the kind does not have
+}
+
+// apply sends obj by server-side apply, as data if it is encoded already.
+func (c *client) apply(ctx context.Context, t target, obj *unstructured.Unstructured, data []byte, how manner) (answer, error) {
+	return c.applyAs(ctx, t, obj, data, c.manager, how)
 }
 
 // applyAs is apply by another field manager.
-func (c *client) applyAs(ctx context.Context, t target, obj *unstructured.Unstructured, data []byte, manager string, dryRun, whole bool) (answer, error) {
+func (c *client) applyAs(ctx context.Context, t target, obj *unstructured.Unstructured, data []byte, manager string, how manner) (answer, error) {
 	if data == nil {
 		var err error
 		if data, err = json.Marshal(obj.Object); err != nil {
@@ -113,10 +119,13 @@ func (c *client) applyAs(ctx context.Context, t target, obj *unstructured.Unstru
 		Param("fieldManager", manager).
 		Param("force", "true").
 		Body(data)
-	if dryRun {
+	if how.dryRun {
 		req.Param("dryRun", metav1.DryRunAll)
 	}
-	if !whole {
+	if how.strict {
+		req.Param("fieldValidation", metav1.FieldValidationStrict)
+	}
+	if !how.whole {
 		req.SetHeader("Accept", acceptMetadata+",application/json")
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, errNoAnswer)

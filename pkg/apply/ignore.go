@@ -314,7 +314,7 @@ func (e *Engine) send(ctx context.Context, w *write, dryRun, whole bool) (answer
 		if obj != w.Object {
 			data = nil
 		}
-		a, err := e.client.apply(ctx, w.target, obj, data, dryRun, whole)
+		a, err := e.client.apply(ctx, w.target, obj, data, manner{dryRun: dryRun, whole: whole, strict: w.strict})
 		if w.live == nil || len(w.ignore) == 0 || !apierrors.IsConflict(err) || n == tries {
 			return a, err
 		}

@@ -23,7 +23,7 @@ func (e *Engine) preview(ctx context.Context, p Plan, req Request) ([]Change, er
 	for _, stage := range p.Stages {
 		for _, item := range stage.Items {
 			changes = append(changes, Change{ID: item.ID})
-			w := &write{Item: item, change: &changes[len(changes)-1]}
+			w := &write{Item: item, change: &changes[len(changes)-1], strict: req.Strict}
 			if e.pass(w); !item.Action.writes() {
 				continue
 			}

@@ -109,7 +109,7 @@ func (d *deed) configure(method releases.Method, own bool) *helmaction.Configura
 	hr := d.in.HelmRelease
 	d.client = &kubeClient{Client: cluster.New(d.ctx, d.env.At, cluster.Options{
 		Owner: client.ObjectKeyFromObject(hr), Release: d.in.Release,
-		Method: method, TakeOwnership: own,
+		Method: method, TakeOwnership: own, Strict: d.strict(),
 		Checks: d.env.Checks, Legacy: hr.GetWaitStrategy(d.env.Defaults.Wait) == helmv2.WaitStrategyLegacy,
 		Earlier: d.earlier(), Waits: d.env.Waits, Lend: d.env.Lend, Newer: d.env.Newer, Log: d.logs.printf,
 	})}

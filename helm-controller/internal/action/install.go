@@ -11,6 +11,7 @@ import (
 	helmv2 "weir.dev/api/helm/v2"
 	"weir.dev/helm-controller/internal/cluster"
 	"weir.dev/helm-controller/internal/definitions"
+	"weir.dev/helm-controller/internal/plan"
 	"weir.dev/helm-controller/internal/releases"
 )
 
@@ -39,6 +40,19 @@ func (d *deed) install() error {
 	a.PostRenderer = d.in.Overlay.Manifests()
 	_, err := a.RunWithContext(context.Background(), d.in.Chart(), d.values()) // ends with the client; see configure
 	return err
+}
+
+// strict reports whether fields that kinds do not have are refused in the objects of a chart.
+// Those of a release that is brought back were accepted before.
+func (d *deed) strict() bool {
+	switch hr := d.in.HelmRelease; d.what {
+	case plan.Install:
+		return !hr.GetInstall().DisableOpenAPIValidation
+	case plan.Upgrade:
+		return !hr.GetUpgrade().DisableOpenAPIValidation
+	default:
+		return false
+	}
 }
 
 // installMethod returns how the objects of a new release are applied.

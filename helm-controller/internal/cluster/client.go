@@ -32,6 +32,9 @@ type Options struct {
 	// it is taken over if it exists. Otherwise the SDK looks for objects that are new to
 	// the release, and refuses those that exist and are not the release's.
 	TakeOwnership bool
+	// Strict has the API server refuse fields that a kind does not have. It would leave them
+	// out otherwise, except under server-side apply, which always refuses them.
+	Strict bool
 	// Earlier are manifests of releases that failed since one was deployed, and of that one.
 	// What they have and the release has not is deleted with what leaves it, and when it is
 	// uninstalled: the SDK knows of the objects of one earlier release only.
@@ -82,6 +85,9 @@ var (
 func New(ctx context.Context, at *tenant.Place, opts Options) *Client {
 	c := &Client{ctx: ctx, at: at, opts: opts, absent: sync.OnceValues(absent), remains: make(map[manifest.ID]bool)}
 	c.conn = connect(ctx, at, func(text string) { c.logf("warning of the API server: %s", text) })
+	if opts.Strict {
+		c.conn.http.Transport = strict{base: c.conn.http.Transport}
+	}
 	return c
 }
 

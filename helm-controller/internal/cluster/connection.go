@@ -113,6 +113,22 @@ func (b bound) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
+// strict is a transport that has the API server refuse objects with fields that their kinds
+// do not have.
+type strict struct{ base http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (s strict) RoundTrip(req *http.Request) (*http.Response, error) {
+	switch req.Method {
+	case http.MethodPost, http.MethodPut, http.MethodPatch:
+		req = req.Clone(req.Context())
+		asked := req.URL.Query()
+		asked.Set("fieldValidation", metav1.FieldValidationStrict)
+		req.URL.RawQuery = asked.Encode()
+	}
+	return s.base.RoundTrip(req)
+}
+
 // sent remembers which writes an API server has accepted.
 type sent struct {
 	mu    sync.Mutex

@@ -109,9 +109,16 @@ func keep(obj metav1.Object) bool {
 	return strings.EqualFold(strings.TrimSpace(obj.GetAnnotations()[kube.ResourcePolicyAnno]), kube.KeepPolicy)
 }
 
+// unknownFields is how the API server begins what it says of fields that a kind does not
+// have. It is not told in another way.
+const unknownFields = "strict decoding error"
+
 // advised adds to an error what can be done about it: of a missing namespace, the API
 // server says only its name.
 func advised(err error) error {
+	if err != nil && strings.Contains(err.Error(), unknownFields) {
+		return fmt.Errorf("%w: correct the template, or set disableOpenAPIValidation to have it left out", err)
+	}
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || !apierrors.IsNotFound(err) {
 		return err

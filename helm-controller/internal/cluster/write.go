@@ -139,7 +139,7 @@ func (c *Client) apply(resources kube.ResourceList) (*kube.Result, error) {
 		c.logf("none of %d object(s) has changed", len(resources))
 		return &kube.Result{}, nil
 	}
-	changes, err := c.at.Engine.Apply(c.ctx, plan, apply.Request{})
+	changes, err := c.at.Engine.Apply(c.ctx, plan, apply.Request{Strict: c.opts.Strict})
 	c.note(changes...)
 	res := resultOf(changes, infos)
 	c.logf("applied %d object(s): %d created, %d updated", len(resources), len(res.Created), len(res.Updated))
