@@ -21,7 +21,7 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: build
-build: $(addprefix bin/,$(PROGRAMS) demo bench localplane) ## build every program into bin/
+build: $(addprefix bin/,$(PROGRAMS) weir demo bench localplane) ## build every program into bin/
 
 .PHONY: $(addprefix bin/,$(PROGRAMS))
 $(addprefix bin/,$(PROGRAMS)): bin/%:
@@ -32,6 +32,11 @@ $(addprefix bin/,$(PROGRAMS)): bin/%:
 bin/demo bin/bench: bin/%:
 	@mkdir -p bin
 	go build -o $@ ./deploy/$*
+
+.PHONY: bin/weir
+bin/weir:
+	@mkdir -p bin
+	go build -o $@ ./deploy/cli
 
 .PHONY: bin/localplane
 bin/localplane:

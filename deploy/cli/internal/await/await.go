@@ -1,0 +1,168 @@
+// Package await waits until an object is as somebody wants it, by watching it. Whether it
+// is, a pure function on the object decides.
+//
+// Who waits in vain is told what the object says of itself, not that time is over.
+package await
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fluxcd/pkg/apis/meta"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// again is how long to wait before a watch that was refused is tried again.
+const again = time.Second
+
+// Verdict says how far an object is. The zero value is: not yet.
+type Verdict struct {
+	// Done ends the waiting: well, unless Err is set.
+	Done bool
+	Err  error
+	// Why says what is missing yet.
+	Why string
+}
+
+// Condition decides on an object: nil if there is none.
+type Condition func(*unstructured.Unstructured) Verdict
+
+// Target is the object that is waited for.
+type Target struct {
+	GVK schema.GroupVersionKind
+	Key types.NamespacedName
+}
+
+// String names the target as manifests do.
+func (t Target) String() string {
+	return fmt.Sprintf("%s/%s/%s", t.GVK.Kind, t.Key.Namespace, t.Key.Name)
+}
+
+// Of returns the target that obj is.
+func Of(obj client.Object) Target {
+	return Target{GVK: obj.GetObjectKind().GroupVersionKind(), Key: client.ObjectKeyFromObject(obj)}
+}
+
+// For waits until ok holds of the target, and returns the object as it then is: nil if it
+// is gone. What is missing is told to report, if there is one, whenever that changes.
+func For(ctx context.Context, c client.WithWatch, target Target, ok Condition, report func(why string)) (*unstructured.Unstructured, error) {
+	w := &waiter{client: c, target: target, ok: ok, report: report}
+	for {
+		done, err := w.follow(ctx)
+		if ctx.Err() != nil && !done {
+			return w.last, w.inVain(context.Cause(ctx))
+		}
+		if done || err != nil {
+			return w.last, err
+		}
+	}
+}
+
+// waiter is one wait.
+type waiter struct {
+	client  client.WithWatch
+	target  Target
+	ok      Condition
+	report  func(string)
+	last    *unstructured.Unstructured
+	verdict Verdict
+}
+
+// follow reads the object and watches it until it is as wanted, or the watch ends.
+func (w *waiter) follow(ctx context.Context) (done bool, err error) {
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(w.target.GVK.GroupVersion().WithKind(w.target.GVK.Kind + "List"))
+	only := []client.ListOption{client.InNamespace(w.target.Key.Namespace), client.MatchingFields{"metadata.name": w.target.Key.Name}}
+	if err := w.client.List(ctx, list, only...); err != nil {
+		return false, fmt.Errorf("reading %s: %w", w.target, err)
+	}
+	var now *unstructured.Unstructured
+	if len(list.Items) > 0 {
+		now = &list.Items[0]
+	}
+	if w.judge(now) {
+		return true, w.verdict.Err
+	}
+	changes, err := w.client.Watch(ctx, list, append(only, &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: list.GetResourceVersion()}})...)
+	if err != nil {
+		if apierrors.IsForbidden(err) {
+			return false, fmt.Errorf("watching %s: %w", w.target, err)
+		}
+		pause(ctx, again)
+		return false, nil
+	}
+	defer changes.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false, nil
+		case e, open := <-changes.ResultChan():
+			if !open || e.Type == watch.Error {
+				return false, nil // read anew
+			}
+			obj, _ := e.Object.(*unstructured.Unstructured)
+			if e.Type == watch.Deleted {
+				obj = nil
+			}
+			if w.judge(obj) {
+				return true, w.verdict.Err
+			}
+		}
+	}
+}
+
+// judge keeps the object and reports whether the waiting is over.
+func (w *waiter) judge(obj *unstructured.Unstructured) bool {
+	before := w.verdict.Why
+	w.last, w.verdict = obj, w.ok(obj)
+	if why := w.verdict.Why; w.report != nil && why != "" && why != before {
+		w.report(why)
+	}
+	return w.verdict.Done
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// inVain says why the object is not as it was wanted.
+func (w *waiter) inVain(cause error) error {
+	var said []string
+	if w.verdict.Why != "" {
+		said = append(said, w.verdict.Why)
+	}
+	for _, c := range conditions(w.last) {
+		if interesting(c) {
+			said = append(said, fmt.Sprintf("%s is %s: %s: %s", c.Type, c.Status, c.Reason, c.Message))
+		}
+	}
+	if len(said) == 0 {
+		return fmt.Errorf("waiting for %s: %w", w.target, cause)
+	}
+	return fmt.Errorf("waiting for %s: %w\n  %s", w.target, cause, strings.Join(said, "\n  "))
+}
+
+// interesting are conditions that say what is missing.
+func interesting(c metav1.Condition) bool {
+	if c.Type == meta.ReadyCondition {
+		return c.Status != metav1.ConditionTrue
+	}
+	return c.Type == meta.StalledCondition || c.Type == meta.ReconcilingCondition || c.Status == metav1.ConditionFalse
+}
+
+// ErrGone says that the object that was waited for does not exist.
+var ErrGone = errors.New("it does not exist")

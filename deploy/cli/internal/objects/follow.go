@@ -1,0 +1,115 @@
+package objects
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"weir.dev/deploy/cli/internal/kinds"
+)
+
+// anew is how long to wait before a list that follows a lost watch.
+const anew = time.Second
+
+// Follow gives take what is there, and then each object as it changes, until ctx ends or
+// take fails. Take is called by one at a time.
+func (r Reader) Follow(ctx context.Context, c client.WithWatch, queries []Query, take func([]kinds.Object) error) error {
+	var mu sync.Mutex
+	g, ctx := errgroup.WithContext(ctx)
+	for _, q := range queries {
+		g.Go(func() error {
+			seen := make(map[string]string)
+			for {
+				err := r.follow(ctx, c, q, func(all []kinds.Object) error {
+					mu.Lock()
+					defer mu.Unlock()
+					return take(fresh(seen, all))
+				})
+				if ctx.Err() != nil {
+					return nil // asked to end
+				}
+				if apimeta.IsNoMatchError(err) && len(queries) > 1 {
+					return nil
+				}
+				if err != nil {
+					return err
+				}
+				pause(ctx, anew)
+			}
+		})
+	}
+	return g.Wait()
+}
+
+// fresh returns what was not seen before as it is, and remembers it.
+func fresh(seen map[string]string, all []kinds.Object) []kinds.Object {
+	var out []kinds.Object
+	for _, o := range all {
+		key := o.Metadata.Namespace + "/" + o.Metadata.Name
+		if seen[key] != o.Metadata.ResourceVersion {
+			seen[key] = o.Metadata.ResourceVersion
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// follow lists, and watches until the watch ends.
+func (r Reader) follow(ctx context.Context, c client.WithWatch, q Query, take func([]kinds.Object) error) error {
+	list, err := r.List(ctx, q)
+	if err != nil {
+		return err
+	}
+	if err := take(list.Items); err != nil {
+		return err
+	}
+	mapping, err := r.Mapping(q.Kind)
+	if err != nil {
+		return err
+	}
+	items := &unstructured.UnstructuredList{}
+	items.SetGroupVersionKind(mapping.GroupVersionKind.GroupVersion().WithKind(q.Kind.GVK.Kind + "List"))
+	raw := &metav1.ListOptions{ResourceVersion: list.ResourceVersion, LabelSelector: q.Labels}
+	if q.Name != "" {
+		raw.FieldSelector = "metadata.name=" + q.Name
+	}
+	changes, err := c.Watch(ctx, items, client.InNamespace(q.Namespace), &client.ListOptions{Raw: raw})
+	if err != nil {
+		return fmt.Errorf("watching %s: %w", q.Kind.Plural, err)
+	}
+	defer changes.Stop()
+	for e := range changes.ResultChan() {
+		u, ok := e.Object.(*unstructured.Unstructured)
+		if !ok || e.Type == watch.Error {
+			return nil // too old: list again
+		}
+		o, err := kinds.Read(u)
+		if err != nil {
+			return err
+		}
+		if e.Type == watch.Deleted || e.Type == watch.Bookmark {
+			continue
+		}
+		if err := take([]kinds.Object{o}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

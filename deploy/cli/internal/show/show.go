@@ -1,0 +1,207 @@
+// Package show prints tables and objects as people and scripts want them.
+package show
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/liggitt/tabwriter"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/cli-runtime/pkg/printers"
+)
+
+// Formats that objects and tables are printed in.
+const (
+	Text = ""
+	Wide = "wide"
+	Name = "name"
+	JSON = "json"
+	YAML = "yaml"
+)
+
+// CheckFormat refuses formats that there are not.
+func CheckFormat(format string) error {
+	if all := []string{Text, Wide, Name, JSON, YAML}; !slices.Contains(all, format) {
+		return fmt.Errorf("there is no output format %q: take one of %s", format, strings.Join(all[1:], ", "))
+	}
+	return nil
+}
+
+// Table is what is printed in columns.
+type Table struct {
+	Columns []Column
+	Rows    [][]string
+}
+
+// Column is the head of a column.
+type Column struct {
+	Name string
+	// Wide columns are left out unless it is asked for them.
+	Wide bool
+}
+
+// Options say how a table is printed.
+type Options struct {
+	Wide     bool
+	NoHeader bool
+	Colour   bool
+}
+
+// Print prints a table. One without rows is nothing.
+func (t Table) Print(w io.Writer, o Options) error {
+	var out bytes.Buffer
+	// Where a state stands is known by the header.
+	printer := printers.NewTablePrinter(printers.PrintOptions{Wide: o.Wide, NoHeaders: o.NoHeader && !o.Colour})
+	if err := printer.PrintObj(t.meta(), &out); err != nil {
+		return err
+	}
+	text := trimmed(out.String())
+	if o.Colour {
+		text = coloured(text)
+		if o.NoHeader {
+			_, text, _ = strings.Cut(text, "\n")
+		}
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}
+
+// meta returns the table as the printer of kubectl takes it.
+func (t Table) meta() *metav1.Table {
+	table := &metav1.Table{}
+	for _, c := range t.Columns {
+		definition := metav1.TableColumnDefinition{Name: c.Name, Type: "string"}
+		if c.Wide {
+			definition.Priority = 1
+		}
+		table.ColumnDefinitions = append(table.ColumnDefinitions, definition)
+	}
+	for _, r := range t.Rows {
+		row := metav1.TableRow{Cells: make([]any, len(r))}
+		for i, cell := range r {
+			row.Cells[i] = cell
+		}
+		table.Rows = append(table.Rows, row)
+	}
+	return table
+}
+
+var trailing = regexp.MustCompile(`(?m) +$`)
+
+// trimmed leaves no spaces at the ends of lines.
+func trimmed(text string) string { return trailing.ReplaceAllString(text, "") }
+
+// Colours of states.
+const (
+	red    = "\x1b[31m"
+	green  = "\x1b[32m"
+	yellow = "\x1b[33m"
+	plain  = "\x1b[0m"
+)
+
+// colourOf are the words that say how something is, where they stand in a column of
+// their own.
+var colourOf = map[string]string{
+	"True": green, "Current": green, "Ready": green,
+	"False": red, "Failed": red, "NotFound": red,
+	"Unknown": yellow, "InProgress": yellow, "Terminating": yellow,
+}
+
+// stateColumns are the columns of such words. Others, such as SUSPENDED, are no verdict.
+var stateColumns = []string{"READY", "STATUS"}
+
+// coloured colours the state in each line of a table.
+func coloured(text string) string {
+	lines := strings.SplitAfter(text, "\n")
+	at := -1
+	for _, name := range stateColumns {
+		if i := wordAt(lines[0], name); i >= 0 {
+			at = i
+		}
+	}
+	if at < 0 {
+		return text
+	}
+	for n, line := range lines[1:] {
+		runes := []rune(line)
+		if at >= len(runes) {
+			continue
+		}
+		word, _, _ := strings.Cut(strings.TrimRight(string(runes[at:]), "\n"), " ")
+		if colour, ok := colourOf[word]; ok {
+			lines[n+1] = string(runes[:at]) + colour + word + plain + string(runes[at+len(word):])
+		}
+	}
+	return strings.Join(lines, "")
+}
+
+// wordAt returns the place of a word in a header, or -1.
+func wordAt(header, word string) int {
+	at := 0
+	for _, w := range strings.SplitAfter(header, " ") {
+		if strings.TrimSpace(w) == word {
+			return at
+		}
+		at += len(w)
+	}
+	return -1
+}
+
+// Objects prints objects in one of the formats but Text and Wide: one by itself if single
+// is set, else a list.
+func Objects(w io.Writer, format string, objects []*unstructured.Unstructured, single bool) error {
+	var printer printers.ResourcePrinter
+	switch format {
+	case JSON:
+		printer = &printers.JSONPrinter{}
+	case YAML:
+		printer = &printers.YAMLPrinter{}
+	case Name:
+		for _, o := range objects {
+			gvk := o.GroupVersionKind()
+			if _, err := fmt.Fprintf(w, "%s.%s/%s\n", strings.ToLower(gvk.Kind), gvk.Group, o.GetName()); err != nil {
+				return err
+			}
+		}
+		return nil
+	default:
+		return CheckFormat(format)
+	}
+	if single && len(objects) == 1 {
+		return printer.PrintObj(objects[0], w)
+	}
+	list := &unstructured.UnstructuredList{Object: map[string]any{"apiVersion": "v1", "kind": "List", "metadata": map[string]any{}}}
+	for _, o := range objects {
+		list.Items = append(list.Items, *o)
+	}
+	return printer.PrintObj(list, w)
+}
+
+// Stream prints rows as they come, below one header.
+type Stream struct {
+	out     *tabwriter.Writer
+	printer printers.ResourcePrinter
+	columns []Column
+}
+
+// NewStream returns a stream that has printed nothing yet.
+func NewStream(w io.Writer, columns []Column, o Options) *Stream {
+	return &Stream{
+		out:     printers.GetNewTabWriter(w),
+		printer: printers.NewTablePrinter(printers.PrintOptions{Wide: o.Wide, NoHeaders: o.NoHeader}),
+		columns: columns,
+	}
+}
+
+// Print prints rows. Columns are as wide as any value that was in them so far.
+func (s *Stream) Print(rows [][]string) error {
+	if err := s.printer.PrintObj(Table{Columns: s.columns, Rows: rows}.meta(), s.out); err != nil {
+		return err
+	}
+	return s.out.Flush()
+}

@@ -1,0 +1,27 @@
+// Weir is the command by which people install weir and work with it.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/term"
+
+	"weir.dev/deploy/cli/internal/session"
+	"weir.dev/deploy/cli/internal/verb"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	getenv := os.Getenv //nolint:forbidigo // the environment comes in here, and is passed on
+	screen := term.IsTerminal(int(os.Stdout.Fd()))
+	code := verb.Main(ctx, os.Args[1:], session.Streams{
+		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
+		Terminal: term.IsTerminal(int(os.Stderr.Fd())),
+		Colour:   screen && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb",
+	}, getenv)
+	stop()
+	os.Exit(code)
+}
