@@ -94,18 +94,25 @@ func (c *kubeClient) WaitForDelete(resources kube.ResourceList, timeout time.Dur
 	return c.Client.WaitForDelete(resources, timeout)
 }
 
-// Delete implements kube.Interface.
+// Delete implements kube.Interface. It deletes just what it is given, which are objects of
+// hooks, and those that a failed action has made: what earlier releases have left is not to
+// go with these.
 func (c *kubeClient) Delete(resources kube.ResourceList) (*kube.Result, []error) {
-	return c.DeleteWithPropagationPolicy(resources, metav1.DeletePropagationBackground)
+	return c.remove(func() (*kube.Result, []error) { return c.Client.Delete(resources) })
 }
 
 // DeleteWithPropagationPolicy implements kube.InterfaceDeletionPropagation.
-func (c *kubeClient) DeleteWithPropagationPolicy(resources kube.ResourceList, policy metav1.DeletionPropagation) (res *kube.Result, errs []error) {
+func (c *kubeClient) DeleteWithPropagationPolicy(resources kube.ResourceList, policy metav1.DeletionPropagation) (*kube.Result, []error) {
+	return c.remove(func() (*kube.Result, []error) { return c.Client.DeleteWithPropagationPolicy(resources, policy) })
+}
+
+// remove deletes, and remembers why that failed.
+func (c *kubeClient) remove(by func() (*kube.Result, []error)) (res *kube.Result, errs []error) {
 	defer func() {
 		if p := recover(); p != nil {
 			errs = append(errs, panicked("deleting objects", p))
 		}
 		c.deletions = append(c.deletions, errs...)
 	}()
-	return c.Client.DeleteWithPropagationPolicy(resources, policy)
+	return by()
 }
