@@ -45,16 +45,19 @@ repositories, Helm repositories and buckets say, and keep it there.`,
 	completeFlag(root, "namespace", completeNamespaces(s))
 	completeFlag(root, "context", completeContexts(s))
 	root.AddCommand(
+		newCheck(s),
 		newCompletion(s),
 		newDelete(s),
 		newEvents(s),
 		newExport(s),
 		newGet(s),
+		newInstall(s),
 		newLogs(s),
 		newReconcile(s),
 		newResume(s),
 		newStats(s),
 		newSuspend(s),
+		newUninstall(s),
 		newVersion(s),
 	)
 	return root

@@ -1,0 +1,98 @@
+package installation
+
+import (
+	"encoding/base64"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"weir.dev/deploy/install"
+)
+
+func parsed(t *testing.T, args ...string) *Flags {
+	t.Helper()
+	f := &Flags{}
+	fs := pflag.NewFlagSet("install", pflag.ContinueOnError)
+	f.Bind(fs)
+	if err := fs.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestOptions(t *testing.T) {
+	t.Parallel()
+	const registry = "--registry=registry.example.com/weir"
+	all, core := install.All(), install.Default().Components
+	tests := map[string]struct {
+		why  string
+		args []string
+		live install.Installed
+		want func(*install.Options)
+		says string
+	}{
+		"defaults":           {args: []string{registry}, want: func(*install.Options) {}},
+		"no registry":        {says: "make images REGISTRY="},
+		"that which is live": {live: install.Installed{Registry: "old.example.com"}, want: func(o *install.Options) { o.Registry = "old.example.com" }},
+		"another than live":  {args: []string{registry}, live: install.Installed{Registry: "old.example.com"}, want: func(*install.Options) {}},
+		"one more":           {args: []string{registry, "--components-extra=image-reflector-controller,image-automation-controller"}, want: func(o *install.Options) { o.Components = all }},
+		"fewer":              {args: []string{registry, "--components=source-controller"}, want: func(o *install.Options) { o.Components = []string{"source-controller"} }},
+		"one of Flux":        {args: []string{registry, "--components=source-controller,notification-controller"}, says: "goes on to work beside"},
+		"a profile":          {args: []string{registry, "--profile=all,lockdown"}, want: func(o *install.Options) { o.Components, o.Lockdown = all, true }},
+		"a profile of none":  {args: []string{registry, "--profile=huge"}, says: `--profile: "huge" is no profile`},
+		"a profile, and word by word": {
+			why: "who names components means them", args: []string{registry, "--profile=all", "--components=source-controller"},
+			want: func(o *install.Options) { o.Components = []string{"source-controller"} },
+		},
+		"shards":          {args: []string{registry, "--shards=a,b"}, want: func(o *install.Options) { o.Shards = []string{"a", "b"} }},
+		"a notifier":      {args: []string{registry}, live: install.Installed{Components: append([]string{"notification-controller"}, core...)}, want: func(o *install.Options) { o.EventsAddr = "http://notification-controller.gitops.svc.cluster.local./" }},
+		"another one":     {args: []string{registry, "--events-addr=http://x/"}, live: install.Installed{Components: []string{"notification-controller"}}, want: func(o *install.Options) { o.EventsAddr = "http://x/" }},
+		"none":            {args: []string{registry, "--events-addr="}, live: install.Installed{Components: []string{"notification-controller"}}, want: func(*install.Options) {}},
+		"as it was":       {args: []string{registry}, live: install.Installed{EventsAddr: "http://x/"}, want: func(o *install.Options) { o.EventsAddr = "http://x/" }},
+		"another version": {args: []string{registry, "--version=v9.9.9"}, says: "use the weir command of the version that you want"},
+		"its own version": {args: []string{registry, "--version=" + install.Version}, want: func(*install.Options) {}},
+		"credentials":     {args: []string{registry, "--registry-creds=u:p"}, says: "--image-pull-secret"},
+	}
+	for name, tc := range tests {
+		got, err := parsed(t, tc.args...).Options("gitops", tc.live)
+		if tc.says != "" {
+			if err == nil || !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("%s: the error is %v; want it to say %q", name, err, tc.says)
+			}
+			continue
+		}
+		want := install.Default()
+		want.Namespace, want.Registry = "gitops", "registry.example.com/weir"
+		tc.want(&want)
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got):\n%s%s", name, err, diff, tc.why)
+		}
+	}
+}
+
+func TestPullSecret(t *testing.T) {
+	t.Parallel()
+	o := install.Default()
+	o.Registry, o.ImagePullSecret = "registry.example.com:5000/weir", "pull"
+	if s, err := parsed(t).PullSecret(o); s != nil || err != nil {
+		t.Errorf("without credentials: %v, %v", s, err)
+	}
+	for _, bad := range []string{"robot", ":hush", "robot:"} {
+		if _, err := parsed(t, "--registry-creds="+bad).PullSecret(o); err == nil || strings.Contains(err.Error(), bad) {
+			t.Errorf("credentials %q: %v; want them to be refused, and not to be shown", bad, err)
+		}
+	}
+	s, err := parsed(t, "--registry-creds=robot:a:b").PullSecret(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, _, _ := unstructured.NestedString(s.Object, "data", ".dockerconfigjson")
+	config, err := base64.StdEncoding.DecodeString(encoded)
+	want := `{"auths":{"registry.example.com:5000":{"auth":"cm9ib3Q6YTpi","password":"a:b","username":"robot"}}}`
+	if err != nil || string(config) != want || s.GetName() != "pull" || s.GetNamespace() != "flux-system" {
+		t.Errorf("Secret %s/%s has %s, %v; want %s", s.GetNamespace(), s.GetName(), config, err, want)
+	}
+}

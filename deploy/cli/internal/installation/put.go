@@ -1,0 +1,162 @@
+package installation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+
+	"weir.dev/deploy/cli/internal/await"
+	"weir.dev/pkg/apply"
+	"weir.dev/pkg/health"
+	"weir.dev/pkg/manifest"
+)
+
+// manager is the field manager of what is applied: that of the controller which may
+// manage the objects from then on, so that it finds nothing to change.
+const manager = "kustomize-controller"
+
+// Put brings objects into the cluster by server-side apply, and takes over the fields that
+// other commands for that have set. The owner is the Kustomization whose labels the objects
+// have, if any.
+//
+// All is tried by dry runs first, so that what cannot succeed changes nothing, and what is
+// as it should be is not written. Put returns what it did also when it fails; if only a
+// dry run is asked for, what would be done.
+func Put(ctx context.Context, cfg *rest.Config, owner types.NamespacedName, objs []*unstructured.Unstructured, dryRun bool) ([]apply.Change, error) {
+	hc, err := rest.HTTPClientFor(cfg)
+	if err != nil {
+		return nil, err
+	}
+	mapper, err := apiutil.NewDynamicRESTMapper(cfg, hc) // finds kinds that are defined meanwhile
+	if err != nil {
+		return nil, err
+	}
+	seen := &tried{intact: make(map[manifest.ID]apply.Applied)}
+	engine, err := apply.New(cfg, hc, mapper, seen, apply.Config{
+		Manager: manager, Override: []string{"flux"}, MigrateAPIVersion: true,
+		OwnerName: ownerName, OwnerNamespace: ownerNamespace,
+	})
+	if err != nil {
+		return nil, err
+	}
+	opts := apply.Options{Owner: owner}
+	prepared, err := apply.Prepare(objs, opts)
+	if err != nil {
+		return nil, err
+	}
+	foreseen, err := engine.Apply(ctx, prepared.Plan(seen, opts), apply.Request{DryRun: true})
+	if err != nil || dryRun {
+		return foreseen, err
+	}
+	return engine.Apply(ctx, prepared.Plan(seen, opts), apply.Request{})
+}
+
+// tried is a tracker that knows which objects a dry run has found to be as they should.
+type tried struct {
+	mu     sync.Mutex
+	intact map[manifest.ID]apply.Applied
+}
+
+// Expect implements apply.Tracker.
+func (*tried) Expect(context.Context, map[schema.GroupVersionResource]schema.GroupKind) (blind map[schema.GroupVersionResource]bool, done func()) {
+	return nil, func() {}
+}
+
+// Recall implements apply.Tracker.
+func (t *tried) Recall(id manifest.ID) apply.Known {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	last, intact := t.intact[id]
+	return apply.Known{Last: last, Intact: intact}
+}
+
+// Applied implements apply.Tracker. Fields that have the right values, but are somebody
+// else's, are yet to become ours.
+func (t *tried) Applied(a apply.Applied) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if a.Object != nil && a.Noticed == nil && !a.Unowned {
+		a.Object = nil // it is not needed
+		t.intact[a.ID] = a
+	}
+}
+
+// Spare implements apply.Tracker.
+func (*tried) Spare(manifest.ID, bool) {}
+
+// Forget implements apply.Tracker.
+func (*tried) Forget(manifest.ID) {}
+
+// deployment is the kind of controllers.
+var deployment = schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}
+
+// Ready waits until the Deployments among objects run as they should. Of each, in their
+// order, tell hears that it does.
+func Ready(ctx context.Context, c client.WithWatch, objs []*unstructured.Unstructured, tell func(name string)) error {
+	deployments := slices.DeleteFunc(slices.Clone(objs), func(obj *unstructured.Unstructured) bool { return obj.GetKind() != deployment.Kind })
+	waits := make([]chan error, len(deployments))
+	for i, d := range deployments {
+		waits[i] = make(chan error, 1)
+		go func() {
+			_, err := await.For(ctx, c, await.Target{GVK: deployment, Key: client.ObjectKeyFromObject(d)}, current, nil)
+			waits[i] <- err
+		}()
+	}
+	var errs []error // all say what is wrong with them
+	for i, d := range deployments {
+		if err := <-waits[i]; err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		tell(d.GetName())
+	}
+	return errors.Join(errs...)
+}
+
+// current holds of an object that is as its spec asks.
+func current(obj *unstructured.Unstructured) await.Verdict {
+	if obj == nil {
+		return await.Verdict{Why: "it does not exist yet"}
+	}
+	switch status, why := health.Of(obj); status {
+	case health.Current:
+		return await.Verdict{Done: true}
+	default:
+		return await.Verdict{Why: why} // what failed may yet come: an image that is pushed late
+	}
+}
+
+// Retire removes Deployments by their names, and waits until nothing of them runs: what
+// takes their place must not work beside them. Those that there were are returned.
+func Retire(ctx context.Context, c client.WithWatch, namespace string, names []string) ([]string, error) {
+	var gone []string
+	for _, name := range names {
+		d := &unstructured.Unstructured{}
+		d.SetGroupVersionKind(deployment)
+		d.SetNamespace(namespace)
+		d.SetName(name)
+		err := c.Delete(ctx, d, client.PropagationPolicy(metav1.DeletePropagationForeground))
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return gone, fmt.Errorf("removing Deployment %s/%s: %w", namespace, name, err)
+		}
+		if _, err := await.For(ctx, c, await.Of(d), await.Gone, nil); err != nil {
+			return gone, err
+		}
+		gone = append(gone, name)
+	}
+	return gone, nil
+}

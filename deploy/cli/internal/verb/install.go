@@ -1,0 +1,194 @@
+package verb
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"weir.dev/deploy/cli/internal/installation"
+	"weir.dev/deploy/cli/internal/session"
+	"weir.dev/deploy/install"
+	"weir.dev/pkg/apply"
+)
+
+// installer brings the controllers into a cluster.
+type installer struct {
+	*session.Session
+	flags                 installation.Flags
+	export, dryRun, force bool
+}
+
+func newInstall(s *session.Session) *cobra.Command {
+	i := &installer{Session: s}
+	cmd := &cobra.Command{
+		Use: "install", Short: "Install the controllers, or upgrade them", Args: cobra.NoArgs,
+		Long: `Install brings the definitions and the controllers into the cluster, in place of those of
+an older version, or of Flux. What is managed from Git is left to weir bootstrap.`,
+		Example: `  weir install --registry registry.example.com/weir
+  weir install --registry registry.example.com/weir --profile lockdown --dry-run
+  weir install --registry registry.example.com/weir --export > gotk-components.yaml`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return i.run(cmd.Context()) },
+	}
+	i.flags.Bind(cmd.Flags())
+	cmd.Flags().BoolVar(&i.export, "export", false, "Print the manifests; the cluster is not changed")
+	cmd.Flags().BoolVar(&i.dryRun, "dry-run", false, "Tell what would be changed; the cluster is not changed")
+	cmd.Flags().BoolVar(&i.force, "force", false, "Install also over what is managed from Git, or by another program")
+	return cmd
+}
+
+func (i *installer) run(ctx context.Context) error {
+	ctx, cancel := i.Context(ctx)
+	defer cancel()
+	if i.export {
+		return i.print(ctx)
+	}
+	state, err := look(ctx, i.Session)
+	if err != nil {
+		return err
+	}
+	options, err := i.flags.Options(i.Namespace(), install.Describe(state.Here()))
+	if err != nil {
+		return err
+	}
+	if !i.force {
+		if err := mayInstall(state); err != nil {
+			return err
+		}
+	}
+	return i.apply(ctx, options)
+}
+
+// print writes the manifests. The cluster is only asked for what no flag says.
+func (i *installer) print(ctx context.Context) error {
+	options, err := i.flags.Options(i.Namespace(), install.Installed{})
+	if err != nil && options.Registry == "" {
+		if state, unseen := look(ctx, i.Session); unseen == nil {
+			options, err = i.flags.Options(i.Namespace(), install.Describe(state.Here()))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	data, err := install.Render(options)
+	if err != nil {
+		return err
+	}
+	_, err = i.Out.Write(data)
+	return err
+}
+
+// mayInstall refuses where somebody else takes care of the installation.
+func mayInstall(state installation.State) error {
+	for _, f := range state.Prerequisites() {
+		if f.Level == installation.Bad {
+			return session.Hint(fmt.Errorf("%s", f.Text), "%s", f.Do)
+		}
+	}
+	if by := state.Bootstrapped(); by != "" {
+		return session.Hint(fmt.Errorf("Kustomization %s manages this installation from Git, and would undo what is changed by hand", by),
+			"upgrade it there: weir bootstrap; or change the cluster all the same: weir install --force")
+	}
+	if other := state.Elsewhere(); len(other) > 0 && len(state.Here()) == 0 {
+		return session.Hint(fmt.Errorf("there are controllers in namespace %q already: two installations undo each other's work", other[0]),
+			"upgrade those: weir install -n %s; or install beside them: weir install --force", other[0])
+	}
+	return nil
+}
+
+// apply brings the objects into the cluster and waits for the controllers.
+func (i *installer) apply(ctx context.Context, options install.Options) error {
+	objs, err := install.Objects(options)
+	if err != nil {
+		return err
+	}
+	secret, err := i.flags.PullSecret(options)
+	if err != nil {
+		return err
+	}
+	if secret != nil {
+		objs = append(objs, secret)
+	}
+	c, err := i.Client()
+	if err != nil {
+		return err
+	}
+	cfg, err := i.Config()
+	if err != nil {
+		return err
+	}
+	i.Say("installing weir %s in namespace %q", options.Version, options.Namespace)
+	if !i.dryRun {
+		if err := i.retire(ctx, c, cfg, options, objs); err != nil {
+			return err
+		}
+	}
+	changes, err := installation.Put(ctx, cfg, types.NamespacedName{}, objs, i.dryRun)
+	changed := 0
+	for _, change := range changes {
+		if text := i.effect(change); text != "" {
+			i.Say("%s %s", change.ID, text)
+			changed++
+		}
+	}
+	if err != nil {
+		return session.Hint(err, "see what stands in the way: weir check --pre")
+	}
+	if i.dryRun {
+		i.Done("%d objects would be changed, of %d", changed, len(objs))
+		return nil
+	}
+	i.Waiting("waiting for the controllers")
+	if err := installation.Ready(ctx, c, objs, func(name string) { i.Done("%s: deployment ready", name) }); err != nil {
+		return session.Hint(err, "see what is wrong: weir check")
+	}
+	i.Done("install finished")
+	return nil
+}
+
+// retire removes what must not work beside the controllers that come, unless these could
+// not come.
+func (i *installer) retire(ctx context.Context, c client.WithWatch, cfg *rest.Config, options install.Options, objs []*unstructured.Unstructured) error {
+	replaced := install.Replaced(options.Components)
+	if len(replaced) == 0 {
+		return nil
+	}
+	if _, err := installation.Put(ctx, cfg, types.NamespacedName{}, objs, true); err != nil {
+		return err
+	}
+	retired, err := installation.Retire(ctx, c, options.Namespace, replaced)
+	for _, name := range retired {
+		i.Say("Deployment/%s/%s deleted: %s takes its place", options.Namespace, name, install.ImageController)
+	}
+	return err
+}
+
+// effect says what was, or would be, done to an object; "" if nothing.
+func (i *installer) effect(change apply.Change) string {
+	switch {
+	case !i.dryRun && change.Effect == apply.Unchanged, i.dryRun && !change.Restored && change.Effect == apply.Unchanged:
+		return ""
+	case !i.dryRun:
+		return change.Effect.String()
+	case change.Before == nil:
+		return "created (dry run)"
+	}
+	return "configured (dry run)"
+}
+
+// look reads what there is of installations.
+func look(ctx context.Context, s *session.Session) (installation.State, error) {
+	c, err := s.Client()
+	if err != nil {
+		return installation.State{}, err
+	}
+	d, err := s.Discovery()
+	if err != nil {
+		return installation.State{}, err
+	}
+	return installation.Reader{Client: c, Discovery: d}.Look(ctx, s.Namespace())
+}
