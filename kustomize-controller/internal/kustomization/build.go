@@ -12,14 +12,24 @@ import (
 	kustomizev1 "weir.dev/api/kustomize/v1"
 	"weir.dev/pkg/artifact/fetch"
 	"weir.dev/pkg/build"
+	"weir.dev/pkg/buildspec"
 	"weir.dev/pkg/loop"
 )
+
+// readVariables collects what postBuild puts into the objects.
+func (r *Reconciler) readVariables(ctx context.Context, s *scope) error {
+	var err error
+	if s.variables, err = buildspec.Variables(ctx, r.configs(s.ks), s.ks); err != nil {
+		return loop.Fail(kustomizev1.ReasonBuildFailed, err)
+	}
+	return nil
+}
 
 // build makes the objects, or takes those of an earlier run if nothing that they
 // were made of has changed.
 func (r *Reconciler) build(ctx context.Context, s *scope) error {
-	spec := specOf(s.ks)
-	spec.Substitute = r.substitution(s)
+	spec := buildspec.Of(s.ks)
+	spec.Substitute = buildspec.Substitution(s.ks, s.variables, !r.opts.EmptyVariables)
 	digest, err := digestOf(spec, s.keys)
 	if err != nil {
 		return loop.Fail(kustomizev1.ReasonBuildFailed, err)
@@ -58,43 +68,6 @@ func (r *Reconciler) fetchFailed(err error) error {
 		return loop.Wait(kustomizev1.ReasonArtifactFailed, r.opts.RequeueDependency, "Source artifact not found, retrying in %s", r.opts.RequeueDependency)
 	}
 	return loop.Fail(kustomizev1.ReasonArtifactFailed, err)
-}
-
-// substitution is what is put into the objects.
-func (r *Reconciler) substitution(s *scope) *build.Substitution {
-	post := s.ks.Spec.PostBuild
-	if post == nil {
-		return nil
-	}
-	return &build.Substitution{
-		Vars: s.variables, Always: post.SubstituteStrategy == kustomizev1.SubstituteAlways, Lenient: r.opts.EmptyVariables,
-	}
-}
-
-// specOf is what of a Kustomization decides its build.
-func specOf(ks *kustomizev1.Kustomization) build.Spec {
-	spec := build.Spec{
-		Path:            ks.Spec.Path,
-		TargetNamespace: ks.Spec.TargetNamespace,
-		NamePrefix:      ks.Spec.NamePrefix,
-		NameSuffix:      ks.Spec.NameSuffix,
-		Patches:         ks.Spec.Patches,
-		Images:          ks.Spec.Images,
-		Components:      ks.Spec.Components,
-
-		IgnoreMissingComponents: ks.Spec.IgnoreMissingComponents,
-		OwnerLabels: map[string]string{
-			kustomizev1.LabelName:      ks.Name,
-			kustomizev1.LabelNamespace: ks.Namespace,
-		},
-	}
-	for _, m := range ks.Spec.BuildMetadata {
-		spec.BuildMetadata = append(spec.BuildMetadata, string(m))
-	}
-	if m := ks.Spec.CommonMetadata; m != nil {
-		spec.CommonMetadata = build.Metadata{Labels: m.Labels, Annotations: m.Annotations}
-	}
-	return spec
 }
 
 // digestOf digests what decides a build apart from the source.
