@@ -119,6 +119,9 @@ func (r *Reconciler) findSource(ctx context.Context, s *scope) error {
 	case err != nil:
 		return loop.Fail(helmv2.ReasonArtifactFailed, fmt.Errorf("could not get Source object: %s '%s': %w", kind, key, err))
 	}
+	if chart, ok := found.(*sourcev1.HelmChart); ok && s.hr.Spec.ChartRef == nil && isForeign(s.hr, chart) {
+		return r.awaitSource("%s '%s' is not ready: it was not seen as that of this HelmRelease yet", kind, key)
+	}
 	if why := unready(found); why != "" {
 		return r.awaitSource("%s '%s' is not ready: %s", kind, key, why)
 	}

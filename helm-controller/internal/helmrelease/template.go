@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	helmv2 "weir.dev/api/helm/v2"
 	sourcev1 "weir.dev/api/source/v1"
@@ -33,13 +34,20 @@ func (r *Reconciler) syncChart(ctx context.Context, s *scope) error {
 	if !wanted {
 		return nil
 	}
+	live, err := r.liveChart(ctx, key)
+	if err != nil {
+		return loop.Fail(helmv2.ReasonArtifactFailed, err)
+	}
+	if err := r.refuseForeign(ctx, s.hr, live); err != nil {
+		return err
+	}
 	if s.hr.Status.HelmChart != key.String() { // known before it is there
 		s.hr.Status.HelmChart = key.String()
 		if err := r.save(ctx, s.hr); err != nil {
 			return fmt.Errorf("recording the HelmChart: %w", err)
 		}
 	}
-	if err := r.applyChart(ctx, s); err != nil {
+	if err := r.applyChart(ctx, s, live); err != nil {
 		s.memory.tell(loop.Event{Warning: true, Reason: helmv2.ReasonHelmChartSyncErr, Message: err.Error()})
 		return loop.Fail(helmv2.ReasonArtifactFailed, err)
 	}
@@ -92,8 +100,8 @@ type chartApplied struct {
 	version string // resource version then
 }
 
-// applyChart writes the HelmChart unless it is as it should be.
-func (r *Reconciler) applyChart(ctx context.Context, s *scope) error {
+// applyChart writes the HelmChart unless it is as it should be; live is what there is.
+func (r *Reconciler) applyChart(ctx context.Context, s *scope, live *sourcev1.HelmChart) error {
 	want := chartOf(s.hr)
 	data, err := applied(want)
 	if err != nil {
@@ -101,10 +109,6 @@ func (r *Reconciler) applyChart(ctx context.Context, s *scope) error {
 	}
 	last := &s.memory.applied
 	again := last.content == string(data)
-	live, err := r.liveChart(ctx, client.ObjectKeyFromObject(want), again)
-	if err != nil {
-		return fmt.Errorf("reading %s: %w", shown(want), err)
-	}
 	if live != nil && (again && newer(last.version, live.ResourceVersion) || isAs(live, want, again)) {
 		last.content = string(data)
 		return nil
@@ -124,21 +128,61 @@ func (r *Reconciler) applyChart(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// liveChart reads a HelmChart, nil if there is none. One that was applied may not have
-// reached the cache yet.
-func (r *Reconciler) liveChart(ctx context.Context, key types.NamespacedName, again bool) (*sourcev1.HelmChart, error) {
+// liveChart reads a HelmChart, nil if there is none. One that was just made, by us or for
+// another HelmRelease, may not have reached the cache yet.
+func (r *Reconciler) liveChart(ctx context.Context, key types.NamespacedName) (*sourcev1.HelmChart, error) {
 	live := &sourcev1.HelmChart{}
 	err := r.client.Get(ctx, key, live)
-	if apierrors.IsNotFound(err) && again {
+	if apierrors.IsNotFound(err) {
 		err = r.live.Get(ctx, key, live)
 	}
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, nil
 	case err != nil:
-		return nil, err
+		return nil, fmt.Errorf("reading %s/%s: %w", sourcev1.HelmChartKind, key, err)
 	}
 	return live, nil
+}
+
+// chartOwner returns the HelmRelease of a HelmChart, by its labels; empty if it has none.
+func chartOwner(chart *sourcev1.HelmChart) types.NamespacedName {
+	return types.NamespacedName{Namespace: chart.Labels[helmv2.LabelNamespace], Name: chart.Labels[helmv2.LabelName]}
+}
+
+// isForeign reports whether a HelmChart is that of another HelmRelease.
+func isForeign(hr *helmv2.HelmRelease, chart *sourcev1.HelmChart) bool {
+	owner := chartOwner(chart)
+	return owner != keyOf(hr) && owner != types.NamespacedName{}
+}
+
+// refuseForeign stalls an object whose HelmChart is that of another HelmRelease already: the
+// names of two of different namespaces can amount to one name of a HelmChart. One whose
+// HelmRelease is gone is free.
+func (r *Reconciler) refuseForeign(ctx context.Context, hr *helmv2.HelmRelease, chart *sourcev1.HelmChart) error {
+	if chart == nil || !isForeign(hr, chart) {
+		return nil
+	}
+	owner := chartOwner(chart)
+	err := r.live.Get(ctx, owner, &helmv2.HelmRelease{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return loop.Fail(helmv2.ReasonArtifactFailed, fmt.Errorf("looking for the owner of %s: %w", shown(chart), err))
+	default:
+		return loop.Stall(helmv2.ReasonArtifactFailed,
+			fmt.Errorf("%s is that of %s already: give this one another name, or refer to the chart by spec.chartRef", shown(chart), another(hr, owner)))
+	}
+}
+
+// another names another HelmRelease for users of one: only in their own namespace may they
+// know what there is.
+func another(hr *helmv2.HelmRelease, other types.NamespacedName) string {
+	if other.Namespace != hr.Namespace {
+		return "a HelmRelease of another namespace"
+	}
+	return fmt.Sprintf("HelmRelease '%s'", other)
 }
 
 // newer reports whether resource version a is later than b.
@@ -195,24 +239,40 @@ func has(have, want map[string]string) bool {
 	return true
 }
 
-// deleteChart deletes the HelmChart that the status has, and forgets it then.
+// deleteChart deletes the HelmChart that the status has, and forgets it then. One that is
+// not ours, whoever has put it there, stays.
 func (r *Reconciler) deleteChart(ctx context.Context, hr *helmv2.HelmRelease, m *memory) error {
 	namespace, name, ok := strings.Cut(hr.Status.HelmChart, "/")
 	if !ok {
 		hr.Status.HelmChart = ""
 		return nil
 	}
-	chart := &sourcev1.HelmChart{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
-	err := r.client.Delete(ctx, chart)
-	if client.IgnoreNotFound(err) != nil {
-		err = fmt.Errorf("deleting %s: %w", shown(chart), err)
+	live, err := r.liveChart(ctx, types.NamespacedName{Namespace: namespace, Name: name})
+	if err == nil && live != nil {
+		err = r.deleteOwn(ctx, hr, m, live)
+	}
+	if err != nil {
 		m.tell(loop.Event{Warning: true, Reason: helmv2.ReasonHelmChartSyncErr, Message: err.Error()})
 		return err
 	}
-	if err == nil {
-		m.tell(loop.Event{Trace: true, Reason: helmv2.ReasonHelmChartDeleted, Message: "Deleted " + shown(chart)})
-	}
 	hr.Status.HelmChart, m.applied = "", chartApplied{}
+	return nil
+}
+
+// deleteOwn deletes a HelmChart as it was found, if it is that of a HelmRelease.
+func (r *Reconciler) deleteOwn(ctx context.Context, hr *helmv2.HelmRelease, m *memory, live *sourcev1.HelmChart) error {
+	if chartOwner(live) != keyOf(hr) {
+		log.FromContext(ctx).Info("a HelmChart is left, for its labels do not say that it is of this HelmRelease", "chart", client.ObjectKeyFromObject(live).String())
+		return nil
+	}
+	err := r.client.Delete(ctx, live, client.Preconditions{UID: &live.UID})
+	switch {
+	case apierrors.IsNotFound(err):
+	case err != nil:
+		return fmt.Errorf("deleting %s: %w", shown(live), err)
+	default:
+		m.tell(loop.Event{Trace: true, Reason: helmv2.ReasonHelmChartDeleted, Message: "Deleted " + shown(live)})
+	}
 	return nil
 }
 

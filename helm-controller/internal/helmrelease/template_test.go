@@ -1,6 +1,7 @@
 package helmrelease_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -98,4 +99,91 @@ func TestHelmChartGoesWithTheHelmRelease(t *testing.T) {
 	}
 	w.WaitGone(hr)
 	w.WaitGone(w.chartOf(hr))
+}
+
+// foreign creates a HelmChart of the name that hr's would have, which its labels say to be
+// that of another HelmRelease.
+func (w *world) foreign(hr, owner string) *sourcev1.HelmChart {
+	w.t.Helper()
+	chart := &sourcev1.HelmChart{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: w.Namespace, Name: w.Namespace + "-" + hr,
+			Labels: map[string]string{helmv2.LabelName: owner, helmv2.LabelNamespace: w.Namespace},
+		},
+		Spec: w.source.Spec,
+	}
+	w.Create(chart)
+	return chart
+}
+
+// TestHelmChartOfAnotherIsLeft: two names of HelmReleases can amount to one of a HelmChart.
+func TestHelmChartOfAnotherIsLeft(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.release("other")
+	chart := w.foreign("app", "other")
+	hr := w.release("app", template)
+	stalled := w.WaitCondition(hr, helmv2.ConditionStalled, metav1.ConditionTrue, helmv2.ReasonArtifactFailed)
+	if want := "HelmChart/" + w.Namespace + "/" + chart.Name + " is that of HelmRelease '" + w.Namespace + "/other' already"; !strings.HasPrefix(stalled.Message, want) {
+		t.Errorf("Stalled says %q; want it to begin with %q", stalled.Message, want)
+	}
+	if hr.Status.HelmChart != "" {
+		t.Errorf("status.helmChart is %q; want none that is another's", hr.Status.HelmChart)
+	}
+	was := chart.DeepCopy()
+	w.settle()
+	if w.Get(chart); !cmp.Equal(was.Spec, chart.Spec) || !cmp.Equal(was.Labels, chart.Labels) {
+		t.Errorf("the HelmChart is %+v %v; want it as it was", chart.Spec, chart.Labels)
+	}
+
+	// When it goes, its name is free.
+	if err := w.Client.Delete(t.Context(), chart); err != nil {
+		t.Fatal(err)
+	}
+	w.Wait("a HelmChart of its own", chart, func() bool { return chart.Labels[helmv2.LabelName] == "app" })
+}
+
+// TestHelmChartOfNobodyIsTaken: its HelmRelease went without taking it along.
+func TestHelmChartOfNobodyIsTaken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	chart := w.foreign("app", "gone")
+	hr := w.release("app", template)
+	w.Wait("the HelmChart to be ours", chart, func() bool { return chart.Labels[helmv2.LabelName] == "app" })
+	if err := w.Client.Delete(t.Context(), hr); err != nil {
+		t.Fatal(err)
+	}
+	w.WaitGone(hr)
+	w.WaitGone(chart)
+}
+
+// TestHelmChartOfAForgedStatusStays: a status that names a HelmChart is no proof.
+func TestHelmChartOfAForgedStatusStays(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(demo(t, "1.0.0"))
+	hr := w.release("app")
+	w.waitReleased(hr, 1)
+	w.settle()
+	w.Get(hr)
+	hr.Status.HelmChart = w.Namespace + "/" + w.source.Name
+	if err := w.Client.Status().Update(t.Context(), hr); err != nil {
+		t.Fatal(err)
+	}
+	w.Poke(hr)
+	w.Wait("status.helmChart to be forgotten", hr, func() bool { return hr.Status.HelmChart == "" })
+	if !w.Get(w.source) {
+		t.Error("the HelmChart was deleted; want it to stay, for its labels name no owner")
+	}
+	hr.Status.HelmChart = w.Namespace + "/" + w.source.Name
+	if err := w.Client.Status().Update(t.Context(), hr); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Client.Delete(t.Context(), hr); err != nil {
+		t.Fatal(err)
+	}
+	w.WaitGone(hr)
+	if !w.Get(w.source) {
+		t.Error("the HelmChart went with the HelmRelease; want it to stay")
+	}
 }
