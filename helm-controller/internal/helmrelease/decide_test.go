@@ -174,29 +174,6 @@ func TestSummary(t *testing.T) {
 	}
 }
 
-func TestGoesFirst(t *testing.T) {
-	t.Parallel()
-	at := metav1.NewTime(time.Unix(1000, 0))
-	other := func(adjust ...func(*helmv2.HelmRelease)) *helmv2.HelmRelease {
-		return a(append([]func(*helmv2.HelmRelease){func(hr *helmv2.HelmRelease) { hr.UID, hr.Name, hr.CreationTimestamp = "2", "other", at }}, adjust...)...)
-	}
-	tests := map[string]struct {
-		other *helmv2.HelmRelease
-		want  bool
-	}{
-		"of the same second, by name": {other: other(), want: true},
-		"older":                       {other: other(func(hr *helmv2.HelmRelease) { hr.Name, hr.CreationTimestamp = "z", metav1.NewTime(time.Unix(1, 0)) }), want: true},
-		"newer":                       {other: other(func(hr *helmv2.HelmRelease) { hr.CreationTimestamp = metav1.NewTime(time.Unix(2000, 0)) })},
-		"suspended":                   {other: other(func(hr *helmv2.HelmRelease) { hr.Spec.Suspend = true })},
-		"itself":                      {other: other(func(hr *helmv2.HelmRelease) { hr.UID = "1" })},
-	}
-	for name, tc := range tests {
-		if got := goesFirst(tc.other, a(func(hr *helmv2.HelmRelease) { hr.CreationTimestamp = at })); got != tc.want {
-			t.Errorf("%s: %t; want %t", name, got, tc.want)
-		}
-	}
-}
-
 func TestOutcomeIsToldOnce(t *testing.T) {
 	t.Parallel()
 	before := a(func(hr *helmv2.HelmRelease) { conditions.MarkFalse(hr, meta.ReadyCondition, "Bad", "it is bad") })

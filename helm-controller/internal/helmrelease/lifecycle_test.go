@@ -331,8 +331,11 @@ func TestReleaseOfAnotherIsLeft(t *testing.T) {
 			younger := w.release("b-younger", named("app"), values("k: younger"))
 			w.waitReleased(younger, 1)
 			w.change(older, named("app"))
+			w.waitMessage(older, helmv2.ConditionReady, "is that of HelmRelease") // which has made it
+			w.change(younger, func(s *helmv2.HelmReleaseSpec) { s.Suspend = true })
 			w.waitReleased(older, 2)
 			w.expectValue("app", "older")
+			w.change(younger, named("app"))
 			w.waitMessage(younger, helmv2.ConditionReady, "is that of HelmRelease")
 			if how == "renamed" {
 				w.change(younger, named("other"))

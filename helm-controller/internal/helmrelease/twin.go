@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -23,17 +25,31 @@ import (
 // releaseIndex finds the HelmReleases of one release in the cache.
 const releaseIndex = "release"
 
-// indexRelease identifies the release of a HelmRelease, as far as its spec tells: where its
-// Secrets are, and its name.
+// indexRelease identifies the release that a HelmRelease asks for, as far as its spec tells,
+// and the one that it holds, which may be of before: where their Secrets are, and their names.
 func indexRelease(obj client.Object) []string {
 	hr, ok := obj.(*helmv2.HelmRelease)
 	if !ok {
 		return nil
 	}
-	return []string{releaseKey(hr.GetStorageNamespace(), hr.GetReleaseName())}
+	asked := releaseKey(hr.GetStorageNamespace(), hr.GetReleaseName())
+	if held := heldBy(hr); held != "" && held != asked {
+		return []string{asked, held}
+	}
+	return []string{asked}
 }
 
 func releaseKey(storage, name string) string { return storage + "/" + name }
+
+// heldBy identifies the release that a HelmRelease has made, by its status; "" if there is
+// none.
+func heldBy(hr *helmv2.HelmRelease) string {
+	at := placeOf(hr)
+	if at.Storage == "" || at.Name == "" {
+		return ""
+	}
+	return releaseKey(at.Storage, at.Name)
+}
 
 // clusterOf identifies the cluster of a HelmRelease, as far as its spec tells.
 func clusterOf(hr *helmv2.HelmRelease) string {
@@ -52,41 +68,43 @@ func clusterOf(hr *helmv2.HelmRelease) string {
 // refuseTwin has a HelmRelease wait whose release is that of another already: each would
 // undo what the other does, without end.
 func (r *Reconciler) refuseTwin(ctx context.Context, s *scope) error {
-	list, err := r.ownersOf(ctx, s.hr.GetStorageNamespace(), s.hr.GetReleaseName())
+	storage, name := s.hr.GetStorageNamespace(), s.hr.GetReleaseName()
+	list, err := r.ownersOf(ctx, releaseKey(storage, name))
 	if err != nil {
 		return loop.Fail(helmv2.ReasonFailed, err)
 	}
 	for i := range list {
-		if clusterOf(&list[i]) == clusterOf(s.hr) && goesFirst(&list[i], s.hr) {
+		if clusterOf(&list[i]) == clusterOf(s.hr) && goesFirst(&list[i], s.hr, storage, name) {
 			return loop.Wait(helmv2.ReasonFailed, r.opts.RequeueDependency,
-				"release %s/%s is that of HelmRelease '%s/%s' already: give this one another spec.releaseName, or delete or suspend the other",
-				s.hr.GetReleaseNamespace(), s.hr.GetReleaseName(), list[i].Namespace, list[i].Name)
+				"release %s/%s is that of %s already: give this one another spec.releaseName, or delete or suspend the other",
+				s.hr.GetReleaseNamespace(), name, another(s.hr, keyOf(&list[i])))
 		}
 	}
 	return nil
 }
 
-// ownersOf returns the HelmReleases that ask for a release, in whichever cluster.
-func (r *Reconciler) ownersOf(ctx context.Context, storage, name string) ([]helmv2.HelmRelease, error) {
+// ownersOf returns the HelmReleases that ask for a release or hold it, by its key, in whichever cluster.
+func (r *Reconciler) ownersOf(ctx context.Context, key string) ([]helmv2.HelmRelease, error) {
 	var list helmv2.HelmReleaseList
-	if err := r.client.List(ctx, &list, client.MatchingFields{releaseIndex: releaseKey(storage, name)}, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, fmt.Errorf("looking for HelmReleases of release %s/%s: %w", storage, name, err)
+	if err := r.client.List(ctx, &list, client.MatchingFields{releaseIndex: key}, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("looking for HelmReleases of release %s: %w", key, err)
 	}
 	return list.Items, nil
 }
 
 // isTaken reports whether another HelmRelease has taken over a release that this one had
-// made. Whoever asks for it now has it, and this one must not take it away.
+// made, which must not take it away then.
 func (r *Reconciler) isTaken(ctx context.Context, s *scope, at plan.Place, found observe.Found) (bool, error) {
 	if found.State != state.Unmanaged {
 		return false, nil
 	}
-	list, err := r.ownersOf(ctx, at.Storage, at.Name)
+	key := releaseKey(at.Storage, at.Name)
+	list, err := r.ownersOf(ctx, key)
 	if err != nil {
 		return false, loop.Fail(helmv2.ReasonFailed, err)
 	}
 	for i := range list {
-		if list[i].UID != s.hr.UID && clusterOf(&list[i]) == clusterOf(s.hr) {
+		if list[i].UID != s.hr.UID && clusterOf(&list[i]) == clusterOf(s.hr) && hold(&list[i], s.hr, key) > 0 {
 			log.FromContext(ctx).Info("the release is left to another HelmRelease, which has taken it over", "release", at.Namespace+"/"+at.Name,
 				"by", client.ObjectKeyFromObject(&list[i]).String())
 			return true, nil
@@ -97,7 +115,7 @@ func (r *Reconciler) isTaken(ctx context.Context, s *scope, at plan.Place, found
 
 // wakeOwners asks for runs of the HelmReleases of a release that somebody else has written.
 func (r *Reconciler) wakeOwners(storage, name string) {
-	list, err := r.ownersOf(context.Background(), storage, name)
+	list, err := r.ownersOf(context.Background(), releaseKey(storage, name))
 	if err != nil {
 		return // the cache has stopped, and with it all else
 	}
@@ -106,11 +124,19 @@ func (r *Reconciler) wakeOwners(storage, name string) {
 	}
 }
 
-// goesFirst reports whether another HelmRelease has more right to a release: it was there
-// before, and is not suspended.
-func goesFirst(other, hr *helmv2.HelmRelease) bool {
+// goesFirst reports whether another HelmRelease has more right to a release than hr, and is
+// not suspended. To ask for it is none: anybody can name the namespace of somebody else.
+// Who has made it goes first, of several the one that did so last; then who lives where it is
+// stored; then who was there before.
+func goesFirst(other, hr *helmv2.HelmRelease, storage, name string) bool {
 	if other.UID == hr.UID || other.Spec.Suspend {
 		return false
+	}
+	if order := hold(other, hr, releaseKey(storage, name)); order != 0 {
+		return order > 0
+	}
+	if there, here := other.Namespace == storage, hr.Namespace == storage; there != here {
+		return there
 	}
 	return cmp.Or(
 		other.CreationTimestamp.Compare(hr.CreationTimestamp.Time),
@@ -118,28 +144,44 @@ func goesFirst(other, hr *helmv2.HelmRelease) bool {
 	) < 0
 }
 
+// hold compares what two HelmReleases have made of a release: it is positive if a has it,
+// and b has not, or had it before.
+func hold(a, b *helmv2.HelmRelease, key string) int {
+	switch x, y := heldBy(a) == key, heldBy(b) == key; {
+	case x && y:
+		last, before := a.Status.History.Latest(), b.Status.History.Latest()
+		return cmp.Or(last.LastDeployed.Compare(before.LastDeployed.Time), cmp.Compare(last.Version, before.Version))
+	case x:
+		return 1
+	case y:
+		return -1
+	default:
+		return 0
+	}
+}
+
 // twins asks for runs of the HelmReleases of a release that another lets go.
 func (r *Reconciler) twins() handler.EventHandler {
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 	tell := func(ctx context.Context, obj client.Object, q queue) {
-		hr, ok := obj.(*helmv2.HelmRelease)
-		if !ok {
-			return
-		}
-		list, err := r.ownersOf(ctx, hr.GetStorageNamespace(), hr.GetReleaseName())
-		if err != nil {
-			log.FromContext(ctx).Error(err, "looking for what a HelmRelease was in the way of")
-			return
-		}
-		for i := range list {
-			if list[i].UID != hr.UID {
-				q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list[i])})
+		told := make(map[types.UID]bool)
+		for _, key := range indexRelease(obj) {
+			list, err := r.ownersOf(ctx, key)
+			if err != nil {
+				log.FromContext(ctx).Error(err, "looking for what a HelmRelease was in the way of")
+				return
+			}
+			for i := range list {
+				if uid := list[i].UID; uid != obj.GetUID() && !told[uid] {
+					told[uid] = true
+					q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list[i])})
+				}
 			}
 		}
 	}
 	return handler.Funcs{
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
-			if e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() {
+			if e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || !slices.Equal(indexRelease(e.ObjectOld), indexRelease(e.ObjectNew)) {
 				tell(ctx, e.ObjectOld, q)
 			}
 		},
