@@ -151,6 +151,7 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 		For(&helmv2.HelmRelease{}, builder.WithPredicates(loop.Asked())).
 		Watches(&helmv2.HelmRelease{}, r.dependencies.Dependents()).
 		Watches(&helmv2.HelmRelease{}, r.twins()).
+		Watches(&helmv2.HelmRelease{}, r.departures()).
 		WatchesRawSource(r.wakes.Source()).
 		WithOptions(queue)
 	for _, kind := range r.opts.watched() {
@@ -208,6 +209,7 @@ func (r *Reconciler) Drain(grace time.Duration) {
 func (r *Reconciler) Reconcile(ctx context.Context, hr *helmv2.HelmRelease) error {
 	s := r.scope(hr)
 	err := loop.Run(ctx, s,
+		r.awaitOutlived,
 		r.takeUp, // what came of the last action is known first
 		r.refuse,
 		r.compileExpressions,

@@ -24,6 +24,9 @@ var errDeleted = errors.New("the HelmRelease is being deleted")
 // What a HelmRelease that is suspended has made stays.
 func (r *Reconciler) Finalize(ctx context.Context, hr *helmv2.HelmRelease) error {
 	s := r.scope(hr)
+	if err := r.awaitOutlived(ctx, s); err != nil {
+		return err
+	}
 	if err := r.awaitLast(ctx, s); err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // settleTime is how long jobs that are interrupted may take to end, and what has ended may
@@ -13,6 +15,9 @@ const settleTime = 5 * time.Second
 
 // errStopping is the cause of the end of jobs when the process stops.
 var errStopping = errors.New("the controller is stopping")
+
+// errGone is the cause of the end of a job of what is gone, without having been finalized.
+var errGone = errors.New("the HelmRelease is gone")
 
 // jobs are actions that are under way, each in a goroutine of its own, so that none holds
 // a worker of the queue. Only so many work at a time: one that waits for the cluster lends
@@ -23,39 +28,46 @@ type jobs struct {
 	mu     sync.Mutex
 	root   context.Context // of all jobs
 	end    context.CancelCauseFunc
-	open   int           // jobs whose outcome was not taken up yet
+	open   map[*job]bool // those whose outcome was not taken up yet
 	closed chan struct{} // closed when no more jobs begin and none is open; nil while they may begin
 }
 
 // newJobs returns jobs of which so many work at a time.
 func newJobs(concurrent int) *jobs {
 	root, end := context.WithCancelCause(context.Background())
-	return &jobs{slots: make(chan struct{}, concurrent), root: root, end: end}
+	return &jobs{slots: make(chan struct{}, concurrent), root: root, end: end, open: make(map[*job]bool)}
+}
+
+// object is what a job is for. Another may come to have its name.
+type object struct {
+	types.NamespacedName
+	uid types.UID
 }
 
 // job is one that is under way, or has ended and is to be taken up.
 type job struct {
 	of    *jobs
+	owner object
 	ended chan struct{}
 	stop  context.CancelCauseFunc
-	once  sync.Once
+	left  bool // nobody is there to take it up; guarded by the lock of the jobs
 }
 
-// start begins a job, and calls after when it has ended; false if the process is stopping.
+// start starts a job, and calls after when it has ended; false if the process is stopping.
 // The context of run ends with the process, or when the job is interrupted; lend is to be
 // called around each wait.
-func (j *jobs) start(run func(ctx context.Context, lend func() (back func())), after func()) (*job, bool) {
+func (j *jobs) start(owner object, run func(ctx context.Context, lend func() (back func())), after func(*job)) (*job, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.closed != nil {
 		return nil, false
 	}
-	j.open++
 	ctx, stop := context.WithCancelCause(j.root)
-	started := &job{of: j, ended: make(chan struct{}), stop: stop}
+	started := &job{of: j, owner: owner, ended: make(chan struct{}), stop: stop}
+	j.open[started] = true
 	go func() {
-		defer after()
-		defer close(started.ended)
+		defer after(started)
+		defer started.finish()
 		defer stop(nil)
 		s := &slot{of: j.slots}
 		s.take(ctx)
@@ -66,6 +78,16 @@ func (j *jobs) start(run func(ctx context.Context, lend func() (back func())), a
 		})
 	}()
 	return started, true
+}
+
+// finish tells that the job has ended.
+func (b *job) finish() {
+	b.of.mu.Lock()
+	defer b.of.mu.Unlock()
+	close(b.ended)
+	if b.left {
+		b.close()
+	}
 }
 
 // hasEnded reports whether the job has.
@@ -83,23 +105,58 @@ func (b *job) interrupt(cause error) { b.stop(cause) }
 
 // takenUp tells that what came of the job is known to the API server.
 func (b *job) takenUp() {
-	b.once.Do(func() {
-		b.of.mu.Lock()
-		defer b.of.mu.Unlock()
-		b.of.open--
-		b.of.tell()
-	})
+	b.of.mu.Lock()
+	defer b.of.mu.Unlock()
+	b.close()
+}
+
+// close ends the waiting for the job, and with the last one that for all. The lock is held.
+func (b *job) close() {
+	delete(b.of.open, b)
+	b.of.tell()
 }
 
 // tell ends the waiting for the last job. The lock is held.
 func (j *jobs) tell() {
-	if j.closed != nil && j.open == 0 {
+	if j.closed != nil && len(j.open) == 0 {
 		select {
 		case <-j.closed:
 		default:
 			close(j.closed)
 		}
 	}
+}
+
+// abandon interrupts the jobs of an object that is gone. Nobody takes up what comes of them.
+func (j *jobs) abandon(uid types.UID) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for b := range j.open {
+		if b.owner.uid != uid {
+			continue
+		}
+		b.left = true
+		if b.hasEnded() {
+			b.close()
+		} else {
+			b.interrupt(errGone)
+		}
+	}
+}
+
+// outlived interrupts jobs that were begun for another object of the same name, which is
+// gone by now, and reports whether one is still under way.
+func (j *jobs) outlived(owner object) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	found := false
+	for b := range j.open {
+		if b.owner.NamespacedName == owner.NamespacedName && b.owner.uid != owner.uid && !b.hasEnded() {
+			b.interrupt(errGone)
+			found = true
+		}
+	}
+	return found
 }
 
 // drain lets no more jobs begin, and returns when all have ended and were taken up. Those

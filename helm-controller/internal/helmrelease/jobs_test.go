@@ -6,10 +6,15 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // longest bounds every wait of a test here.
 const longest = time.Minute
+
+// one is what jobs are for.
+var one = object{NamespacedName: types.NamespacedName{Namespace: "apps", Name: "web"}, uid: "1"}
 
 func await(t *testing.T, what string, c <-chan struct{}) {
 	t.Helper()
@@ -25,7 +30,7 @@ func TestJobsThatWaitLetOthersWork(t *testing.T) {
 	j := newJobs(1)
 	waiting, health := make(chan struct{}), make(chan struct{})
 	var working atomic.Int32
-	first, ok := j.start(func(_ context.Context, lend func() func()) {
+	first, ok := j.start(one, func(_ context.Context, lend func() func()) {
 		working.Add(1)
 		working.Add(-1)
 		back := lend()
@@ -36,17 +41,17 @@ func TestJobsThatWaitLetOthersWork(t *testing.T) {
 			t.Error("the job goes on while another works")
 		}
 		working.Add(-1)
-	}, func() {})
+	}, func(*job) {})
 	if !ok {
 		t.Fatal("no job begins")
 	}
 	await(t, "the first to wait", waiting)
-	second, _ := j.start(func(context.Context, func() func()) {
+	second, _ := j.start(one, func(context.Context, func() func()) {
 		if working.Add(1) != 1 {
 			t.Error("two jobs work at a time")
 		}
 		working.Add(-1)
-	}, func() {})
+	}, func(*job) {})
 	await(t, "the second, while the first waits", second.ended)
 	if first.hasEnded() {
 		t.Error("the first has ended before what it waits for")
@@ -59,9 +64,8 @@ func TestJobTellsThatItHasEnded(t *testing.T) {
 	t.Parallel()
 	j := newJobs(1)
 	told := make(chan struct{})
-	var started *job
 	ready := make(chan struct{})
-	started, _ = j.start(func(context.Context, func() func()) { <-ready }, func() {
+	j.start(one, func(context.Context, func() func()) { <-ready }, func(started *job) {
 		if !started.hasEnded() {
 			t.Error("the end is told before it has come")
 		}
@@ -76,10 +80,10 @@ func TestInterruptedJobKnowsWhy(t *testing.T) {
 	j := newJobs(1)
 	cause := errors.New("it is being deleted")
 	var got error
-	b, _ := j.start(func(ctx context.Context, _ func() func()) {
+	b, _ := j.start(one, func(ctx context.Context, _ func() func()) {
 		<-ctx.Done()
 		got = context.Cause(ctx)
-	}, func() {})
+	}, func(*job) {})
 	b.interrupt(cause)
 	await(t, "the job", b.ended)
 	if !errors.Is(got, cause) {
@@ -90,11 +94,11 @@ func TestInterruptedJobKnowsWhy(t *testing.T) {
 func TestDrainWaitsUntilAllIsTakenUp(t *testing.T) {
 	t.Parallel()
 	j := newJobs(2)
-	b, _ := j.start(func(ctx context.Context, _ func() func()) {
+	b, _ := j.start(one, func(ctx context.Context, _ func() func()) {
 		if ctx.Err() != nil {
 			t.Error("a job that is within its time is interrupted")
 		}
-	}, func() {})
+	}, func(*job) {})
 	await(t, "the job", b.ended)
 	drained := make(chan struct{})
 	go func() {
@@ -102,12 +106,11 @@ func TestDrainWaitsUntilAllIsTakenUp(t *testing.T) {
 		j.drain(longest)
 	}()
 	for {
-		if _, begins := j.start(func(context.Context, func() func()) {}, func() {}); !begins {
+		other, begins := j.start(one, func(context.Context, func() func()) {}, func(*job) {})
+		if !begins {
 			break // drain has begun
 		}
-		j.mu.Lock()
-		j.open--
-		j.mu.Unlock()
+		other.takenUp()
 	}
 	select {
 	case <-drained:
@@ -123,14 +126,58 @@ func TestDrainInterruptsWhatTakesTooLong(t *testing.T) {
 	t.Parallel()
 	j := newJobs(1)
 	var cause error
-	var b *job
-	b, _ = j.start(func(ctx context.Context, _ func() func()) {
+	b, _ := j.start(one, func(ctx context.Context, _ func() func()) {
 		<-ctx.Done()
 		cause = context.Cause(ctx)
-	}, func() { b.takenUp() })
+	}, func(b *job) { b.takenUp() })
 	j.drain(0)
 	await(t, "the job", b.ended)
 	if !errors.Is(cause, errStopping) {
 		t.Errorf("the job ends because of %v; want %v", cause, errStopping)
+	}
+}
+
+// TestJobOfWhatIsGoneHoldsUpNobody: whoever would take it up does not come any more.
+func TestJobOfWhatIsGoneHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	successor := object{NamespacedName: one.NamespacedName, uid: "2"}
+	tests := map[string]struct {
+		why string
+		end func(j *jobs, b *job) // the job ends only if it is interrupted
+	}{
+		"abandoned, then ended": {why: "its object was seen to go", end: func(j *jobs, _ *job) { j.abandon(one.uid) }},
+		"ended, then abandoned": {why: "its outcome was not taken up in time", end: func(j *jobs, b *job) {
+			b.interrupt(errDeleted)
+			<-b.ended
+			j.abandon(one.uid)
+		}},
+		"outlived": {why: "another of its name was seen first", end: func(j *jobs, b *job) {
+			if !j.outlived(successor) {
+				t.Error("the successor does not wait for the job of before")
+			}
+			<-b.ended
+			if j.outlived(successor) {
+				t.Error("the successor waits for a job that has ended")
+			}
+			j.abandon(one.uid)
+		}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			j := newJobs(1)
+			b, _ := j.start(one, func(ctx context.Context, _ func() func()) { <-ctx.Done() }, func(*job) {})
+			j.abandon(successor.uid)
+			if j.outlived(one) || b.hasEnded() {
+				t.Fatal("a job is interrupted for its own object, or because of another")
+			}
+			tc.end(j, b)
+			drained := make(chan struct{})
+			go func() {
+				defer close(drained)
+				j.drain(2 * longest)
+			}()
+			await(t, "the end: "+tc.why, drained)
+		})
 	}
 }

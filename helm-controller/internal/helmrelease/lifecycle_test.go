@@ -186,6 +186,25 @@ func TestDeletionDoesNotWaitForAnAction(t *testing.T) {
 	}
 }
 
+// TestFinalizerTakenOffByForce: the action does not go on for nobody, and one for another of
+// the same name is not mixed up with it.
+func TestFinalizerTakenOffByForce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(stuck(t, "1.0.0"))
+	hr := w.release("app", values("k: stuck"))
+	w.waitUnderWay(hr, "install")
+	w.Patch(hr, "somebody", "metadata: {finalizers: null}")
+	if err := w.Client.Delete(t.Context(), hr); err != nil {
+		t.Fatal(err)
+	}
+	w.WaitGone(hr)
+	w.Eventually("the action to end", func() bool { return cmp.Equal(w.stored("app"), []string{"1 failed"}) })
+	again := w.release("app", values("k: good"))
+	w.Wait("Ready", again, func() bool { return ready(again) })
+	w.expectValue("app", "good")
+}
+
 func TestHistoryIsKeptIfAsked(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -43,6 +43,9 @@ func (r *Reconciler) scope(hr *helmv2.HelmRelease) *scope {
 	return &scope{hr: hr, owner: owner, memory: r.known.of(hr.UID), woken: r.wakes.Take(owner)}
 }
 
+// object identifies what the run is about.
+func (s *scope) object() object { return object{NamespacedName: s.owner, uid: s.hr.UID} }
+
 // memory is what is kept of a HelmRelease between runs. Only one run of an object is under
 // way at a time, and a job knows nothing of it.
 type memory struct {

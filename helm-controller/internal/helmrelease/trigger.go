@@ -57,3 +57,21 @@ func (r *Reconciler) followers() handler.EventHandler {
 		},
 	}
 }
+
+// departures ends what is under way for HelmReleases that are gone without having been let
+// go, because somebody has taken the finalizer off: nobody takes up what comes of it.
+func (r *Reconciler) departures() handler.EventHandler {
+	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+	left := func(obj client.Object) {
+		r.jobs.abandon(obj.GetUID())
+		r.known.forget(obj.GetUID())
+	}
+	return handler.Funcs{
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, _ queue) {
+			if e.ObjectOld.GetUID() != e.ObjectNew.GetUID() { // the watch has missed what was in between
+				left(e.ObjectOld)
+			}
+		},
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, _ queue) { left(e.Object) },
+	}
+}

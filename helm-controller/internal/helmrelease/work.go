@@ -10,6 +10,7 @@ import (
 	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/fluxcd/pkg/runtime/conditions"
 	"helm.sh/helm/v3/pkg/chart"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -96,21 +97,40 @@ func (r *Reconciler) begin(ctx context.Context, s *scope, seen *seen, d plan.Dec
 	}
 	// The job outlives the run, so what it is about is its own.
 	in.HelmRelease = r.opts.Defaults.with(s.hr.DeepCopy())
-	logger, owner := log.FromContext(ctx), s.owner
+	logger := log.FromContext(ctx)
 	log.FromContext(ctx).V(1).Info("begun an action", "action", w.action.String(), "why", d.Why)
-	job, ok := r.jobs.start(func(ctx context.Context, lend func() func()) {
+	job, ok := r.jobs.start(s.object(), func(ctx context.Context, lend func() func()) {
 		defer release()
 		defer r.metrics.begun()()
 		env.Lend = r.metrics.lending(lend)
 		w.result = action.Run(log.IntoContext(ctx, logger), env, w.action, in)
 		w.cut = context.Cause(ctx)
-	}, func() { r.wakes.Wake(owner) })
+	}, r.ended)
 	if !ok { // the process that comes next begins it
 		release()
 		return underWay(s.hr, w.action, 0)
 	}
 	w.job, s.memory.work = job, w
 	return underWay(s.hr, w.action, r.opts.RequeueDependency)
+}
+
+// ended asks for a run that takes up what came of a job, unless its object is gone.
+func (r *Reconciler) ended(b *job) {
+	var hr helmv2.HelmRelease
+	err := r.client.Get(context.Background(), b.owner.NamespacedName, &hr)
+	if apierrors.IsNotFound(err) || err == nil && hr.UID != b.owner.uid {
+		b.takenUp()
+	}
+	r.wakes.Wake(b.owner.NamespacedName) // there may be another of its name, which waits for that
+}
+
+// awaitOutlived ends the run while an action is under way that was begun for another object
+// of the same name, which is gone: objects are waited for by the name of their owner.
+func (r *Reconciler) awaitOutlived(_ context.Context, s *scope) error {
+	if !r.jobs.outlived(s.object()) {
+		return nil
+	}
+	return loop.Progress(r.opts.RequeueDependency, "Awaiting the end of an action for a HelmRelease that had this name before")
 }
 
 // input returns what an action is about, but for the HelmRelease, and what is to be called
