@@ -14,13 +14,18 @@ import (
 	"weir.dev/pkg/loop"
 )
 
-// recordResult records in the status what an action has left.
-func recordResult(hr *helmv2.HelmRelease, defaults Defaults, w *work) {
+// countedAfter returns the failures after an action.
+func countedAfter(hr *helmv2.HelmRelease, defaults Defaults, w *work) plan.Counters {
+	st, res := &hr.Status, &w.result
+	return plan.Counters{All: st.Failures, Installs: st.InstallFailures, Upgrades: st.UpgradeFailures}.After(
+		plan.Outcome{Action: w.action, Failed: res.Err != nil, Wrote: res.Wrote, Cut: w.isCut()}, attempted(hr), defaults.plan(hr))
+}
+
+// recordResult records in the status what an action has left. To do it twice is to do it once.
+func recordResult(hr *helmv2.HelmRelease, w *work) {
 	st, res := &hr.Status, &w.result
 	st.History = state.Record(st.History, managed(st.History, res.Snapshots)...)
-	counted := plan.Counters{All: st.Failures, Installs: st.InstallFailures, Upgrades: st.UpgradeFailures}.After(
-		plan.Outcome{Action: w.action, Failed: res.Err != nil, Wrote: res.Wrote, Cut: w.isCut()}, attempted(hr), defaults.plan(hr))
-	st.Failures, st.InstallFailures, st.UpgradeFailures = counted.All, counted.Installs, counted.Upgrades
+	st.Failures, st.InstallFailures, st.UpgradeFailures = w.counted.All, w.counted.Installs, w.counted.Upgrades
 	if w.action.Type() == plan.Releases {
 		st.LastAttemptedReleaseActionDuration = took(res.Took)
 	}

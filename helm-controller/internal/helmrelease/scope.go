@@ -57,8 +57,7 @@ type memory struct {
 	looked   bool           // the release was found by this process, and nobody was at it
 	locked   time.Time      // since when somebody else is; zero if nobody is
 	pass     pass
-	work     *work  // the action that is under way, or is yet to be taken up; nil if there is none
-	ended    []*job // whose outcome is in the status, which is yet to be saved
+	work     *work // the action that is under way, or whose outcome is yet to be saved; nil if there is none
 
 	// What is yet to be told in events.
 	told []loop.Event
@@ -67,12 +66,12 @@ type memory struct {
 // tell has an event published at the end of the run.
 func (m *memory) tell(e loop.Event) { m.told = append(m.told, e) }
 
-// settle tells that the status is saved.
+// settle tells that the status is saved, and with it the outcome of the last action.
 func (m *memory) settle() {
-	for _, j := range m.ended {
-		j.takenUp()
+	if w := m.work; w != nil && w.concluded {
+		m.work = nil
+		w.job.takenUp()
 	}
-	m.ended = nil
 }
 
 // memories holds the memory of each HelmRelease.

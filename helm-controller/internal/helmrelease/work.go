@@ -49,6 +49,9 @@ type work struct {
 	history   *releases.History
 	historyOf string // of which release
 	result    action.Result
+
+	concluded bool          // the outcome was told, and is yet to be saved
+	counted   plan.Counters // the failures, this outcome included
 }
 
 // laid are the digests of what is laid over the objects of a chart.
@@ -91,6 +94,10 @@ func (r *Reconciler) begin(ctx context.Context, s *scope, seen *seen, d plan.Dec
 		release()
 		return err
 	}
+	if w.action.Type() == plan.Releases {
+		s.memory.pass.forced = false
+	}
+	s.memory.pass.done = s.memory.pass.done.With(w.action)
 	env := action.Env{
 		At: s.at, History: seen.history, Waits: &r.waits, Newer: w.newer, Checks: s.checks(),
 		Digest: r.opts.Digest, DNS: r.opts.DNS, Defaults: r.opts.Defaults.action(),
@@ -194,9 +201,7 @@ func (r *Reconciler) record(ctx context.Context, s *scope, w *work) error {
 	}
 	if w.action.Type() == plan.Releases {
 		st.StorageNamespace = s.hr.GetStorageNamespace()
-		s.memory.pass.forced = false
 	}
-	s.memory.pass.done = s.memory.pass.done.With(w.action)
 	if w.action.Type() != plan.Releases && !s.unsaved {
 		return nil // nothing is lost if the process is killed
 	}
@@ -214,7 +219,8 @@ func (r *Reconciler) saveNow(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// takeUp takes up what came of the last action, or ends the run while it is under way.
+// takeUp takes up what came of the last action, or ends the run while it is under way. If
+// the status cannot be saved with it, the next run does the same again.
 func (r *Reconciler) takeUp(ctx context.Context, s *scope) error {
 	w := s.memory.work
 	switch {
@@ -234,7 +240,7 @@ func (r *Reconciler) Suspend(hr *helmv2.HelmRelease) {
 	m := r.known.of(hr.UID)
 	if w := m.work; w != nil && w.job.hasEnded() {
 		r.conclude(context.Background(), hr, m, w)
-		m.settle()
+		defer r.settleSuspended(hr, m)
 		if c := summary(hr); c != nil {
 			conditions.Delete(hr, meta.ReconcilingCondition)
 			status := c.Status
@@ -247,6 +253,16 @@ func (r *Reconciler) Suspend(hr *helmv2.HelmRelease) {
 	if conditions.IsReady(hr) {
 		hr.SetObservedGeneration(hr.Generation)
 	}
+}
+
+// settleSuspended saves what came of an action. Nobody tells that the status was saved of
+// what is suspended, so if it is not by now, another run finds out.
+func (r *Reconciler) settleSuspended(hr *helmv2.HelmRelease, m *memory) {
+	if err := r.save(context.Background(), hr); err != nil {
+		r.wakes.Wake(keyOf(hr))
+		return
+	}
+	m.settle()
 }
 
 // overtake ends the run while an action is under way. If that is asked for, a new spec or
@@ -284,18 +300,24 @@ func (w *work) overtake() {
 	}
 }
 
-// conclude records in the status what came of an action, and has it told.
+// conclude records in the status what came of an action, and has it told, but once only.
 func (r *Reconciler) conclude(ctx context.Context, hr *helmv2.HelmRelease, m *memory, w *work) {
-	res := &w.result
-	m.work, m.ended = nil, append(m.ended, w.job)
-	r.metrics.acted(w.action, res.Err, res.Took)
-	recordResult(hr, r.opts.Defaults, w)
+	if !w.concluded {
+		w.counted = countedAfter(hr, r.opts.Defaults, w)
+	}
+	recordResult(hr, w)
 	e, failed := r.say(hr, w)
+	if w.concluded {
+		return
+	}
+	w.concluded = true
 	m.pass.failed = failed
 	if e.Reason != "" {
 		m.tell(e)
 	}
 	r.tellChanges(ctx, hr, m, w)
+	res := &w.result
+	r.metrics.acted(w.action, res.Err, res.Took)
 	if res.Err != nil {
 		log.FromContext(ctx).Info("an action failed", "action", w.action.String(), "release", w.named(), "error", res.Err.Error(), "took", res.Took.String())
 	} else {
