@@ -13,6 +13,7 @@ package action
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -115,7 +116,9 @@ func Run(ctx context.Context, env Env, what plan.Action, in Input) Result {
 	d := begin(ctx, env, what, in)
 	defer d.end()
 	d.result.Err = d.masked(d.do())
-	d.conclude()
+	if err := d.conclude(); err != nil {
+		d.result.Err = errors.Join(d.result.Err, d.masked(err))
+	}
 	d.result.Took = time.Since(begun)
 	return d.result
 }

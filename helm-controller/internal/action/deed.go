@@ -144,14 +144,42 @@ func (d *deed) wrote(r *releases.Release) {
 	d.written[r.Version] = r
 }
 
-// recorder is the storage of the SDK. It remembers what the SDK was about to make.
+// recorder is the storage of the SDK. It remembers what the SDK was about to make. The SDK
+// calls it from goroutines of its own as well, where nobody else could keep a panic from
+// ending the process.
 type recorder struct {
 	driver.Driver
 	of *deed
 }
 
+// guardStorage has a panic become an error.
+func guardStorage(err *error) {
+	if p := recover(); p != nil {
+		*err = panicked("working on the storage of releases", p)
+	}
+}
+
+// Get implements driver.Driver.
+func (r recorder) Get(key string) (_ *release.Release, err error) {
+	defer guardStorage(&err)
+	return r.Driver.Get(key)
+}
+
+// List implements driver.Driver.
+func (r recorder) List(filter func(*release.Release) bool) (_ []*release.Release, err error) {
+	defer guardStorage(&err)
+	return r.Driver.List(filter)
+}
+
+// Query implements driver.Driver.
+func (r recorder) Query(labels map[string]string) (_ []*release.Release, err error) {
+	defer guardStorage(&err)
+	return r.Driver.Query(labels)
+}
+
 // Create implements driver.Driver.
-func (r recorder) Create(key string, rel *release.Release) error {
+func (r recorder) Create(key string, rel *release.Release) (err error) {
+	defer guardStorage(&err)
 	if err := r.Driver.Create(key, rel); err != nil {
 		return err
 	}
@@ -161,9 +189,16 @@ func (r recorder) Create(key string, rel *release.Release) error {
 	return nil
 }
 
+// Update implements driver.Driver.
+func (r recorder) Update(key string, rel *release.Release) (err error) {
+	defer guardStorage(&err)
+	return r.Driver.Update(key, rel)
+}
+
 // Delete implements driver.Driver. What an uninstallation that was interrupted has not done
 // is done by the next one, which must find the release for that.
-func (r recorder) Delete(key string) (*release.Release, error) {
+func (r recorder) Delete(key string) (_ *release.Release, err error) {
+	defer guardStorage(&err)
 	if r.of.what.Type() != plan.Releases && r.of.ctx.Err() != nil {
 		return nil, fmt.Errorf("interrupted: %w", context.Cause(r.of.ctx))
 	}
@@ -212,8 +247,13 @@ func (d *deed) masked(err error) error {
 	return d.mask.error(err)
 }
 
-// conclude completes the result.
-func (d *deed) conclude() {
+// conclude completes the result. What panics becomes an error.
+func (d *deed) conclude() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked("telling what came of the "+d.what.String(), p)
+		}
+	}()
 	d.result.Logs = d.logs.all()
 	if d.client != nil {
 		d.result.Changes = append(d.result.Changes, d.client.Changes()...)
@@ -221,7 +261,7 @@ func (d *deed) conclude() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.written) == 0 {
-		return
+		return nil
 	}
 	d.result.Wrote = true
 	var all []*releases.Release
@@ -235,6 +275,7 @@ func (d *deed) conclude() {
 	if d.what.Type() == plan.Releases || d.what == plan.Rollback {
 		d.takeInventory(all[len(all)-1])
 	}
+	return nil
 }
 
 // snapshot returns what the history has of a release.

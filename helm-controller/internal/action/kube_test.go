@@ -48,3 +48,22 @@ func first(_ *kube.Result, errs []error) error {
 	}
 	return errs[0]
 }
+
+// TestPanicsOfTheStorageAreErrors: the SDK stores releases from goroutines of its own.
+func TestPanicsOfTheStorageAreErrors(t *testing.T) {
+	t.Parallel()
+	r := recorder{of: &deed{ctx: t.Context()}} // of a storage that does not even exist
+	calls := map[string]func() error{
+		"Get":    func() error { _, err := r.Get("k"); return err },
+		"List":   func() error { _, err := r.List(nil); return err },
+		"Query":  func() error { _, err := r.Query(nil); return err },
+		"Create": func() error { return r.Create("k", nil) },
+		"Update": func() error { return r.Update("k", nil) },
+		"Delete": func() error { _, err := r.Delete("k"); return err },
+	}
+	for name, call := range calls {
+		if err := call(); err == nil || !strings.Contains(err.Error(), "panic") {
+			t.Errorf("%s returned %v", name, err)
+		}
+	}
+}

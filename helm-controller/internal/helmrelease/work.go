@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -110,7 +111,8 @@ func (r *Reconciler) begin(ctx context.Context, s *scope, seen *seen, d plan.Dec
 		defer release()
 		defer r.metrics.begun()()
 		env.Lend = r.metrics.lending(lend)
-		w.result = action.Run(log.IntoContext(ctx, logger), env, w.action, in)
+		ctx = log.IntoContext(ctx, logger)
+		w.result = carryOut(ctx, w.action, func() action.Result { return action.Run(ctx, env, w.action, in) })
 		w.cut = context.Cause(ctx)
 	}, r.ended)
 	if !ok { // the process that comes next begins it
@@ -119,6 +121,18 @@ func (r *Reconciler) begin(ctx context.Context, s *scope, seen *seen, d plan.Dec
 	}
 	w.job, s.memory.work = job, w
 	return underWay(s.hr, w.action, r.opts.RequeueDependency)
+}
+
+// carryOut runs an action. One that panics has failed, and may have written anything. What
+// it says then could be a value that must not be told.
+func carryOut(ctx context.Context, what plan.Action, run func() action.Result) (res action.Result) {
+	defer func() {
+		if p := recover(); p != nil {
+			log.FromContext(ctx).Error(nil, "an action panicked", "action", what.String(), "stack", string(debug.Stack()))
+			res = action.Result{Action: what, Err: fmt.Errorf("panic while running the %s: the log of the controller says where", what), Wrote: true}
+		}
+	}()
+	return run()
 }
 
 // ended asks for a run that takes up what came of a job, unless its object is gone.
@@ -300,8 +314,17 @@ func (w *work) overtake() {
 	}
 }
 
-// conclude records in the status what came of an action, and has it told, but once only.
+// conclude records in the status what came of an action, and has it told, but once only. If
+// that panics it would do so again, so what is not recorded by then is found in the storage.
 func (r *Reconciler) conclude(ctx context.Context, hr *helmv2.HelmRelease, m *memory, w *work) {
+	defer func() {
+		if p := recover(); p != nil {
+			log.FromContext(ctx).Error(nil, "recording what came of an action panicked", "action", w.action.String(), "stack", string(debug.Stack()))
+			if w.concluded = true; m.pass.failed == nil {
+				m.pass.failed = fmt.Errorf("panic while recording what came of the %s: the log of the controller says where", w.action)
+			}
+		}
+	}()
 	if !w.concluded {
 		w.counted = countedAfter(hr, r.opts.Defaults, w)
 	}
