@@ -3,6 +3,7 @@ package helmrelease
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -18,6 +19,21 @@ var errStopping = errors.New("the controller is stopping")
 
 // errGone is the cause of the end of a job of what is gone, without having been finalized.
 var errGone = errors.New("the HelmRelease is gone")
+
+// leastWork is what every job may work, although its waits are to be short.
+const leastWork = 15 * time.Minute
+
+// workLimit is how long a job may work, its waits not counted: each of these has a timeout of
+// its own, so there is no end to what an action with many hooks may take. What works that long
+// without one of them hangs.
+func workLimit(timeout time.Duration) time.Duration { return max(3*timeout, leastWork) }
+
+// overworked is the cause of the end of a job that has worked for too long.
+type overworked struct{ limit time.Duration }
+
+func (o overworked) Error() string {
+	return fmt.Sprintf("it has worked for %s, waits not counted", o.limit)
+}
 
 // jobs are actions that are under way, each in a goroutine of its own, so that none holds
 // a worker of the queue. Only so many work at a time: one that waits for the cluster lends
@@ -54,9 +70,9 @@ type job struct {
 }
 
 // start starts a job, and calls after when it has ended; false if the process is stopping.
-// The context of run ends with the process, or when the job is interrupted; lend is to be
-// called around each wait.
-func (j *jobs) start(owner object, run func(ctx context.Context, lend func() (back func())), after func(*job)) (*job, bool) {
+// The context of run ends with the process, when the job is interrupted, and when it has
+// worked longer than limit; lend is to be called around each wait, which does not count.
+func (j *jobs) start(owner object, limit time.Duration, run func(ctx context.Context, lend func() (back func())), after func(*job)) (*job, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.closed != nil {
@@ -69,7 +85,7 @@ func (j *jobs) start(owner object, run func(ctx context.Context, lend func() (ba
 		defer after(started)
 		defer started.finish()
 		defer stop(nil)
-		s := &slot{of: j.slots}
+		s := &slot{of: j.slots, left: limit, tooLong: func() { stop(overworked{limit}) }}
 		s.take(ctx)
 		defer s.free()
 		run(ctx, func() func() {
@@ -178,10 +194,15 @@ func (j *jobs) drain(grace time.Duration) {
 	}
 }
 
-// slot is the right of a job to work. It is used by the goroutine of the job only.
+// slot is the right of a job to work, for a while in all. It is used by the goroutine of the
+// job only.
 type slot struct {
-	of   chan struct{}
-	held bool
+	of      chan struct{}
+	held    bool
+	left    time.Duration // to work
+	tooLong func()        // called when nothing is left
+	since   time.Time     // it works
+	timer   *time.Timer
 }
 
 // take waits for a slot. If ctx ends before, the job goes on without one, to its end.
@@ -191,13 +212,16 @@ func (s *slot) take(ctx context.Context) {
 	}
 	select {
 	case s.of <- struct{}{}:
-		s.held = true
+		s.held, s.since = true, time.Now()
+		s.timer = time.AfterFunc(s.left, s.tooLong)
 	case <-ctx.Done():
 	}
 }
 
 func (s *slot) free() {
 	if s.held {
+		s.timer.Stop()
+		s.left -= time.Since(s.since)
 		<-s.of
 		s.held = false
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -30,7 +31,7 @@ func TestJobsThatWaitLetOthersWork(t *testing.T) {
 	j := newJobs(1)
 	waiting, health := make(chan struct{}), make(chan struct{})
 	var working atomic.Int32
-	first, ok := j.start(one, func(_ context.Context, lend func() func()) {
+	first, ok := j.start(one, longest, func(_ context.Context, lend func() func()) {
 		working.Add(1)
 		working.Add(-1)
 		back := lend()
@@ -46,7 +47,7 @@ func TestJobsThatWaitLetOthersWork(t *testing.T) {
 		t.Fatal("no job begins")
 	}
 	await(t, "the first to wait", waiting)
-	second, _ := j.start(one, func(context.Context, func() func()) {
+	second, _ := j.start(one, longest, func(context.Context, func() func()) {
 		if working.Add(1) != 1 {
 			t.Error("two jobs work at a time")
 		}
@@ -65,7 +66,7 @@ func TestJobTellsThatItHasEnded(t *testing.T) {
 	j := newJobs(1)
 	told := make(chan struct{})
 	ready := make(chan struct{})
-	j.start(one, func(context.Context, func() func()) { <-ready }, func(started *job) {
+	j.start(one, longest, func(context.Context, func() func()) { <-ready }, func(started *job) {
 		if !started.hasEnded() {
 			t.Error("the end is told before it has come")
 		}
@@ -80,7 +81,7 @@ func TestInterruptedJobKnowsWhy(t *testing.T) {
 	j := newJobs(1)
 	cause := errors.New("it is being deleted")
 	var got error
-	b, _ := j.start(one, func(ctx context.Context, _ func() func()) {
+	b, _ := j.start(one, longest, func(ctx context.Context, _ func() func()) {
 		<-ctx.Done()
 		got = context.Cause(ctx)
 	}, func(*job) {})
@@ -94,7 +95,7 @@ func TestInterruptedJobKnowsWhy(t *testing.T) {
 func TestDrainWaitsUntilAllIsTakenUp(t *testing.T) {
 	t.Parallel()
 	j := newJobs(2)
-	b, _ := j.start(one, func(ctx context.Context, _ func() func()) {
+	b, _ := j.start(one, longest, func(ctx context.Context, _ func() func()) {
 		if ctx.Err() != nil {
 			t.Error("a job that is within its time is interrupted")
 		}
@@ -106,7 +107,7 @@ func TestDrainWaitsUntilAllIsTakenUp(t *testing.T) {
 		j.drain(longest)
 	}()
 	for {
-		other, begins := j.start(one, func(context.Context, func() func()) {}, func(*job) {})
+		other, begins := j.start(one, longest, func(context.Context, func() func()) {}, func(*job) {})
 		if !begins {
 			break // drain has begun
 		}
@@ -126,7 +127,7 @@ func TestDrainInterruptsWhatTakesTooLong(t *testing.T) {
 	t.Parallel()
 	j := newJobs(1)
 	var cause error
-	b, _ := j.start(one, func(ctx context.Context, _ func() func()) {
+	b, _ := j.start(one, longest, func(ctx context.Context, _ func() func()) {
 		<-ctx.Done()
 		cause = context.Cause(ctx)
 	}, func(b *job) { b.takenUp() })
@@ -134,6 +135,58 @@ func TestDrainInterruptsWhatTakesTooLong(t *testing.T) {
 	await(t, "the job", b.ended)
 	if !errors.Is(cause, errStopping) {
 		t.Errorf("the job ends because of %v; want %v", cause, errStopping)
+	}
+}
+
+// TestJobMayWaitButNotHang: what a job works in all has a limit, and only that.
+func TestJobMayWaitButNotHang(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := newJobs(1)
+		var waited, worked error
+		var took time.Duration
+		b, _ := j.start(one, time.Minute, func(ctx context.Context, lend func() func()) {
+			begun := time.Now()
+			for range 5 { // each wait is longer than all that it may work
+				back := lend()
+				<-time.After(time.Hour)
+				back()
+				<-time.After(11 * time.Second)
+			}
+			waited = ctx.Err()
+			<-ctx.Done()
+			worked, took = context.Cause(ctx), time.Since(begun)
+		}, func(*job) {})
+		<-b.ended
+		if waited != nil {
+			t.Errorf("it is ended with %v while it is within its limit", waited)
+		}
+		if want := (overworked{time.Minute}); !errors.Is(worked, want) || took != 5*time.Hour+time.Minute {
+			t.Errorf("it is ended with %v after %s; want %v when it has worked for a minute", worked, took, want)
+		}
+		if errors.Is(cutBy(contextOf(t, worked)), worked) {
+			t.Error("it counts as ended from outside; want it to have failed")
+		}
+		if got := cutBy(contextOf(t, errStopping)); !errors.Is(got, errStopping) {
+			t.Errorf("the end of the process counts as %v", got)
+		}
+	})
+}
+
+// contextOf returns a context that has ended because of something.
+func contextOf(t *testing.T, cause error) context.Context {
+	t.Helper()
+	ctx, end := context.WithCancelCause(t.Context())
+	end(cause)
+	return ctx
+}
+
+func TestWorkLimit(t *testing.T) {
+	t.Parallel()
+	for timeout, want := range map[time.Duration]time.Duration{time.Second: 15 * time.Minute, 5 * time.Minute: 15 * time.Minute, time.Hour: 3 * time.Hour} {
+		if got := workLimit(timeout); got != want {
+			t.Errorf("with a timeout of %s: %s; want %s", timeout, got, want)
+		}
 	}
 }
 
@@ -166,7 +219,7 @@ func TestJobOfWhatIsGoneHoldsUpNobody(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			j := newJobs(1)
-			b, _ := j.start(one, func(ctx context.Context, _ func() func()) { <-ctx.Done() }, func(*job) {})
+			b, _ := j.start(one, longest, func(ctx context.Context, _ func() func()) { <-ctx.Done() }, func(*job) {})
 			j.abandon(successor.uid)
 			if j.outlived(one) || b.hasEnded() {
 				t.Fatal("a job is interrupted for its own object, or because of another")

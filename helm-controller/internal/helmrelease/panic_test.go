@@ -24,7 +24,7 @@ func TestOutcomeThatCannotBeRecordedIsSettled(t *testing.T) {
 	t.Parallel()
 	r := &Reconciler{} // which has nothing to tell it by
 	j := newJobs(1)
-	b, _ := j.start(one, func(context.Context, func() func()) {}, func(*job) {})
+	b, _ := j.start(one, longest, func(context.Context, func() func()) {}, func(*job) {})
 	await(t, "the job", b.ended)
 	m := &memory{work: &work{job: b, action: plan.Install}}
 	r.conclude(t.Context(), a(), m, m.work)

@@ -107,13 +107,13 @@ func (r *Reconciler) begin(ctx context.Context, s *scope, seen *seen, d plan.Dec
 	in.HelmRelease = r.opts.Defaults.with(s.hr.DeepCopy())
 	logger := log.FromContext(ctx)
 	log.FromContext(ctx).V(1).Info("begun an action", "action", w.action.String(), "why", d.Why)
-	job, ok := r.jobs.start(s.object(), func(ctx context.Context, lend func() func()) {
+	job, ok := r.jobs.start(s.object(), workLimit(action.Timeout(s.hr, w.action)), func(ctx context.Context, lend func() func()) {
 		defer release()
 		defer r.metrics.begun()()
 		env.Lend = r.metrics.lending(lend)
 		ctx = log.IntoContext(ctx, logger)
 		w.result = carryOut(ctx, w.action, func() action.Result { return action.Run(ctx, env, w.action, in) })
-		w.cut = context.Cause(ctx)
+		w.cut = cutBy(ctx)
 	}, r.ended)
 	if !ok { // the process that comes next begins it
 		release()
@@ -299,6 +299,16 @@ func (r *Reconciler) overtaken(ctx context.Context, hr *helmv2.HelmRelease, w *w
 		return false
 	}
 	return source.GetArtifact().Digest != w.artifact
+}
+
+// cutBy returns why an action was ended from outside; nil if it was not. One that hangs has
+// failed by itself.
+func cutBy(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	if errors.As(cause, &overworked{}) {
+		return nil
+	}
+	return cause
 }
 
 // isCut reports whether the action was ended from outside.
