@@ -58,6 +58,7 @@ func (r *Reconciler) beginPass(_ context.Context, s *scope) error {
 	if p.of != now {
 		*p = pass{of: now, forced: p.forced && p.of.request == request, reset: p.reset && p.of.request == request}
 		r.backoff.Forget(requestOf(s.owner))
+		s.memory.fight.until = time.Time{} // what is new is not held up
 	}
 	if asks(s.hr, helmv2.ForceRequestAnnotation, &s.hr.Status.LastHandledForceAt) {
 		p.forced = true

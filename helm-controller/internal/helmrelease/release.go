@@ -56,6 +56,7 @@ func (r *Reconciler) goOn(ctx context.Context, s *scope) error {
 			return r.goOn(ctx, s)
 		}
 	}
+	r.watchRival(ctx, s, found, at)
 	if err := r.awaitOthers(s, found, at); err != nil {
 		return err
 	}
@@ -64,6 +65,9 @@ func (r *Reconciler) goOn(ctx context.Context, s *scope) error {
 	s.memory.pass.reset = false
 
 	d := plan.Decide(r.deciding(s, found, moved))
+	if err := r.yield(s, found, at, d); err != nil {
+		return err
+	}
 	if d.Forget {
 		s.hr.Status.History = nil
 	}

@@ -57,6 +57,7 @@ type memory struct {
 	looked   bool           // the release was found by this process, and nobody was at it
 	locked   time.Time      // since when somebody else is; zero if nobody is
 	pass     pass
+	fight    fight // about the release
 	work     *work // the action that is under way, or whose outcome is yet to be saved; nil if there is none
 
 	// What is yet to be told in events.

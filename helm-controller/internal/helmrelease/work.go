@@ -350,6 +350,9 @@ func (r *Reconciler) conclude(ctx context.Context, hr *helmv2.HelmRelease, m *me
 	}
 	r.tellChanges(ctx, hr, m, w)
 	res := &w.result
+	if res.Wrote && (w.action.Type() == plan.Releases || w.action == plan.Rollback) {
+		m.fight.release(time.Now())
+	}
 	r.metrics.acted(w.action, res.Err, res.Took)
 	if res.Err != nil {
 		log.FromContext(ctx).Info("an action failed", "action", w.action.String(), "release", w.named(), "error", res.Err.Error(), "took", res.Took.String())
