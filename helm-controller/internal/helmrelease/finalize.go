@@ -122,9 +122,13 @@ func (r *Reconciler) uninstall(ctx context.Context, s *scope) error {
 // lastOf returns the release that a HelmRelease has made, nil if there is none. One that was
 // made by a process which was killed is known by its objects.
 func (r *Reconciler) lastOf(ctx context.Context, s *scope) (*seen, error) {
-	at := placeOf(s.hr)
+	at, err := r.formerPlace(ctx, s)
+	if err != nil {
+		return nil, err
+	}
 	if at.Name == "" {
-		at = plan.Place{Storage: s.hr.Status.StorageNamespace, Namespace: s.hr.GetReleaseNamespace(), Name: s.hr.GetReleaseName()}
+		at = askedPlace(s.hr)
+		at.Storage = s.hr.Status.StorageNamespace
 	}
 	found, history, err := r.observe(ctx, s, at)
 	known := s.hr.Status.History.Latest() != nil

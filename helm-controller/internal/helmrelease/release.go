@@ -35,8 +35,12 @@ type seen struct {
 // goOn observes the release, decides what is to be done, and begins it. Where there is
 // nothing to do, the pass ends.
 func (r *Reconciler) goOn(ctx context.Context, s *scope) error {
-	want := plan.Place{Storage: s.hr.GetStorageNamespace(), Namespace: s.hr.GetReleaseNamespace(), Name: s.hr.GetReleaseName(), Chart: s.chart.name}
-	was := placeOf(s.hr)
+	want := askedPlace(s.hr)
+	want.Chart = s.chart.name
+	was, err := r.formerPlace(ctx, s)
+	if err != nil {
+		return loop.Fail(helmv2.ReasonFailed, err)
+	}
 	moved := plan.Moved(was, want, s.hr.GetUpgrade().GetChartNameChangeStrategy() == helmv2.ChartNameChangeInPlaceUpdate)
 	at := want
 	if moved != "" {
