@@ -55,5 +55,8 @@ func (d *deed) earlier() []string {
 }
 
 // failing reports whether a release of this status may have made some of its objects, and
-// has not deleted those of the release before.
-func failing(status release.Status) bool { return status == release.StatusFailed || status.IsPending() }
+// has not deleted those of the release before. Of one whose uninstallation was cut off, nobody
+// knows.
+func failing(status release.Status) bool {
+	return status == release.StatusFailed || status == release.StatusUninstalling || status.IsPending()
+}

@@ -3,6 +3,7 @@ package action
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"helm.sh/helm/v3/pkg/kube"
@@ -17,6 +18,8 @@ import (
 type kubeClient struct {
 	*cluster.Client
 	deletions []error
+	// earlier are manifests of releases before the one that is uninstalled.
+	earlier []string
 }
 
 var (
@@ -37,10 +40,18 @@ func guard(err *error) {
 // panicked is the error that a panic becomes.
 func panicked(while string, p any) error { return fmt.Errorf("panic while %s: %v", while, p) }
 
-// Build implements kube.Interface.
-func (c *kubeClient) Build(reader io.Reader, validate bool) (_ kube.ResourceList, err error) {
+// Build implements kube.Interface. The SDK has nothing deleted of a release that renders
+// nothing, and so nothing of those before it, unless there is something that it knows of.
+func (c *kubeClient) Build(reader io.Reader, validate bool) (list kube.ResourceList, err error) {
 	defer guard(&err)
-	return c.Client.Build(reader, validate)
+	list, err = c.Client.Build(reader, validate)
+	for _, manifest := range c.earlier {
+		if err != nil || len(list) > 0 || validate {
+			break
+		}
+		list, err = c.Client.Build(strings.NewReader(manifest), false)
+	}
+	return list, err
 }
 
 // Create implements kube.Interface.

@@ -51,6 +51,7 @@ func (d *deed) uninstall() error {
 		return d.absent()
 	}
 	cfg := d.configure(releases.ServerSide, true)
+	d.client.earlier = d.earlier()
 	a := helmaction.NewUninstall(cfg)
 	a.Timeout = Timeout(d.in.HelmRelease, d.what)
 	a.Wait = !spec.DisableWait
