@@ -5,9 +5,11 @@
 package await
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +33,9 @@ type Verdict struct {
 	Err  error
 	// Why says what is missing yet.
 	Why string
+	// Soon says that all of that is in the course of things: the object itself complains of
+	// nothing.
+	Soon bool
 }
 
 // Condition decides on an object: nil if there is none.
@@ -53,7 +58,8 @@ func Of(obj client.Object) Target {
 }
 
 // For waits until ok holds of the target, and returns the object as it then is: nil if it
-// is gone. What is missing is told to report, if there is one, whenever that changes.
+// is gone. What the object complains of is told to report, if there is one, whenever that
+// changes.
 func For(ctx context.Context, c client.WithWatch, target Target, ok Condition, report func(why string)) (*unstructured.Unstructured, error) {
 	w := &waiter{client: c, target: target, ok: ok, report: report}
 	for {
@@ -124,7 +130,7 @@ func (w *waiter) follow(ctx context.Context) (done bool, err error) {
 func (w *waiter) judge(obj *unstructured.Unstructured) bool {
 	before := w.verdict.Why
 	w.last, w.verdict = obj, w.ok(obj)
-	if why := w.verdict.Why; w.report != nil && why != "" && why != before {
+	if why := w.verdict.Why; w.report != nil && why != "" && why != before && !w.verdict.Soon {
 		w.report(why)
 	}
 	return w.verdict.Done
@@ -142,18 +148,35 @@ func pause(ctx context.Context, d time.Duration) {
 // inVain says why the object is not as it was wanted.
 func (w *waiter) inVain(cause error) error {
 	var said []string
-	if w.verdict.Why != "" {
-		said = append(said, w.verdict.Why)
-	}
-	for _, c := range conditions(w.last) {
-		if interesting(c) {
+	told := make(map[string]bool)
+	for _, c := range readyFirst(conditions(w.last)) {
+		if interesting(c) && !told[c.Message] {
+			told[c.Message] = true
 			said = append(said, fmt.Sprintf("%s is %s: %s: %s", c.Type, c.Status, c.Reason, c.Message))
 		}
+	}
+	if w.verdict.Why != "" && !told[w.verdict.Why] {
+		said = append(said, w.verdict.Why)
 	}
 	if len(said) == 0 {
 		return fmt.Errorf("waiting for %s: %w", w.target, cause)
 	}
 	return fmt.Errorf("waiting for %s: %w\n  %s", w.target, cause, strings.Join(said, "\n  "))
+}
+
+// readyFirst sorts conditions so that the one that sums up the others comes first.
+func readyFirst(all []metav1.Condition) []metav1.Condition {
+	slices.SortStableFunc(all, func(a, b metav1.Condition) int {
+		return cmp.Compare(rank(a), rank(b))
+	})
+	return all
+}
+
+func rank(c metav1.Condition) int {
+	if c.Type == meta.ReadyCondition {
+		return 0
+	}
+	return 1
 }
 
 // interesting are conditions that say what is missing.

@@ -29,11 +29,11 @@ func Ready(obj *unstructured.Unstructured) Verdict {
 	case status == health.Terminating:
 		return Verdict{Done: true, Err: errors.New("it is being deleted")}
 	case observed(obj) < obj.GetGeneration() && !(found && ready.ObservedGeneration == obj.GetGeneration()):
-		return Verdict{Why: "its controller has not seen the present generation yet"}
+		return Verdict{Why: "its controller has not seen the present generation yet", Soon: true}
 	case !found:
-		return Verdict{Why: "its controller has not reported on it yet"}
+		return Verdict{Why: "its controller has not reported on it yet", Soon: true}
 	case seen(obj, ready) != obj.GetGeneration():
-		return Verdict{Why: "its controller has not finished with the present generation"}
+		return Verdict{Why: "its controller has not finished with the present generation", Soon: true}
 	case ready.Status != metav1.ConditionTrue:
 		return Verdict{Why: ready.Message} // its controller tries again
 	case status != health.Current:
@@ -54,7 +54,7 @@ func Handled(token string) Condition {
 			if suspended(obj) {
 				return Verdict{Done: true, Err: errors.New("it was suspended meanwhile")}
 			}
-			return Verdict{Why: "its controller has not acted upon the request yet"}
+			return Verdict{Why: "its controller has not acted upon the request yet", Soon: true}
 		}
 		return outcome(obj)
 	}
@@ -69,7 +69,7 @@ func outcome(obj *unstructured.Unstructured) Verdict {
 	case status == health.Failed:
 		return failed(obj, why)
 	case !found:
-		return Verdict{Why: "its controller has not reported on it yet"}
+		return Verdict{Why: "its controller has not reported on it yet", Soon: true}
 	case ready.Status == metav1.ConditionFalse:
 		return failed(obj, ready.Message)
 	case status != health.Current || ready.Status != metav1.ConditionTrue:

@@ -27,11 +27,11 @@ func (w *World) commands() map[string]func(*testscript.TestScript, bool, []strin
 		"input":  plain(func(r *run, ts *testscript.TestScript, args []string) { r.input = ts.ReadFile(args[0]) }),
 		"follow": plain(follow),
 		"until":  plain(until),
-		"stop":   plain(stop),
+		"end":    plain(end),
 		"apply":  plain(applyFiles),
 		"patch":  plain(patch),
 		"delete": plain(deleteObject),
-		"wait":   plain(waitFor),
+		"await":  plain(waitFor),
 		"commit": plain(commit),
 		"chart":  plain(publishChart),
 		"image":  plain(pushImages),
@@ -128,7 +128,7 @@ func until(r *run, ts *testscript.TestScript, args []string) {
 	})
 }
 
-func stop(r *run, ts *testscript.TestScript, _ []string) {
+func end(r *run, ts *testscript.TestScript, _ []string) {
 	r.followed.cancel()
 	select {
 	case <-r.followed.ended:

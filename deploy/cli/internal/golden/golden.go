@@ -10,13 +10,13 @@
 //	weir ARGS…                runs the command; `! weir` expects that it fails
 //	exits CODE                compares the exit code of the last weir
 //	input FILE                is what the next weir reads
-//	follow ARGS…              runs weir in the background, until stop
+//	follow ARGS…              runs weir in the background, until end
 //	until REGEXP              waits until what follow printed matches
-//	stop                      ends what follow started; what it printed is stdout
+//	end                       ends what follow started; what it printed is stdout
 //	apply FILE…               applies manifests, as a user of kubectl
 //	patch KIND/NAME FILE      changes an object by a merge patch, as kubectl-edit
 //	delete KIND/NAME          deletes an object and waits until it is gone
-//	wait KIND/NAME STATE      waits until it is ready, failed or suspended, or exists
+//	await KIND/NAME STATE     waits until it is ready, failed or suspended, or exists
 //	commit REPO FOLDER        makes a commit of the files of a folder; the revision is $REVISION
 //	chart NAME VERSION FOLDER publishes a version of a chart
 //	image NAME TAG…           pushes images
@@ -34,6 +34,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -159,13 +160,10 @@ func (w *World) setup(env *testscript.Env) error {
 	return nil
 }
 
+// named is what files may name. Variables of Kustomizations are written otherwise.
+var named = regexp.MustCompile(`\$(GIT|CHARTS|REGISTRY|NAMESPACE|WORK|REVISION)\b`)
+
 // expand replaces what files may name.
 func (r *run) expand(ts *testscript.TestScript, text string) string {
-	return os.Expand(text, func(name string) string {
-		switch name {
-		case "GIT", "CHARTS", "REGISTRY", "NAMESPACE", "WORK", "REVISION":
-			return ts.Getenv(name)
-		}
-		return "$" + name
-	})
+	return named.ReplaceAllStringFunc(text, func(name string) string { return ts.Getenv(name[1:]) })
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"syscall"
 	"time"
@@ -91,10 +90,6 @@ func Explain(err error) error {
 	switch {
 	case clientcmd.IsEmptyConfig(err):
 		return Hint(because("no cluster is configured", err), "name one by --kubeconfig or KUBECONFIG, or start one on this machine: weir up")
-	case clientcmd.IsContextNotFound(err):
-		return Hint(err, "list the contexts that there are: kubectl config get-contexts")
-	case errors.Is(err, fs.ErrNotExist) && clientcmd.IsConfigurationInvalid(err):
-		return Hint(err, "name another file by --kubeconfig or KUBECONFIG")
 	case errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &dns), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return Hint(because("the API server cannot be reached", err), "is the cluster running, and is it the one that you mean? See --context and --kubeconfig; a new one on this machine: weir up")
 	case errors.As(err, &unknownAuthority):

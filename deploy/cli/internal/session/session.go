@@ -8,7 +8,10 @@ package session
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"sync"
 	"time"
@@ -23,6 +26,8 @@ import (
 	"k8s.io/client-go/discovery"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -152,11 +157,21 @@ func (s *Session) Getter() genericclioptions.RESTClientGetter { return s.flags }
 // connect reads the kubeconfig.
 func (s *Session) connect() (*rest.Config, error) {
 	cfg, err := s.flags.ToRESTConfig()
-	if err != nil {
-		return nil, err
+	switch {
+	case err == nil, clientcmd.IsEmptyConfig(err):
+		return cfg, err
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, Hint(fmt.Errorf("reading the kubeconfig: %w", err), "name another file by --kubeconfig or KUBECONFIG")
+	default:
+		return nil, Hint(fmt.Errorf("reading the kubeconfig: %w", err), "see the contexts that there are: kubectl config get-contexts")
 	}
-	log.SetLogger(logr.Discard()) // else the client complains that nobody has decided
-	return cfg, nil
+}
+
+// Quiet has libraries keep to themselves what they would log: errors are returned, too. It
+// is for the whole process.
+func Quiet() {
+	log.SetLogger(logr.Discard())
+	klog.SetLogger(logr.Discard())
 }
 
 // adjust has a connection behave as flags ask.

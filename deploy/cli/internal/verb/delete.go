@@ -76,9 +76,9 @@ func goesToo(obj *unstructured.Unstructured) string {
 	prune, _, _ := unstructured.NestedBool(obj.Object, "spec", "prune")
 	policy, _, _ := unstructured.NestedString(obj.Object, "spec", "deletionPolicy")
 	if policy == "Orphan" || !prune && policy != "Delete" && policy != "WaitForTermination" {
-		return fmt.Sprintf("the %d objects that it applied stay in the cluster", len(entries))
+		return fmt.Sprintf("what it applied stays in the cluster: %s", number(len(entries), "object"))
 	}
-	return fmt.Sprintf("the %d objects that it applied are deleted, too", len(entries))
+	return fmt.Sprintf("what it applied is deleted, too: %s", number(len(entries), "object"))
 }
 
 // confirm asks, and is an error unless the answer is yes.
@@ -94,4 +94,12 @@ func confirm(s *session.Session, question string) error {
 		return nil
 	}
 	return errors.New("not confirmed: nothing was changed")
+}
+
+// number counts things: 1 object, 2 objects.
+func number(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }

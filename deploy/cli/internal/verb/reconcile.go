@@ -156,6 +156,7 @@ func reconcileOne(ctx context.Context, h *hand, obj *unstructured.Unstructured, 
 	if err := annotate(ctx, h.client, obj, token, append(annotations, meta.ReconcileRequestAnnotation)...); err != nil {
 		return err
 	}
+	h.Waiting("waiting for its controller")
 	done, err := h.wait(ctx, obj, await.Handled(token))
 	if err != nil {
 		return failure(obj, err)

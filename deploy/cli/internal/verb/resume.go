@@ -76,6 +76,7 @@ func resumed(ctx context.Context, h *hand, obj *unstructured.Unstructured) error
 	if err != nil || kinds.IsStatic(o) {
 		return err
 	}
+	h.Waiting("waiting until it is ready")
 	done, err := h.wait(ctx, obj, await.Ready)
 	if err != nil {
 		return failure(obj, err)

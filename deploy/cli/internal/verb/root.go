@@ -12,6 +12,7 @@ import (
 
 // Main runs the command with arguments and returns its exit code.
 func Main(ctx context.Context, args []string, streams session.Streams, getenv func(string) string) int {
+	session.Quiet()
 	s := session.New(streams, getenv)
 	return Run(ctx, s, args)
 }
@@ -45,9 +46,13 @@ repositories, Helm repositories and buckets say, and keep it there.`,
 	completeFlag(root, "namespace", completeNamespaces(s))
 	completeFlag(root, "context", completeContexts(s))
 	root.AddCommand(
+		newBootstrap(s),
+		newBuild(s),
 		newCheck(s),
 		newCompletion(s),
 		newDelete(s),
+		newDiff(s),
+		newEnvsubst(s),
 		newEvents(s),
 		newExport(s),
 		newGet(s),
