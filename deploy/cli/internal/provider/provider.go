@@ -184,6 +184,9 @@ func (h *Host) String() string { return h.opts.Pages.Host + "/" + h.opts.Owner +
 // Kind is what the host speaks.
 func (h *Host) Kind() pullrequest.Kind { return h.opts.Kind }
 
+// Clone returns the URLs of the repository, whether or not it exists.
+func (h *Host) Clone() Repository { return remote{opts: h.opts}.clone() }
+
 // Find looks for the repository. The error is ErrNotFound if there is none, or the token
 // may not see it.
 func (h *Host) Find(ctx context.Context) (Repository, error) {

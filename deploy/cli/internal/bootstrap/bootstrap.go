@@ -1,0 +1,389 @@
+package bootstrap
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"weir.dev/deploy/cli/internal/installation"
+	"weir.dev/deploy/install"
+	"weir.dev/pkg/apply"
+	"weir.dev/pkg/creds"
+	"weir.dev/pkg/git"
+)
+
+// fieldManager is that of requests, which are no part of the installation.
+const fieldManager = "weir"
+
+// maxRounds bounds how often all is decided anew because the branch has moved.
+const maxRounds = 5
+
+// Teller hears what is done.
+type Teller interface {
+	Say(format string, args ...any)
+	Done(format string, args ...any)
+	Waiting(format string, args ...any)
+	Warn(format string, args ...any)
+}
+
+// Bootstrap is one run.
+type Bootstrap struct {
+	Options Options
+	// Config, Client and Discovery reach the cluster.
+	Config    *rest.Config
+	Client    client.WithWatch
+	Discovery discovery.ServerVersionInterface
+	// Git is how this command gets in to the repository, at GitURL, which need not be as the
+	// cluster does. Dir is a folder for what is fetched.
+	Git    creds.Git
+	GitURL string
+	Dir    string
+	// Login is how the cluster does.
+	Login Login
+	// Host is where the repository is; nil if there is nothing to ask but Git.
+	Host *Host
+	// PullSecret is with what the images are pulled; nil if there is none to make.
+	PullSecret *unstructured.Unstructured
+	// Render makes the manifest of an installation.
+	Render func(install.Options) ([]byte, error)
+	// Granted asks whether a public key has been given access; nil if nobody can be asked.
+	Granted func(public string) (bool, error)
+	// DryRun only tells. Export gets the files as they would be; nil if nobody wants them.
+	DryRun bool
+	Export io.Writer
+	Tell   Teller
+	Now    func() time.Time
+
+	repo *Repository
+}
+
+// Result is how a run ended.
+type Result struct {
+	// Revision is what the cluster runs from; "" if that is still to come.
+	Revision string
+	// PullRequest is where people merge what the cluster is to run from; "" if nobody need.
+	PullRequest string
+}
+
+// Run does what is still to be done.
+func (b *Bootstrap) Run(ctx context.Context) (Result, error) {
+	if err := b.Options.Validate(); err != nil {
+		return Result{}, err
+	}
+	live, err := Look(ctx, b.Client, b.Discovery, b.Options)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := mayTouch(b.Options, live); err != nil {
+		return Result{}, err
+	}
+	if b.Host != nil {
+		if err := b.Host.ensure(ctx, b.Options, b.DryRun, b.Tell); err != nil {
+			return Result{}, err
+		}
+	}
+	if b.repo, err = OpenRepository(b.GitURL, b.Git, b.Dir); err != nil {
+		return Result{}, err
+	}
+	made, err := b.publish(ctx, live)
+	if err != nil || b.DryRun {
+		return Result{}, err
+	}
+	if made.proposed {
+		return b.propose(ctx, made)
+	}
+	return b.install(ctx, made)
+}
+
+// published is the commit that the cluster is to run from, and what is in it.
+type published struct {
+	plan     Plan
+	objects  []*unstructured.Unstructured
+	commit   plumbing.Hash
+	proposed bool // in a branch that is to be merged first
+}
+
+// publish brings the files into the repository. If the branch moves meanwhile, all is
+// decided anew.
+func (b *Bootstrap) publish(ctx context.Context, live Live) (published, error) {
+	var err error
+	for range maxRounds {
+		var made published
+		made, err = b.publishOnce(ctx, live)
+		if !errors.Is(err, git.ErrMoved) {
+			return made, err
+		}
+		b.Tell.Say("the branch has moved meanwhile: looking again")
+	}
+	return published{}, err
+}
+
+func (b *Bootstrap) publishOnce(ctx context.Context, live Live) (made published, err error) {
+	o := b.Options
+	view, err := b.look(ctx)
+	if err != nil {
+		return made, err
+	}
+	defer view.Close()
+	if made.plan, err = Decide(o, view.Tree, live, b.Render); err != nil {
+		return made, err
+	}
+	if made.objects, err = objectsOf(o, view.with(made.plan.Edits)); err != nil {
+		return made, err
+	}
+	for _, note := range made.plan.Notes {
+		b.Tell.Warn("%s", note)
+	}
+	if b.DryRun {
+		return made, b.show(made)
+	}
+	if made.commit = view.Commit; len(made.plan.Edits) == 0 {
+		b.Tell.Done("manifests are up to date at %s", revisionOf(o.Branch, made.commit))
+		return made, nil
+	}
+	if o.PullRequest != "" && !made.plan.Direct {
+		var pushed bool
+		if made.commit, pushed, err = b.repo.Propose(ctx, view, o, made.plan, b.Now()); err != nil {
+			return made, err
+		}
+		if made.proposed = true; pushed {
+			b.Tell.Done("pushed %s to branch %q", made.commit, o.PullRequest)
+		}
+		return made, nil
+	}
+	if made.commit, err = b.repo.Commit(ctx, view, o, made.plan, b.Now()); err != nil {
+		return made, err
+	}
+	b.Tell.Done("pushed %s: %s", revisionOf(o.Branch, made.commit), firstLine(made.plan.Message))
+	return made, nil
+}
+
+// look looks at the repository. A dry run finds nothing where there is none yet.
+func (b *Bootstrap) look(ctx context.Context) (*View, error) {
+	if b.Host != nil && b.Host.missing {
+		return &View{Tree: Tree{Files: map[string][]byte{}}}, nil
+	}
+	b.Tell.Say("looking at branch %q of %s", b.Options.Branch, b.repo.remote)
+	return b.repo.Look(ctx, b.Options)
+}
+
+// show tells what would be done.
+func (b *Bootstrap) show(made published) error {
+	o := b.Options
+	for _, e := range made.plan.Edits {
+		b.Tell.Say("%s would be written", e.Path)
+	}
+	switch {
+	case len(made.plan.Edits) == 0:
+		b.Tell.Done("manifests are up to date")
+	case o.PullRequest != "" && !made.plan.Direct:
+		b.Tell.Done("they would be pushed to branch %q, to be merged into %q: %s", o.PullRequest, o.Branch, firstLine(made.plan.Message))
+	default:
+		b.Tell.Done("they would be pushed to branch %q: %s", o.Branch, firstLine(made.plan.Message))
+	}
+	b.Tell.Done("%d objects would be applied, and the Secret %s/%s seen to", len(made.objects), o.Install.Namespace, o.Secret)
+	if b.Export == nil {
+		return nil
+	}
+	for _, f := range made.plan.Files {
+		if _, err := fmt.Fprintf(b.Export, "---\n# %s\n%s", f.Path, strings.TrimPrefix(string(f.Content), "---\n")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// propose has people asked to merge what was pushed.
+func (b *Bootstrap) propose(ctx context.Context, made published) (Result, error) {
+	at := fmt.Sprintf("branch %q", b.Options.PullRequest)
+	if b.Host != nil {
+		url, err := b.Host.propose(ctx, b.Options, made)
+		if err != nil {
+			return Result{}, err
+		}
+		at = url
+	}
+	return Result{PullRequest: at}, nil
+}
+
+// install brings what was published into the cluster.
+func (b *Bootstrap) install(ctx context.Context, made published) (Result, error) {
+	o := b.Options
+	if err := b.namespace(ctx, made.objects); err != nil {
+		return Result{}, err
+	}
+	secret, err := b.secret(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := b.access(ctx, secret); err != nil {
+		return Result{}, err
+	}
+	retired, err := installation.Retire(ctx, b.Client, o.Install.Namespace, install.Replaced(o.Install.Components))
+	for _, name := range retired {
+		b.Tell.Say("Deployment/%s/%s deleted: %s takes its place", o.Install.Namespace, name, install.ImageController)
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	b.Tell.Say("applying %d objects", len(made.objects))
+	changed, err := b.put(ctx, made.objects)
+	if err != nil {
+		return Result{}, err
+	}
+	b.Tell.Done("%d objects applied, %d of them changed", len(made.objects), changed)
+	revision := revisionOf(o.Branch, made.commit)
+	if err := b.follow(ctx, revision); err != nil {
+		return Result{}, err
+	}
+	if err := installation.Ready(ctx, b.Client, made.objects, func(name string) { b.Tell.Done("%s: deployment ready", name) }); err != nil {
+		return Result{}, err
+	}
+	return Result{Revision: revision}, nil
+}
+
+// namespace makes the namespace, and the Secret with which images are pulled.
+func (b *Bootstrap) namespace(ctx context.Context, objs []*unstructured.Unstructured) error {
+	first := []*unstructured.Unstructured{find(objs, "Namespace", b.Options.Install.Namespace)}
+	if first[0] == nil {
+		first[0] = &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": b.Options.Install.Namespace},
+		}}
+	}
+	if b.PullSecret != nil {
+		first = append(first, b.PullSecret)
+	}
+	_, err := b.put(ctx, first)
+	return err
+}
+
+// put applies objects, and returns how many it changed.
+func (b *Bootstrap) put(ctx context.Context, objs []*unstructured.Unstructured) (int, error) {
+	owner := types.NamespacedName{Namespace: b.Options.Install.Namespace, Name: b.Options.Install.Namespace}
+	changes, err := installation.Put(ctx, b.Config, owner, objs, false)
+	changed := 0
+	for _, c := range changes {
+		if c.Effect != apply.Unchanged && c.Effect != apply.Skipped {
+			changed++
+		}
+	}
+	return changed, err
+}
+
+// secret sees to the Secret by which the cluster gets in to the repository, and returns
+// what it has.
+func (b *Bootstrap) secret(ctx context.Context) (map[string][]byte, error) {
+	o := b.Options
+	key := client.ObjectKey{Namespace: o.Install.Namespace, Name: o.Secret}
+	var now corev1.Secret
+	if _, err := get(ctx, b.Client, key, &now); err != nil {
+		return nil, err
+	}
+	login := b.Login
+	if b.Host != nil {
+		if err := b.Host.token(ctx, o, now.Data, &login); err != nil {
+			return nil, err
+		}
+	}
+	want, err := login.data(ctx, now.Data, func(ctx context.Context) ([]byte, error) {
+		known, err := b.repo.client.ScanHostKeys(ctx, o.URL, b.Git.Proxy)
+		return known, Unreachable(err)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("secret '%s': %w", key, err)
+	}
+	if want == nil {
+		b.Tell.Done("source secret %s is up to date", key)
+		return now.Data, nil
+	}
+	data := make(map[string]any, len(want))
+	for name, value := range want {
+		data[name] = base64.StdEncoding.EncodeToString(value)
+	}
+	_, err = b.put(ctx, []*unstructured.Unstructured{{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Secret", "type": string(corev1.SecretTypeOpaque),
+		"metadata": map[string]any{"name": key.Name, "namespace": key.Namespace}, "data": data,
+	}}})
+	if err != nil {
+		return nil, err
+	}
+	b.Tell.Done("source secret %s written", key)
+	return want, nil
+}
+
+// access sees to it that what the Secret has lets the cluster in.
+func (b *Bootstrap) access(ctx context.Context, secret map[string][]byte) error {
+	if !b.Login.SSH {
+		return nil
+	}
+	public := strings.TrimSpace(string(secret[keyPublic]))
+	if b.Host != nil {
+		return b.Host.admit(ctx, b.Options, public, b.Tell)
+	}
+	for {
+		admitted, err := b.admitted(ctx, secret)
+		if admitted || err != nil {
+			return err
+		}
+		b.Tell.Say("public key of the cluster: %s", public)
+		if b.Granted == nil {
+			return refuse(KeyUnknown, "the repository does not let the cluster in yet, whose key is %s", public).
+				next("give this key access to the repository, to read it, and run the same command again")
+		}
+		switch yes, err := b.Granted(public); {
+		case err != nil:
+			return err
+		case !yes:
+			return refuse(KeyUnknown, "the repository does not let the cluster in yet").
+				next("give the key access to the repository, to read it, and run the same command again")
+		}
+	}
+}
+
+// admitted reports whether the cluster can get in, as far as can be seen from here: the
+// host may be known by that name in the cluster only.
+func (b *Bootstrap) admitted(ctx context.Context, secret map[string][]byte) (bool, error) {
+	c, err := gitOf(secret, true, b.Options.Secret)
+	if err != nil {
+		return false, err
+	}
+	c.Proxy = b.Git.Proxy
+	repo, err := OpenRepository(b.Options.URL, c, b.Dir)
+	if err != nil {
+		return false, err
+	}
+	conn, err := repo.client.Dial(ctx, repo.remote)
+	switch {
+	case err == nil:
+		return true, conn.Close()
+	case errors.Is(err, git.ErrUnauthorized), errors.Is(err, git.ErrNotFound):
+		return false, nil
+	case errors.Is(err, git.ErrUntrusted):
+		return false, repo.explain(err)
+	default:
+		b.Tell.Warn("whether the cluster gets in cannot be seen from here: %v", err)
+		return true, nil
+	}
+}
+
+// revisionOf is how the API writes a commit of a branch.
+func revisionOf(branch string, commit plumbing.Hash) string {
+	return git.Target{Commit: commit, Label: branch}.Revision()
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
+}

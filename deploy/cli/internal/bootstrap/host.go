@@ -1,0 +1,148 @@
+package bootstrap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"weir.dev/deploy/cli/internal/provider"
+	"weir.dev/pkg/pullrequest"
+)
+
+// Host is where the repository is, and what is to be seen to there.
+type Host struct {
+	*provider.Host
+	Settings provider.Settings
+	// Reconcile has a repository that exists get the settings.
+	Reconcile bool
+	Teams     []provider.Team
+	// WriteKey has the key of the cluster be one that may push.
+	WriteKey bool
+	// DeployToken has the cluster get in by a token of the repository.
+	DeployToken bool
+	// Transport is how the host is asked for pull requests; nil is one of its own.
+	Transport http.RoundTripper
+
+	found   provider.Repository
+	missing bool // there is no repository, which only a dry run leaves like that
+}
+
+// ensure sees to the repository and to who may use it.
+func (h *Host) ensure(ctx context.Context, o Options, dryRun bool, tell Teller) error {
+	var err error
+	h.found, err = h.Find(ctx)
+	switch {
+	case errors.Is(err, provider.ErrNotFound) && dryRun:
+		tell.Say("the repository %s would be created", h)
+		h.missing = true
+		return nil
+	case errors.Is(err, provider.ErrNotFound):
+		h.Settings.Branch = o.Branch
+		if h.found, err = h.Create(ctx, h.Settings); err != nil {
+			return h.explain(err)
+		}
+		tell.Done("repository %s created", h)
+	case err != nil:
+		return h.explain(err)
+	case dryRun:
+		return nil
+	case h.Reconcile:
+		changed, err := h.Update(ctx, h.found, h.Settings)
+		if err != nil {
+			return h.explain(err)
+		}
+		if changed {
+			tell.Done("repository %s is %s now", h, h.Settings.Visibility)
+		}
+	}
+	for _, team := range h.Teams {
+		changed, err := h.Grant(ctx, h.found, team)
+		switch {
+		case err != nil: // the cluster can do without
+			tell.Warn("%v", err)
+		case changed:
+			tell.Done("%q has access to the repository: %s", team.Name, team.Permission)
+		}
+	}
+	return nil
+}
+
+// explain says what to do about a host that does not do as it is asked.
+func (h *Host) explain(err error) error {
+	switch {
+	case errors.Is(err, pullrequest.ErrUnauthorized):
+		return &Refusal{Reason: NoAccess, Why: err.Error(), Err: err,
+			Next: fmt.Sprintf("make a new token and set it: export %s=<token>", TokenVariable(h.Kind()))}
+	case errors.Is(err, pullrequest.ErrNotFound):
+		return &Refusal{Reason: NoAccess, Why: err.Error(), Err: err,
+			Next: "is there such an --owner, and is it an organisation or group? For a user: --personal"}
+	default:
+		return Unreachable(err)
+	}
+}
+
+// TokenVariable is the variable of the environment that has the token of a kind of host.
+func TokenVariable(kind pullrequest.Kind) string { return strings.ToUpper(string(kind)) + "_TOKEN" }
+
+// token has the login be a token of the repository, unless the cluster has one that is good.
+func (h *Host) token(ctx context.Context, o Options, secret map[string][]byte, login *Login) error {
+	if !h.DeployToken {
+		return nil
+	}
+	has := ""
+	if len(secret[keyPassword]) > 0 {
+		has = string(secret[keyUsername])
+	}
+	made, err := h.EnsureToken(ctx, h.found, o.KeyName(), has)
+	if err != nil {
+		return h.explain(err)
+	}
+	if made != nil {
+		login.Username, login.Password = made.Username, made.Token
+	}
+	return nil
+}
+
+// admit gives the key of the cluster access.
+func (h *Host) admit(ctx context.Context, o Options, public string, tell Teller) error {
+	changed, err := h.EnsureKey(ctx, h.found, provider.Key{Name: o.KeyName(), Public: public, Write: h.WriteKey})
+	if err != nil {
+		return h.explain(err)
+	}
+	if changed {
+		tell.Done("deploy key %q added to %s", o.KeyName(), h)
+	} else {
+		tell.Done("deploy key %q is up to date", o.KeyName())
+	}
+	return nil
+}
+
+// propose opens a pull request, unless there is one, and returns where it is.
+func (h *Host) propose(ctx context.Context, o Options, made published) (string, error) {
+	pulls, err := h.PullRequests(h.found, h.Transport)
+	if err != nil {
+		return "", err
+	}
+	var files []string
+	for _, e := range made.plan.Edits {
+		files = append(files, "- `"+e.Path+"`")
+	}
+	pr, err := pulls.Ensure(ctx, pullrequest.Request{
+		Owner: o.Install.Namespace + "/" + o.Install.Namespace,
+		Head:  o.PullRequest, Base: o.Branch, Commit: made.commit.String(),
+		Title: firstLine(made.plan.Message),
+		Body:  "The cluster that runs from `" + o.syncPath() + "` will be as these files say:\n\n" + strings.Join(files, "\n"),
+	})
+	switch {
+	case err != nil:
+		return "", h.explain(err)
+	case pr.State == pullrequest.Closed:
+		return "", refuse(PushRefused, "the pull request %s was closed without being merged", pr.URL).
+			next("open it again, or delete the branch %q and run the same command again", o.PullRequest)
+	case pr.URL == "":
+		return fmt.Sprintf("number %d of %s", pr.Number, h), nil
+	}
+	return pr.URL, nil
+}

@@ -1,0 +1,166 @@
+package bootstrap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fluxcd/pkg/apis/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	kustomizev1 "weir.dev/api/kustomize/v1"
+	sourcev1 "weir.dev/api/source/v1"
+	"weir.dev/deploy/cli/internal/await"
+)
+
+// otherRevision says that an object is at another revision than it was expected to reach.
+type otherRevision struct{ revision string }
+
+func (e *otherRevision) Error() string {
+	return fmt.Sprintf("it is at %s, as the branch has moved meanwhile", e.revision)
+}
+
+// report is what an object says of itself.
+type report struct {
+	Spec struct {
+		Suspend bool `json:"suspend"`
+	} `json:"spec"`
+	Status struct {
+		ObservedGeneration     int64              `json:"observedGeneration"`
+		LastHandledReconcileAt string             `json:"lastHandledReconcileAt"`
+		LastAttemptedRevision  string             `json:"lastAttemptedRevision"`
+		Conditions             []metav1.Condition `json:"conditions"`
+		Artifact               struct {
+			Revision string `json:"revision"`
+		} `json:"artifact"`
+	} `json:"status"`
+}
+
+func (r report) ready() metav1.Condition {
+	for _, c := range r.Status.Conditions {
+		if c.Type == meta.ReadyCondition {
+			return c
+		}
+	}
+	return metav1.Condition{}
+}
+
+// reaches holds of a source or a Kustomization that is Ready at a revision. What it says of
+// runs before it has acted upon the request of a token does not count against it.
+func reachesRevision(revision, token string) await.Condition {
+	return func(obj *unstructured.Unstructured) await.Verdict {
+		if obj == nil {
+			return await.Verdict{Done: true, Err: await.ErrGone}
+		}
+		var r report
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, &r); err != nil {
+			return await.Verdict{Done: true, Err: fmt.Errorf("reading its status: %w", err)}
+		}
+		at := r.Status.LastAttemptedRevision
+		if obj.GetKind() == sourcev1.GitRepositoryKind {
+			at = r.Status.Artifact.Revision
+		}
+		ready := r.ready()
+		seen := r.Status.ObservedGeneration == obj.GetGeneration()
+		handled := r.Status.LastHandledReconcileAt == token
+		switch {
+		case r.Spec.Suspend:
+			return await.Verdict{Done: true, Err: errors.New("it is suspended")}
+		case seen && ready.Status == metav1.ConditionTrue && at == revision:
+			return await.Verdict{Done: true}
+		case seen && ready.Status == metav1.ConditionTrue && handled:
+			return await.Verdict{Done: true, Err: &otherRevision{at}}
+		case seen && handled && ready.Status == metav1.ConditionFalse && ready.Reason != meta.DependencyNotReadyReason:
+			return await.Verdict{Done: true, Err: errors.New(ready.Message)}
+		case ready.Status == metav1.ConditionFalse:
+			return await.Verdict{Why: ready.Message} // it is tried again
+		}
+		return await.Verdict{Why: "its controller has not reported on " + revision + " yet"}
+	}
+}
+
+// follow waits until the cluster runs from a revision of the branch.
+func (b *Bootstrap) follow(ctx context.Context, revision string) error {
+	key := types.NamespacedName{Namespace: b.Options.Install.Namespace, Name: b.Options.Install.Namespace}
+	for _, target := range []await.Target{
+		{GVK: sourcev1.GroupVersion.WithKind(sourcev1.GitRepositoryKind), Key: key},
+		{GVK: kustomizev1.GroupVersion.WithKind(kustomizev1.KustomizationKind), Key: key},
+	} {
+		b.Tell.Waiting("waiting for %s to be at %s", target, revision)
+		reached, err := b.reach(ctx, target, revision)
+		if err != nil {
+			return err
+		}
+		revision = reached
+		b.Tell.Done("%s is at %s", target, revision)
+	}
+	return nil
+}
+
+// reach waits until an object is at a revision, or at a newer one that the branch has got
+// meanwhile, and returns that.
+func (b *Bootstrap) reach(ctx context.Context, target await.Target, revision string) (string, error) {
+	for {
+		token, err := b.poke(ctx, target, revision)
+		if err != nil {
+			return "", err
+		}
+		_, err = await.For(ctx, b.Client, target, reachesRevision(revision, token), nil)
+		var other *otherRevision
+		switch {
+		case err == nil:
+			return revision, nil
+		case !errors.As(err, &other):
+			return "", fmt.Errorf("%s: %w", target, err)
+		}
+		head, err := b.repo.Head(ctx, b.Options.Branch)
+		if err != nil {
+			return "", err
+		}
+		if now := revisionOf(b.Options.Branch, head); now != revision {
+			b.Tell.Say("the branch has moved to %s meanwhile", now)
+			revision = now
+			continue
+		}
+		// It was looked at before the branch got there.
+		if err := pause(ctx, time.Second); err != nil {
+			return "", fmt.Errorf("waiting for %s: %w: %w", target, err, other)
+		}
+	}
+}
+
+// poke asks the controller of an object for a run, unless the object is at the revision, and
+// returns the token by which it is known that there was one.
+func (b *Bootstrap) poke(ctx context.Context, target await.Target, revision string) (string, error) {
+	obj := &unstructured.Unstructured{}
+	obj.SetGroupVersionKind(target.GVK)
+	if err := b.Client.Get(ctx, target.Key, obj); err != nil {
+		return "", fmt.Errorf("reading %s: %w", target, err)
+	}
+	if v := reachesRevision(revision, "")(obj); v.Done && v.Err == nil {
+		return "", nil
+	}
+	token := b.Now().Format(time.RFC3339Nano)
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, meta.ReconcileRequestAnnotation, token)
+	if err := b.Client.Patch(ctx, obj, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(fieldManager)); err != nil {
+		return "", fmt.Errorf("asking for a run of %s: %w", target, err)
+	}
+	return token, nil
+}
+
+// pause waits.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}
