@@ -241,3 +241,23 @@ func TestTestsAreSelected(t *testing.T) {
 		})
 	}
 }
+
+// TestTestThatNeverEnds fails when its time is up, which is its own.
+func TestTestThatNeverEnds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(w.shared("hooks"))
+	hr := w.release("app", values("hang: [test]"), func(s *helmv2.HelmReleaseSpec) {
+		s.Test = &helmv2.Test{Enable: true, Timeout: shortly()}
+	})
+	c := w.WaitCondition(hr, helmv2.ConditionReady, metav1.ConditionFalse, helmv2.ReasonTestFailed)
+	for _, part := range []string{"not ended after 1s", "Job/" + w.Namespace + "/app-test"} {
+		if !strings.Contains(c.Message, part) {
+			t.Errorf("Ready says %q; want it to name %q", c.Message, part)
+		}
+	}
+	w.expectTests(hr, "app-test Failed")
+	if got := w.stored("app"); len(got) != 1 || got[0] != "1 deployed" {
+		t.Errorf("stored are %q; want the release to be there", got)
+	}
+}

@@ -147,3 +147,27 @@ func TestValuesThatBreakTheSchema(t *testing.T) {
 	w.waitReleased(hr, 2)
 	w.expectValue("app", "2")
 }
+
+// TestFieldsThatAKindDoesNotHave are refused unless the action says that nobody is to check.
+func TestFieldsThatAKindDoesNotHave(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	no := false
+	w.publish(demo(t, "1.0.0", "templates/odd.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: odd}\ndata: {k: {{ .Values.k | quote }}}\nreplicas: 1\n"))
+	hr := w.release("app", values("k: '1'"), func(s *helmv2.HelmReleaseSpec) {
+		s.Install = &helmv2.Install{ServerSideApply: &no, DisableOpenAPIValidation: true}
+	})
+	w.waitReleased(hr, 1)
+	w.expectValue("odd", "1")
+	w.change(hr, values("k: '2'"))
+	c := w.WaitCondition(hr, helmv2.ConditionReady, metav1.ConditionFalse, helmv2.ReasonUpgradeFailed)
+	for _, part := range []string{"replicas", "disableOpenAPIValidation"} {
+		if !strings.Contains(c.Message, part) {
+			t.Errorf("Ready says %q; want it to name %q", c.Message, part)
+		}
+	}
+	w.expectValue("odd", "1")
+	w.change(hr, func(s *helmv2.HelmReleaseSpec) { s.Upgrade = &helmv2.Upgrade{DisableOpenAPIValidation: true} })
+	w.Wait("Ready", hr, func() bool { return ready(hr) })
+	w.expectValue("odd", "2")
+}

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	helmv2 "weir.dev/api/helm/v2"
+	sourcev1 "weir.dev/api/source/v1"
 )
 
 // beside names a namespace of this test beside its own, which goes with it.
@@ -143,4 +144,50 @@ func TestReleaseIsCalledAfterItsTarget(t *testing.T) {
 	if got := hr.Status.History.Latest().Name; got != target.Name+"-app" || len(w.stored(got)) != 1 {
 		t.Errorf("the release is %q; want it to be called after its target", got)
 	}
+}
+
+// TestChartsOfOtherNamespaces are released, and a HelmChart is where its source is.
+func TestChartsOfOtherNamespaces(t *testing.T) {
+	t.Parallel()
+	w := prepareWorld(t)
+	beside := w.beside("charts")
+	if err := w.Client.Create(t.Context(), beside); err != nil {
+		t.Fatal(err)
+	}
+	// The controller looks into all namespaces, which are those of other tests as well.
+	w.start("--watch-all-namespaces=true", "--watch-label-selector=sharding.fluxcd.io/key="+w.Namespace)
+	artifact := w.charts.Publish(demo(t, "1.0.0"))
+	mine := func(hr *helmv2.HelmRelease) *helmv2.HelmRelease {
+		w.Patch(hr, "test", "metadata: {labels: {sharding.fluxcd.io/key: "+w.Namespace+"}}")
+		return hr
+	}
+
+	there := &sourcev1.HelmChart{ObjectMeta: metav1.ObjectMeta{Namespace: beside.Name, Name: "there"}, Spec: w.source.Spec}
+	w.Create(there)
+	w.offer(there, artifact)
+	w.waitReleased(mine(w.release("ref", func(s *helmv2.HelmReleaseSpec) {
+		s.ChartRef = &helmv2.CrossNamespaceSourceReference{Kind: sourcev1.HelmChartKind, Namespace: beside.Name, Name: "there"}
+	})), 1)
+	w.expectValue("ref", "1")
+
+	hr := mine(w.release("made", template, func(s *helmv2.HelmReleaseSpec) { s.Chart.Spec.SourceRef.Namespace = beside.Name }))
+	chart := w.chartOf(hr)
+	chart.Namespace = beside.Name
+	w.Wait("the HelmChart", chart, func() bool { return chart.Labels[helmv2.LabelNamespace] == w.Namespace })
+	w.offer(chart, artifact)
+	w.waitReleased(hr, 1)
+	if want := beside.Name + "/" + chart.Name; hr.Status.HelmChart != want {
+		t.Errorf("status.helmChart is %q; want %q", hr.Status.HelmChart, want)
+	}
+	w.change(hr, func(s *helmv2.HelmReleaseSpec) { s.Chart.Spec.SourceRef.Namespace = "" })
+	w.WaitGone(chart)
+	moved := w.chartOf(hr)
+	w.Wait("the HelmChart beside the HelmRelease", moved, func() bool { return true })
+	w.offer(moved, artifact)
+	w.WaitReady(hr)
+	if err := w.Client.Delete(t.Context(), hr); err != nil {
+		t.Fatal(err)
+	}
+	w.WaitGone(hr)
+	w.WaitGone(moved)
 }
