@@ -50,15 +50,18 @@ func (c *Client) delete(resources kube.ResourceList, policy metav1.DeletionPropa
 	if err := c.alive(); err != nil {
 		return nil, []error{err}
 	}
-	deleted, err := c.remove(resources, policy)
+	deleted, err := c.remove(resources, policy, c.removeOne)
 	if err != nil {
 		return &kube.Result{Deleted: deleted}, []error{err}
 	}
 	return &kube.Result{Deleted: deleted}, nil
 }
 
+// remover deletes one object, and reports whether it was there.
+type remover func(metadata.Interface, *resource.Info, metav1.DeletionPropagation) (deleted bool, err error)
+
 // remove deletes objects, those that others depend on last, and returns which it deleted.
-func (c *Client) remove(resources kube.ResourceList, policy metav1.DeletionPropagation) (kube.ResourceList, error) {
+func (c *Client) remove(resources kube.ResourceList, policy metav1.DeletionPropagation, one remover) (kube.ResourceList, error) {
 	reader, err := c.conn.metadata()
 	if err != nil {
 		return nil, err
@@ -77,7 +80,7 @@ func (c *Client) remove(resources kube.ResourceList, policy metav1.DeletionPropa
 		g.SetLimit(parallel)
 		for _, info := range ordered[start:end] {
 			g.Go(func() error {
-				deleted, err := c.removeOne(reader, info, policy)
+				deleted, err := one(reader, info, policy)
 				mu.Lock()
 				defer mu.Unlock()
 				if err != nil {
@@ -129,6 +132,20 @@ func isHook(info *resource.Info) bool {
 	return hook
 }
 
+// errUnseen is given to an object that one may not even look for.
+var errUnseen = errors.New("could not be looked for")
+
+// removeStale deletes an object that has left the release, unless one may not look for it,
+// as where an upgrade has failed because of it. Helm goes on then, too: no later upgrade
+// could succeed otherwise.
+func (c *Client) removeStale(reader metadata.Interface, info *resource.Info, policy metav1.DeletionPropagation) (deleted bool, err error) {
+	if deleted, err = c.removeOne(reader, info, policy); errors.Is(err, errUnseen) {
+		c.logf("it may be left: %s", err)
+		return false, nil
+	}
+	return deleted, err
+}
+
 // removeOne deletes one object if it exists and is not somebody else's. It looks first,
 // because only the live object tells, and deletes just what it saw.
 func (c *Client) removeOne(reader metadata.Interface, info *resource.Info, policy metav1.DeletionPropagation) (deleted bool, err error) {
@@ -152,6 +169,8 @@ func (c *Client) removeOne(reader metadata.Interface, info *resource.Info, polic
 			c.at.Drift.Forget(id)
 			c.settled(id, false)
 			return false, nil
+		case apierrors.IsForbidden(err):
+			return false, fmt.Errorf("%s %w: %w", id, errUnseen, err)
 		case err != nil:
 			return false, fmt.Errorf("%s could not be looked for: %w", id, err)
 		case !c.mayRemove(info, live):

@@ -84,7 +84,7 @@ func (c *Client) update(original, target kube.ResourceList, force, threeWay bool
 		return res, err
 	}
 	stale := union(original, earlier).Difference(target)
-	deleted, err := c.remove(stale, metav1.DeletePropagationBackground)
+	deleted, err := c.remove(stale, metav1.DeletePropagationBackground, c.removeStale)
 	res.Deleted = deleted
 	return res, err
 }

@@ -109,6 +109,24 @@ func readyMessage(hr *helmv2.HelmRelease) string {
 	return ""
 }
 
+// TestWhatOneMayNotLookForHoldsUpNothing: an upgrade has failed because of an object that the
+// tenant may not make, nor look for when it has left the chart again.
+func TestWhatOneMayNotLookForHoldsUpNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.account("team")
+	w.publish(demo(t, "1.0.0"))
+	hr := w.release("app", func(s *helmv2.HelmReleaseSpec) { s.ServiceAccountName = "team" })
+	w.waitReleased(hr, 1)
+	w.publish(stuck(t, "1.1.0"))
+	w.WaitCondition(hr, helmv2.ConditionStalled, metav1.ConditionTrue, helmv2.ReasonRetriesExceeded)
+	w.publish(demo(t, "1.2.0"))
+	w.waitReleased(hr, 3)
+	if cm := w.configMap("app"); !w.Get(cm) || cm.Data["chart"] != "1.2.0" {
+		t.Errorf("the ConfigMap is of chart %q; want 1.2.0", cm.Data["chart"])
+	}
+}
+
 // TestIdentityOfAClusterTakesItsGate: a ConfigMap must not choose a ServiceAccount unless
 // whoever runs the controller lets it.
 func TestIdentityOfAClusterTakesItsGate(t *testing.T) {
