@@ -64,10 +64,11 @@ func applyFiles(r *run, ts *testscript.TestScript, args []string) {
 
 // object returns what KIND/NAME names, as it is: without a UID if it does not exist.
 func (r *run) object(ts *testscript.TestScript, ref string) *unstructured.Unstructured {
-	kind, name, ok := strings.Cut(ref, "/")
-	if !ok {
+	at := strings.LastIndex(ref, "/")
+	if at < 0 {
 		ts.Fatalf("%q is not of the form KIND/NAME", ref)
 	}
+	kind, name := ref[:at], ref[at+1:]
 	obj := &unstructured.Unstructured{}
 	if k, known := kinds.Find(kind); known {
 		obj.SetGroupVersionKind(k.GVK)

@@ -32,7 +32,6 @@ import (
 	"io"
 	"log"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -160,7 +159,7 @@ func (w *World) setup(env *testscript.Env) error {
 	return nil
 }
 
-// named is what files may name. Variables of Kustomizations are written otherwise.
+// named are the variables that files may name. All other dollars are theirs.
 var named = regexp.MustCompile(`\$(GIT|CHARTS|REGISTRY|NAMESPACE|WORK|REVISION)\b`)
 
 // expand replaces what files may name.
