@@ -36,7 +36,7 @@ func (r *Reconciler) syncChart(ctx context.Context, s *scope) error {
 	}
 	live, err := r.liveChart(ctx, key)
 	if err != nil {
-		return loop.Fail(helmv2.ReasonArtifactFailed, err)
+		return notSynced(s.memory, err)
 	}
 	if err := r.refuseForeign(ctx, s.hr, live); err != nil {
 		return err
@@ -48,10 +48,15 @@ func (r *Reconciler) syncChart(ctx context.Context, s *scope) error {
 		}
 	}
 	if err := r.applyChart(ctx, s, live); err != nil {
-		s.memory.tell(loop.Event{Warning: true, Reason: helmv2.ReasonHelmChartSyncErr, Message: err.Error()})
-		return loop.Fail(helmv2.ReasonArtifactFailed, err)
+		return notSynced(s.memory, err)
 	}
 	return nil
+}
+
+// notSynced tells why a HelmChart could not be read or written, and fails the run.
+func notSynced(m *memory, err error) error {
+	m.tell(loop.Event{Warning: true, Reason: helmv2.ReasonHelmChartSyncErr, Message: err.Error()})
+	return loop.Fail(helmv2.ReasonArtifactFailed, err)
 }
 
 // chartKey names the HelmChart that a HelmRelease asks for; false if it asks for none.
@@ -131,11 +136,17 @@ func (r *Reconciler) applyChart(ctx context.Context, s *scope, live *sourcev1.He
 // liveChart reads a HelmChart, nil if there is none. One that was just made, by us or for
 // another HelmRelease, may not have reached the cache yet.
 func (r *Reconciler) liveChart(ctx context.Context, key types.NamespacedName) (*sourcev1.HelmChart, error) {
-	live := &sourcev1.HelmChart{}
-	err := r.client.Get(ctx, key, live)
-	if apierrors.IsNotFound(err) {
-		err = r.live.Get(ctx, key, live)
+	live, err := lookUpChart(ctx, r.client, key)
+	if err == nil && live == nil {
+		return lookUpChart(ctx, r.live, key)
 	}
+	return live, err
+}
+
+// lookUpChart reads a HelmChart, nil if there is none.
+func lookUpChart(ctx context.Context, by client.Reader, key types.NamespacedName) (*sourcev1.HelmChart, error) {
+	live := &sourcev1.HelmChart{}
+	err := by.Get(ctx, key, live)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, nil
@@ -247,7 +258,8 @@ func (r *Reconciler) deleteChart(ctx context.Context, hr *helmv2.HelmRelease, m 
 		hr.Status.HelmChart = ""
 		return nil
 	}
-	live, err := r.liveChart(ctx, types.NamespacedName{Namespace: namespace, Name: name})
+	// The cache may be of other namespaces by now.
+	live, err := lookUpChart(ctx, r.live, types.NamespacedName{Namespace: namespace, Name: name})
 	if err == nil && live != nil {
 		err = r.deleteOwn(ctx, hr, m, live)
 	}
