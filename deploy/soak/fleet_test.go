@@ -174,19 +174,49 @@ func newFleet(random *rand.Rand, n int) *fleet {
 		if i >= repositories && i%5 == 0 {
 			a.after = appName(i - repositories) // of the same repository: it must be at the same revision
 		}
+		if i == 0 {
+			f.addOf(a, helmv2.HelmReleaseKind) // so that there is one that remediates
+		}
 		for range 2 + random.IntN(3) {
 			f.add(a)
 		}
 		f.apps = append(f.apps, a)
 	}
+	f.mend()
 	return f
+}
+
+// remediated returns a HelmRelease whose failures are undone, and its application.
+func (f *fleet) remediated() (*app, *object) {
+	a := f.apps[0]
+	return a, a.objects[0]
+}
+
+// mend has nothing fail any more, and returns what commits have to, by repository.
+func (f *fleet) mend() map[int][]gitserver.Change {
+	changes := make(map[int][]gitserver.Change)
+	for _, a := range f.apps {
+		for _, o := range a.objects {
+			if brokenBy(o) != "" {
+				o.value++
+				changes[a.repo] = append(changes[a.repo], o.file(a))
+			}
+		}
+	}
+	return changes
 }
 
 // add adds an object to an application.
 func (f *fleet) add(a *app) *object {
 	all := kinds()
+	return f.addOf(a, all[f.random.IntN(len(all))].Kind)
+}
+
+// addOf adds an object of a kind.
+func (f *fleet) addOf(a *app, kindName string) *object {
+	all := kinds()
 	o := &object{
-		kind: all[f.random.IntN(len(all))], space: spaceName(f.random.IntN(spaces)),
+		kind: all[slices.IndexFunc(all, func(k *kind) bool { return k.Kind == kindName })], space: spaceName(f.random.IntN(spaces)),
 		name: fmt.Sprintf("%s-%d", a.name, a.added), value: f.random.IntN(1000),
 	}
 	if o.kind.clustered {
@@ -292,6 +322,39 @@ func TestMissing(t *testing.T) {
 		if got := missing(want, any(tc.got), ""); len(got) != tc.n {
 			t.Errorf("%s: missing = %q; want %d differences (%s)", name, got, tc.n, tc.why)
 		}
+	}
+}
+
+// TestMendedFleetHasNothingBroken: what is compared with the cluster at the end can be.
+func TestMendedFleetHasNothingBroken(t *testing.T) {
+	t.Parallel()
+	f := newFleet(rand.New(rand.NewPCG(3, 3)), 60)
+	broken := func() (n int) {
+		for _, o := range f.releases() {
+			if brokenBy(o) != "" {
+				n++
+			}
+		}
+		return n
+	}
+	if n := broken(); n != 0 {
+		t.Errorf("%d of %d releases are broken at the beginning", n, len(f.releases()))
+	}
+	if _, o := f.remediated(); !remediates(o) {
+		t.Errorf("%s is to remediate its failures", o.id())
+	}
+	for range 400 {
+		f.change(f.random.IntN(repositories), 5)
+	}
+	n, changes := broken(), 0
+	for repo, all := range f.mend() {
+		changes += len(all)
+		if repo < 0 || repo >= repositories {
+			t.Errorf("there are changes for repository %d", repo)
+		}
+	}
+	if n == 0 || changes != n || broken() != 0 {
+		t.Errorf("%d of %d releases were broken, %d changes have mended all but %d", n, len(f.releases()), changes, broken())
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/fluxcd/pkg/runtime/conditions"
 	corev1 "k8s.io/api/core/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,16 +28,24 @@ const (
 	chartSource = "charts"
 )
 
-// chartVersions are published at the beginning. Each has something that others do not.
+// policy has hooks leave nothing behind.
+const policy = `helm.sh/hook-delete-policy: "before-hook-creation,hook-succeeded,hook-failed"`
+
+// chartVersions are published at the beginning. Each has something that others do not, and
+// each can be broken: an object, a hook, or a test of it is one that the API server refuses.
 func chartVersions() map[string]map[string]string {
 	settings := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: {{ .Release.Name }}-settings}\ndata: {value: {{ .Values.value | quote }}, chart: {{ .Chart.Version | quote }}}\n"
 	account := "{{ if .Values.account }}\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: {{ .Release.Name }}-account}\n{{ end }}\n"
 	service := "apiVersion: v1\nkind: Service\nmetadata: {name: {{ .Release.Name }}-web}\nspec: {selector: {app: {{ .Release.Name }}}, ports: [{port: 80}]}\n"
-	hook := "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}-hook\n  annotations: {helm.sh/hook: \"pre-install,post-upgrade\", helm.sh/hook-delete-policy: \"before-hook-creation,hook-succeeded\"}\n"
+	hook := "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}-hook\n  annotations: {helm.sh/hook: \"pre-install,post-upgrade,post-rollback\", " + policy + "}\n"
+	test := strings.Replace(strings.Replace(hook, "-hook\n", "-test\n", 1), "pre-install,post-upgrade,post-rollback", "test", 1)
+	broken := "{{ with .Values.broken }}\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: Not_A_Name\n" +
+		"  {{ if eq . \"hook\" }}annotations: {helm.sh/hook: \"pre-install,pre-upgrade\", " + policy + "}{{ end }}\n" +
+		"  {{ if eq . \"test\" }}annotations: {helm.sh/hook: test, " + policy + "}{{ end }}\n{{ end }}\n"
 	return map[string]map[string]string{
-		"1.0.0": {"templates/settings.yaml": settings, "templates/account.yaml": account},
-		"1.1.0": {"templates/settings.yaml": settings, "templates/service.yaml": service},
-		"2.0.0": {"templates/settings.yaml": settings, "templates/account.yaml": account, "templates/hook.yaml": hook},
+		"1.0.0": {"templates/settings.yaml": settings, "templates/account.yaml": account, "templates/broken.yaml": broken},
+		"1.1.0": {"templates/settings.yaml": settings, "templates/service.yaml": service, "templates/test.yaml": test, "templates/broken.yaml": broken},
+		"2.0.0": {"templates/settings.yaml": settings, "templates/account.yaml": account, "templates/hook.yaml": hook, "templates/test.yaml": test, "templates/broken.yaml": broken},
 	}
 }
 
@@ -45,10 +54,30 @@ func chartOf(o *object) string {
 	return slices.Sorted(maps.Keys(chartVersions()))[o.value%3]
 }
 
-// release is the spec of a HelmRelease. What fails is tried again at once: the API server may
-// have been away.
+// remediates reports whether what fails of a HelmRelease is undone before it is tried again,
+// and whether it has tests: so it is with half of them.
+func remediates(o *object) bool {
+	return o.kind.Kind == helmv2.HelmReleaseKind && o.name[len(o.name)-1]%2 == 0
+}
+
+// brokenBy is what the API server refuses of a HelmRelease; "" if nothing is.
+func brokenBy(o *object) string {
+	if !remediates(o) || o.value%8 != 7 {
+		return ""
+	}
+	return []string{"object", "hook", "test"}[o.value/8%3]
+}
+
+// hasAccount reports whether values ask for a ServiceAccount, which not all charts have.
+func hasAccount(o *object) bool { return o.value%2 == 0 }
+
+// release is the spec of a HelmRelease. What fails is tried again at once, and without end:
+// the API server may have been away.
 func release(o *object) map[string]any {
-	again := map[string]any{"strategy": map[string]any{"name": "RetryOnFailure", "retryInterval": "2s"}}
+	failing := map[string]any{"strategy": map[string]any{"name": "RetryOnFailure", "retryInterval": "2s"}}
+	if remediates(o) {
+		failing = map[string]any{"remediation": map[string]any{"retries": int64(-1), "remediateLastFailure": true}}
+	}
 	return map[string]any{"spec": map[string]any{
 		"interval": "6h0m0s",
 		"chart": map[string]any{"spec": map[string]any{
@@ -56,9 +85,10 @@ func release(o *object) map[string]any {
 			"sourceRef": map[string]any{"kind": sourcev1.HelmRepositoryKind, "name": chartSource, "namespace": namespace},
 		}},
 		"driftDetection": map[string]any{"mode": "enabled"},
-		"install":        again,
-		"upgrade":        again,
-		"values":         map[string]any{"value": fmt.Sprint(o.value), "account": o.value%2 == 0},
+		"install":        failing,
+		"upgrade":        failing,
+		"test":           map[string]any{"enable": remediates(o)},
+		"values":         map[string]any{"value": fmt.Sprint(o.value), "account": hasAccount(o), "broken": brokenBy(o)},
 	}}
 }
 
@@ -136,6 +166,9 @@ func (s *soak) releaseDifferences(ctx context.Context) ([]string, error) {
 				all = append(all, fmt.Sprintf("%s has released the %s %q; want %q", o.id(), key, cm.Data[key], want))
 			}
 		}
+		if remediates(o) && !conditions.IsTrue(hr, helmv2.ConditionTestSuccess) {
+			all = append(all, fmt.Sprintf("%s has not passed its tests: %s", o.id(), conditions.GetMessage(hr, helmv2.ConditionTestSuccess)))
+		}
 		key := o.space + "/" + o.name
 		if wrong := notHistory(stored[key]); wrong != "" {
 			all = append(all, fmt.Sprintf("%s has the stored releases %v: %s", o.id(), stored[key], wrong))
@@ -145,7 +178,63 @@ func (s *soak) releaseDifferences(ctx context.Context) ([]string, error) {
 	for key, versions := range stored {
 		all = append(all, fmt.Sprintf("releases of %s are stored, which Git does not have: %v", key, versions))
 	}
+	objects, err := s.releasedDifferences(ctx)
+	return append(all, objects...), err
+}
+
+// releasedDifferences tells which objects of releases are missing, or are there although no
+// release that Git has is to have them: those of a failed or an earlier one.
+func (s *soak) releasedDifferences(ctx context.Context) ([]string, error) {
+	live, err := s.released(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, o := range s.fleet.releases() {
+		wanted := []string{"ConfigMap settings"}
+		switch {
+		case chartOf(o) == "1.1.0":
+			wanted = append(wanted, "Service web")
+		case hasAccount(o):
+			wanted = append(wanted, "ServiceAccount account")
+		}
+		for _, w := range wanted {
+			kind, suffix, _ := strings.Cut(w, " ")
+			id := kind + "/" + o.space + "/" + o.name + "-" + suffix
+			if !live[id] {
+				all = append(all, fmt.Sprintf("%s is missing, or is not said to be of %s", id, o.id()))
+			}
+			delete(live, id)
+		}
+	}
+	for id := range live {
+		all = append(all, id+" is there, but no release is to have it")
+	}
 	return all, nil
+}
+
+// released returns the objects that are said to be of a HelmRelease. What a hook leaves when
+// its process is killed is nobody's, as with the helm command.
+func (w *world) released(ctx context.Context) (map[string]bool, error) {
+	found := make(map[string]bool)
+	for kind, list := range map[string]client.ObjectList{
+		"ConfigMap": &corev1.ConfigMapList{}, "ServiceAccount": &corev1.ServiceAccountList{}, "Service": &corev1.ServiceList{},
+	} {
+		if err := w.Client.List(ctx, list, client.HasLabels{helmv2.LabelName}); err != nil {
+			return nil, err
+		}
+		items, err := apimeta.ExtractList(list)
+		if err != nil {
+			return nil, err
+		}
+		for _, item := range items {
+			obj, ok := item.(client.Object)
+			if _, hook := obj.GetAnnotations()["helm.sh/hook"]; ok && !hook {
+				found[kind+"/"+obj.GetNamespace()+"/"+obj.GetName()] = true
+			}
+		}
+	}
+	return found, nil
 }
 
 // notHistory tells why stored releases, with their statuses by their versions, are none of
@@ -192,21 +281,19 @@ func (w *world) stored(ctx context.Context) (map[string]map[int]string, error) {
 func (w *world) releasesLeft(ctx context.Context) string {
 	var hrs helmv2.HelmReleaseList
 	var charts sourcev1.HelmChartList
-	var maps corev1.ConfigMapList
-	var accounts corev1.ServiceAccountList
-	for list, labels := range map[client.ObjectList][]client.ListOption{
-		&hrs: nil, &charts: nil,
-		&maps:     {client.HasLabels{helmv2.LabelName}},
-		&accounts: {client.HasLabels{helmv2.LabelName}},
-	} {
-		if err := w.Client.List(ctx, list, labels...); err != nil {
+	for _, list := range []client.ObjectList{&hrs, &charts} {
+		if err := w.Client.List(ctx, list); err != nil {
 			return err.Error()
 		}
+	}
+	objects, err := w.released(ctx)
+	if err != nil {
+		return err.Error()
 	}
 	stored, err := w.stored(ctx)
 	if err != nil {
 		return err.Error()
 	}
 	return left(helmv2.HelmReleaseKind, len(hrs.Items), "") + left(sourcev1.HelmChartKind, len(charts.Items), "") +
-		left("released object", len(maps.Items)+len(accounts.Items), "") + left("stored release", len(stored), fmt.Sprint(stored))
+		left("released object", len(objects), strings.Join(slices.Sorted(maps.Keys(objects)), " ")) + left("stored release", len(stored), fmt.Sprint(stored))
 }

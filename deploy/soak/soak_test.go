@@ -46,6 +46,7 @@ func TestSoak(t *testing.T) {
 		}
 	})
 	s.begin()
+	s.breakRelease()
 
 	began := time.Now()
 	for time.Since(began) < *length && !t.Failed() {
@@ -54,7 +55,9 @@ func TestSoak(t *testing.T) {
 	t.Logf("%d actions: %s", len(s.done), s.summary())
 
 	w.restore()
+	s.mend()
 	s.waitEqual()
+	s.tellFailures()
 	w.waitRest()
 	w.checkProcesses()
 	s.deleteAll()
