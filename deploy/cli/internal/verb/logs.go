@@ -148,7 +148,7 @@ func (l *logs) pods(ctx context.Context, h *hand) ([]corev1.Pod, error) {
 // open returns the log of a pod.
 func open(ctx context.Context, h *hand, pod corev1.Pod, options *corev1.PodLogOptions) (io.ReadCloser, error) {
 	r, err := h.reader.REST.Get().AbsPath("api", "v1").Namespace(pod.Namespace).Resource("pods").Name(pod.Name).SubResource("log").
-		VersionedParams(options, scheme.ParameterCodec).Stream(ctx)
+		SpecificallyVersionedParams(options, scheme.ParameterCodec, corev1.SchemeGroupVersion).Stream(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the log of pod %s: %w", pod.Name, err)
 	}
