@@ -130,10 +130,11 @@ func told(e apply.Effect) string {
 
 // Colours of lines.
 const (
-	red   = "\x1b[31m"
-	green = "\x1b[32m"
-	cyan  = "\x1b[36m"
-	plain = "\x1b[0m"
+	red       = "\x1b[31m"
+	green     = "\x1b[32m"
+	cyan      = "\x1b[36m"
+	yellow    = "\x1b[33m"
+	plainText = "\x1b[0m"
 )
 
 // lines prints a unified diff, in colours if they are wanted.
@@ -151,7 +152,7 @@ func (d *difference) lines(w io.Writer, text string) error {
 			colour = cyan
 		}
 		if colour != "" {
-			line = colour + line + plain
+			line = colour + line + plainText
 		}
 		if _, err := fmt.Fprintln(w, line); err != nil {
 			return err

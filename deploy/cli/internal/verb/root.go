@@ -62,6 +62,8 @@ repositories, Helm repositories and buckets say, and keep it there.`,
 		newResume(s),
 		newStats(s),
 		newSuspend(s),
+		newTrace(s),
+		newTree(s),
 		newUninstall(s),
 		newVersion(s),
 	)
