@@ -110,6 +110,9 @@ type Options[T Object] struct {
 	// Patience is how long a run may be Waiting or Progressing before its status says
 	// so: what is over sooner is written once, at its end. Zero tells it at once.
 	Patience time.Duration
+	// HandledAtEnd has a request for a run count as handled only when all has come to its
+	// end that the run began, well or not: not while it is Progressing.
+	HandledAtEnd bool
 	// Metrics receives the duration of each run; nil drops it.
 	Metrics *metrics.Recorder
 }
@@ -187,7 +190,7 @@ func (l *Loop[T]) run(ctx context.Context, obj T) (reconcile.Result, error) {
 		return l.stay(ctx, before, obj, out, left)
 	}
 	reason, message := l.kind.Report(obj, out)
-	summarise(obj, out, reason, message)
+	l.summarise(obj, out, reason, message)
 	if s, ok := l.kind.(Summariser[T]); ok {
 		s.Summarise(obj, out)
 	}
@@ -225,7 +228,7 @@ func (l *Loop[T]) finalize(ctx context.Context, obj T) (reconcile.Result, error)
 	case Stalled:
 		out.Verdict = Failed // a new spec would not help an object that is going
 	}
-	summarise(obj, out, "", "")
+	l.summarise(obj, out, "", "")
 	if err := l.conclude(ctx, before, obj, out); err != nil {
 		return reconcile.Result{}, err
 	}
@@ -233,6 +236,14 @@ func (l *Loop[T]) finalize(ctx context.Context, obj T) (reconcile.Result, error)
 		return reconcile.Result{}, fmt.Errorf("finalizing: %w", out.Err)
 	}
 	return l.next(ctx, obj, out)
+}
+
+// summarise says on obj how a run ended, and that it was asked for.
+func (l *Loop[T]) summarise(obj T, out Outcome, reason, message string) {
+	if out.Verdict != Progressing || !l.opts.HandledAtEnd {
+		recordRequest(obj)
+	}
+	summarise(obj, out, reason, message)
 }
 
 // withdraw leaves obj as if it had never been reconciled.

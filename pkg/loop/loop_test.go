@@ -213,6 +213,32 @@ func TestRequestIsRecordedWhateverTheOutcome(t *testing.T) {
 	}
 }
 
+// TestRequestIsHandledAtTheEnd of a kind whose runs go on in others.
+func TestRequestIsHandledAtTheEnd(t *testing.T) {
+	t.Parallel()
+	for name, tc := range verdicts() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, requested(held(), "now"))
+			w.drive(w.kind, Options[*sourcev1.GitRepository]{FieldOwner: "tester", HandledAtEnd: true})
+			w.kind.reconcile = func(context.Context, *sourcev1.GitRepository) error { return tc.err }
+			_, _ = w.run()
+			want := "now"
+			if name == "progress" {
+				want = ""
+			}
+			if got := w.get().Status.LastHandledReconcileAt; got != want {
+				t.Errorf("handled %q; want %q (%s)", got, want, tc.why)
+			}
+			w.kind.reconcile = nil
+			w.mustRun()
+			if got := w.get().Status.LastHandledReconcileAt; got != "now" {
+				t.Errorf("handled %q after the end", got)
+			}
+		})
+	}
+}
+
 func TestStatusIsWrittenAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, held())

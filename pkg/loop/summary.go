@@ -25,7 +25,6 @@ func MarkProgressing(obj conditions.Setter, format string, args ...any) {
 // summarise sets what every kind has in common from the outcome of a run.
 // reason and message are those of Ready after a success.
 func summarise(obj Object, out Outcome, reason, message string) {
-	recordRequest(obj)
 	switch out.Verdict {
 	case Succeeded:
 		conditions.Delete(obj, meta.ReconcilingCondition)

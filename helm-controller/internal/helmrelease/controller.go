@@ -134,6 +134,7 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 	}
 	l := loop.New(d.Client(), d.Live(), recorder, r, loop.Options[*helmv2.HelmRelease]{
 		FieldOwner: r.manager, Jitter: d.Jitter(), Metrics: d.Durations(), Patience: patience,
+		HandledAtEnd: true,
 	})
 	r.save = l.Save
 	mgr := d.Manager()
