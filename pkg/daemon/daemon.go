@@ -56,6 +56,8 @@ type Daemon struct {
 	// Features are what --feature-gates can turn on and off, with the defaults, to be
 	// named before Parse; without any there is no such flag.
 	Features map[string]bool
+	// InertFeatures are those of Features that have no effect, which users are told.
+	InertFeatures []string
 	// Config is the connection to the API server. Parse fills it in from
 	// KUBECONFIG or the Pod's service account unless it is set.
 	Config *rest.Config
@@ -110,7 +112,7 @@ const gcPercent = 50
 // cannot be reached, or does not know us, is an error.
 func (d *Daemon) Parse(schemes ...func(*runtime.Scheme) error) error {
 	if len(d.Features) > 0 {
-		d.features = bindFeatures(d.Flags, d.Features)
+		d.features = bindFeatures(d.Flags, d.Features, d.InertFeatures...)
 	}
 	if err := d.Flags.Parse(d.args); err != nil {
 		return err

@@ -18,24 +18,31 @@ const CacheSecretsAndConfigMaps = "CacheSecretsAndConfigMaps"
 type features map[string]bool
 
 // bindFeatures declares the flag for the features that a program has, with their
-// defaults.
-func bindFeatures(fs *pflag.FlagSet, have features) features {
-	on := maps.Clone(have)
-	fs.Var(&gates{have: have, on: on}, "feature-gates", "comma-separated list of feature=true and feature=false; there are "+describe(have))
-	return on
+// defaults. Inert ones are known, and of no effect.
+func bindFeatures(fs *pflag.FlagSet, have features, inert ...string) features {
+	g := &gates{have: have, on: maps.Clone(have), described: describe(have, inert)}
+	fs.Var(g, "feature-gates", "comma-separated list of feature=true and feature=false; there are "+g.described)
+	return g.on
 }
 
 // describe lists features for users.
-func describe(have features) string {
+func describe(have features, inert []string) string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(have)) {
-		names = append(names, fmt.Sprintf("%s (%t)", name, have[name]))
+		what := strconv.FormatBool(have[name])
+		if slices.Contains(inert, name) {
+			what = "of no effect"
+		}
+		names = append(names, fmt.Sprintf("%s (%s)", name, what))
 	}
 	return strings.Join(names, ", ")
 }
 
 // gates is the flag: a pflag.Value that refuses what the program does not have.
-type gates struct{ have, on features }
+type gates struct {
+	have, on  features
+	described string
+}
 
 // Set implements pflag.Value. The flag may be given several times.
 func (g *gates) Set(list string) error {
@@ -45,7 +52,7 @@ func (g *gates) Set(list string) error {
 		}
 		name, value, _ := strings.Cut(item, "=")
 		if _, ok := g.have[name]; !ok {
-			return fmt.Errorf("%q is no feature: there are %s", name, describe(g.have))
+			return fmt.Errorf("%q is no feature: there are %s", name, g.described)
 		}
 		on, err := strconv.ParseBool(value)
 		if err != nil {

@@ -49,6 +49,23 @@ func TestFeatures(t *testing.T) {
 	}
 }
 
+// TestInertFeatures: who turns one on is told that nothing comes of it.
+func TestInertFeatures(t *testing.T) {
+	t.Parallel()
+	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	bindFeatures(fs, features{"Cache": false, "Old": false}, "Old")
+	const want = "there are Cache (false), Old (of no effect)"
+	if usage := fs.FlagUsages(); !strings.Contains(usage, want) {
+		t.Errorf("the usage is %q; want it to say %q", usage, want)
+	}
+	if err := fs.Parse([]string{"--feature-gates=New=true"}); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("the error is %v; want it to say %q", err, want)
+	}
+	if err := fs.Parse([]string{"--feature-gates=Old=true"}); err != nil {
+		t.Errorf("it is refused: %v", err)
+	}
+}
+
 func TestAddressesFromTheEnvironment(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

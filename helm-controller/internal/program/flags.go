@@ -28,7 +28,7 @@ const (
 	disableChartDigest     = "DisableChartDigestTracking"
 	useHelm3Defaults       = "UseHelm3Defaults"
 	defaultRetryOnFailure  = "DefaultToRetryOnFailure"
-	adoptLegacyReleasesOld = "AdoptLegacyReleases" // of no effect, here as in the contract
+	adoptLegacyReleasesOld = "AdoptLegacyReleases"
 )
 
 // features are those of this controller, with their defaults.
@@ -51,6 +51,9 @@ func features() map[string]bool {
 		adoptLegacyReleasesOld:           false,
 	}
 }
+
+// inert are the features that have no effect, here as in the contract.
+func inert() []string { return []string{adoptLegacyReleasesOld} }
 
 // options are the flags of this controller.
 type options struct {

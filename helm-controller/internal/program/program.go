@@ -33,7 +33,7 @@ func Run(ctx context.Context, d *daemon.Daemon) error {
 	var opts options
 	opts.bind(d.Flags)
 	d.Kinds = []client.Object{&helmv2.HelmRelease{}}
-	d.Features = features()
+	d.Features, d.InertFeatures = features(), inert()
 	if err := d.Parse(helmv2.AddToScheme, sourcev1.AddToScheme); err != nil {
 		return err
 	}

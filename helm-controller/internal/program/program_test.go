@@ -103,6 +103,19 @@ func TestFeatures(t *testing.T) {
 	}
 }
 
+// TestInertFeatures are features, or nobody is told of them.
+func TestInertFeatures(t *testing.T) {
+	t.Parallel()
+	if diff := cmp.Diff([]string{"AdoptLegacyReleases"}, inert()); diff != "" {
+		t.Errorf("features of no effect (-want +got):\n%s", diff)
+	}
+	for _, name := range inert() {
+		if _, ok := features()[name]; !ok {
+			t.Errorf("%s is no feature", name)
+		}
+	}
+}
+
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
