@@ -313,7 +313,7 @@ func (w *write) yield(fields *fieldpath.Set) {
 func (e *Engine) applied(p Plan, w *write, left *unstructured.Unstructured) Applied {
 	a := Applied{
 		ID: w.ID, Resource: w.target.resource, Owner: p.Owner, Content: w.Content,
-		Expires: expires(w.Object), Once: w.wishes.CreateOnly,
+		Expires: expires(w.Object), Once: w.wishes.CreateOnly, Rules: w.rules(),
 	}
 	if left != nil {
 		a.Ignored, a.Object = e.ignoredIn(w, left), left

@@ -38,6 +38,8 @@ type Applied struct {
 	Once bool
 	// Ignored are fields that anybody may change; nil means none.
 	Ignored *fieldpath.Set
+	// Rules identifies the rules that say so; "" if there are none.
+	Rules string
 	// Unowned says that fields of it are not ours, although they have our values: only a
 	// look tells whether they still do once the object is another version.
 	Unowned bool
@@ -116,6 +118,7 @@ type Item struct {
 	data   []byte    // the object as JSON, which takes a tenth of the memory
 	wishes Wishes    // of the object
 	ignore []pointer // in the object
+	whole  bool      // see Options.WholeContent
 	spare  bool      // the tracker is still to be told that it is skipped
 }
 
@@ -165,6 +168,10 @@ type Options struct {
 	Proven bool
 	// Ignore names fields that count neither as content nor as drift.
 	Ignore []IgnoreRule
+	// WholeContent has these fields count as content all the same, so that the content of an
+	// object is one and the same for who applies it without the rules. What was last applied
+	// by other rules is looked at again.
+	WholeContent bool
 	// Wishes reads what an object of the set asks for; nil means WishesOf.
 	Wishes func(metav1.Object) Wishes
 	// CustomStage tells the kinds that make up the custom stage; nil means none. It is
@@ -195,7 +202,7 @@ func (s *Prepared) Objects() ([]*unstructured.Unstructured, error) {
 
 // Prepare checks, digests and sorts objects, and keeps nothing of them but their JSON. Two
 // objects of one identity are an error, and so are names that would lead somewhere else in
-// the API. Of the options, it takes Ignore, Wishes and CustomStage.
+// the API. Of the options, it takes Ignore, WholeContent, Wishes and CustomStage.
 func Prepare(objs []*unstructured.Unstructured, opts Options) (*Prepared, error) {
 	rules, err := readRules(opts.Ignore)
 	if err != nil {
@@ -218,7 +225,7 @@ func Prepare(objs []*unstructured.Unstructured, opts Options) (*Prepared, error)
 		if _, group, _ := strings.Cut(id.Name, "."); id.Kind == "CustomResourceDefinition" {
 			p.defined[group] = true
 		}
-		item, err := newItem(obj, id, opts.Wishes(obj), rules)
+		item, err := newItem(obj, id, opts.Wishes(obj), rules, opts.WholeContent)
 		if err != nil {
 			return nil, err
 		}
@@ -237,14 +244,14 @@ func Prepare(objs []*unstructured.Unstructured, opts Options) (*Prepared, error)
 }
 
 // newItem returns an object as the item of a plan, without an action.
-func newItem(obj *unstructured.Unstructured, id manifest.ID, wishes Wishes, rules []ignoreRule) (Item, error) {
-	item := Item{ID: id, wishes: wishes, ignore: ignoredIn(obj, rules)}
+func newItem(obj *unstructured.Unstructured, id manifest.ID, wishes Wishes, rules []ignoreRule, whole bool) (Item, error) {
+	item := Item{ID: id, wishes: wishes, ignore: ignoredIn(obj, rules), whole: whole}
 	var err error
 	if item.data, err = json.Marshal(obj.Object); err != nil {
 		return item, fmt.Errorf("%s cannot be written as JSON: %w", id, err)
 	}
 	content := item.data
-	if len(item.ignore) > 0 {
+	if len(item.ignore) > 0 && !whole {
 		if content, err = json.Marshal(withoutIgnored(obj, item.ignore).Object); err != nil {
 			return item, fmt.Errorf("%s cannot be written as JSON: %w", id, err)
 		}
@@ -305,7 +312,7 @@ func (i *Item) action(known Known, opts Options) Action {
 	if exempt(i.wishes, known.Live) {
 		return Skip
 	}
-	same := known.Last.Content == i.Content && known.Last.Owner == opts.Owner
+	same := known.Last.Content == i.Content && known.Last.Owner == opts.Owner && (!i.whole || known.Last.Rules == i.rules())
 	switch {
 	case same && known.Intact:
 		return Keep
@@ -316,6 +323,14 @@ func (i *Item) action(known Known, opts Options) Action {
 	default:
 		return Write
 	}
+}
+
+// rules identifies what is ignored of the object; "" if nothing is.
+func (i *Item) rules() string {
+	if len(i.ignore) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%q", i.ignore)
 }
 
 // Idle reports whether the plan has nothing to do.

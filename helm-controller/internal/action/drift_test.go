@@ -1,6 +1,7 @@
 package action_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/fluxcd/pkg/apis/kustomize"
@@ -237,5 +238,26 @@ func TestUnmanaged(t *testing.T) {
 	w.found(state.InSync)
 	if got := w.value("settings"); got != "one" {
 		t.Errorf("the value is %q", got)
+	}
+}
+
+// TestUpgradeAfterALook sends no object that is as it was, also if fields of it are ignored by
+// drift detection. What others have written there stays as long as the object does.
+func TestUpgradeAfterALook(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, detecting(helmv2.IgnoreRule{Paths: []string{"/data/k"}}))
+	w.must(plan.Install)
+	w.found(state.InSync)
+	w.Patch(w.configMap("fixed"), "somebody", "data: {k: taken}")
+	w.found(state.InSync)
+	w.values = map[string]any{"value": "two"}
+	w.Traffic.Reset()
+	res := w.must(plan.Upgrade)
+	w.is("changes", effects(res.Changes), "ConfigMap settings configured")
+	if n := w.Traffic.Count(func(r testplane.Request) bool { return r.Write() && strings.HasSuffix(r.Path, "/configmaps/fixed") }); n > 0 {
+		t.Errorf("%d writes of an object that is as it was: %v", n, w.Traffic.Requests())
+	}
+	if got := w.value("fixed"); got != "taken" {
+		t.Errorf("the ignored field is %q; want it to be left", got)
 	}
 }

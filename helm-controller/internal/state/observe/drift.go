@@ -121,7 +121,7 @@ func (d *Drift) prepare() error {
 		_, aside := d.aside[manifest.IDOf(obj)]
 		return aside
 	})
-	prepared, err := apply.Prepare(wanted, apply.Options{Ignore: d.rules, Wishes: apply.NoWishes})
+	prepared, err := apply.Prepare(wanted, apply.Options{Ignore: d.rules, WholeContent: true, Wishes: apply.NoWishes})
 	if err == nil {
 		d.prepared = prepared
 	}
