@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"time"
 
-	"github.com/fluxcd/pkg/apis/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -63,11 +62,6 @@ func (h *HelmRelease) GetInterval() time.Duration {
 // minutes unless the spec has another.
 func (h *HelmRelease) GetTimeout() time.Duration {
 	return duration(h.Spec.Timeout, defaultTimeout)
-}
-
-// GetDependsOn returns the HelmReleases that must be ready first.
-func (h *HelmRelease) GetDependsOn() []meta.DependencyReference {
-	return h.Spec.DependsOn
 }
 
 // GetReleaseName returns the name of the release. One that is made up and longer than

@@ -355,5 +355,5 @@ func (u Uninstall) GetTimeout(timeout time.Duration) time.Duration {
 
 // GetDeletionPropagation returns what becomes of what objects own.
 func (u Uninstall) GetDeletionPropagation() string {
-	return given(u.DeletionPropagation, "background")
+	return either(given(u.DeletionPropagation, ""), "background")
 }

@@ -47,7 +47,7 @@ func TestHelmReleaseAccessors(t *testing.T) {
 	if diff := cmp.Diff(conditions, got.GetConditions()); diff != "" {
 		t.Errorf("conditions (-want +got):\n%s", diff)
 	}
-	if !got.IsSuspended() || got.GetInterval() != time.Hour || got.GetObservedGeneration() != 7 || got.GetLastHandledReconcileAt() != "token" || len(got.GetDependsOn()) != 1 {
+	if !got.IsSuspended() || got.GetInterval() != time.Hour || got.GetObservedGeneration() != 7 || got.GetLastHandledReconcileAt() != "token" {
 		t.Errorf("accessors say other than the object: %+v", got)
 	}
 }
@@ -245,25 +245,6 @@ func TestRemediation(t *testing.T) {
 	}
 }
 
-func TestRemediationExhausted(t *testing.T) {
-	tests := map[string]struct {
-		retries  int
-		failures int64
-		want     bool
-	}{
-		"not before a failure":           {},
-		"after the first, without a try": {failures: 1, want: true},
-		"not while there are retries":    {retries: 2, failures: 2},
-		"after the last retry":           {retries: 2, failures: 3, want: true},
-		"never, without end":             {retries: -1, failures: 1000},
-	}
-	for name, tc := range tests {
-		if got := (helmv2.Remediation{Retries: tc.retries}).Exhausted(tc.failures); got != tc.want {
-			t.Errorf("%s: %d retries are exhausted after %d failures: %t, want %t", name, tc.retries, tc.failures, got, tc.want)
-		}
-	}
-}
-
 func TestNamespacesOfCharts(t *testing.T) {
 	template, ref := &helmv2.HelmChartTemplate{}, &helmv2.CrossNamespaceSourceReference{}
 	if a, b := template.GetNamespace("apps"), ref.GetNamespace("apps"); a != "apps" || b != "apps" {
@@ -277,15 +258,9 @@ func TestNamespacesOfCharts(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	status := &helmv2.HelmReleaseStatus{HelmChart: "sources/apps-demo", Failures: 3, InstallFailures: 1, UpgradeFailures: 2}
-	if namespace, name := status.GetHelmChart(); namespace != "sources" || name != "apps-demo" {
-		t.Errorf("the HelmChart is %q in %q", name, namespace)
-	}
 	status.ClearFailures()
 	if diff := cmp.Diff(&helmv2.HelmReleaseStatus{HelmChart: "sources/apps-demo"}, status); diff != "" {
 		t.Errorf("cleared (-want +got):\n%s", diff)
-	}
-	if namespace, name := (&helmv2.HelmReleaseStatus{}).GetHelmChart(); namespace != "" || name != "" {
-		t.Errorf("the HelmChart is %q in %q, want none", name, namespace)
 	}
 }
 

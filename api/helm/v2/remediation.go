@@ -110,11 +110,6 @@ type Remediation struct {
 	Strategy             RemediationStrategy
 }
 
-// Exhausted reports whether no retries are left after a number of failures.
-func (r Remediation) Exhausted(failures int64) bool {
-	return r.Retries >= 0 && failures > int64(r.Retries)
-}
-
 func (i Install) remediation(t Test) Remediation {
 	r := given(i.Remediation, InstallRemediation{})
 	return Remediation{

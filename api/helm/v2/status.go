@@ -1,8 +1,6 @@
 package v2
 
 import (
-	"strings"
-
 	"github.com/fluxcd/pkg/apis/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -93,11 +91,4 @@ type HelmReleaseStatus struct {
 // ClearFailures sets the counts of failures to zero.
 func (s *HelmReleaseStatus) ClearFailures() {
 	s.Failures, s.InstallFailures, s.UpgradeFailures = 0, 0, 0
-}
-
-// GetHelmChart returns the namespace and name of the HelmChart that was created for the
-// HelmRelease, or nothing.
-func (s *HelmReleaseStatus) GetHelmChart() (namespace, name string) {
-	namespace, name, _ = strings.Cut(s.HelmChart, "/")
-	return namespace, name
 }

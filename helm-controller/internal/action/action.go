@@ -125,21 +125,18 @@ func Run(ctx context.Context, env Env, what plan.Action, in Input) Result {
 
 // Timeout returns how long an action may take.
 func Timeout(hr *helmv2.HelmRelease, what plan.Action) time.Duration {
-	block := hr.GetInstall().Timeout
-	switch what {
+	switch general := hr.GetTimeout(); what {
+	case plan.Install:
+		return hr.GetInstall().GetTimeout(general)
 	case plan.Upgrade:
-		block = hr.GetUpgrade().Timeout
+		return hr.GetUpgrade().GetTimeout(general)
 	case plan.Test:
-		block = hr.GetTest().Timeout
+		return hr.GetTest().GetTimeout(general)
 	case plan.Rollback:
-		block = hr.GetRollback().Timeout
+		return hr.GetRollback().GetTimeout(general)
 	case plan.Uninstall, plan.UninstallRemediation:
-		block = hr.GetUninstall().Timeout
-	case plan.Correct, plan.Unlock:
-		block = nil
+		return hr.GetUninstall().GetTimeout(general)
+	default:
+		return general
 	}
-	if block == nil {
-		return hr.GetTimeout()
-	}
-	return block.Duration
 }

@@ -19,7 +19,7 @@ import (
 func (d *deed) install() error {
 	spec := d.in.HelmRelease.GetInstall()
 	cfg := d.configure(d.installMethod(spec), !spec.DisableTakeOwnership)
-	if err := d.define(policyOf(spec.CRDs, spec.SkipCRDs)); err != nil {
+	if err := d.define(spec.GetCRDs()); err != nil {
 		return err
 	}
 	if err := d.learn(cfg); err != nil {
@@ -57,11 +57,7 @@ func (d *deed) strict() bool {
 
 // installMethod returns how the objects of a new release are applied.
 func (d *deed) installMethod(spec helmv2.Install) releases.Method {
-	serverSide := !d.env.Defaults.ClientSide
-	if spec.ServerSideApply != nil {
-		serverSide = *spec.ServerSideApply
-	}
-	if serverSide {
+	if spec.GetServerSideApply(!d.env.Defaults.ClientSide) {
 		return releases.ServerSide
 	}
 	return releases.ClientSide
@@ -70,12 +66,12 @@ func (d *deed) installMethod(spec helmv2.Install) releases.Method {
 // upgrade makes the next release.
 func (d *deed) upgrade() error {
 	spec := d.in.HelmRelease.GetUpgrade()
-	method, err := d.nextMethod(spec.ServerSideApply)
+	method, err := d.nextMethod(spec.GetServerSideApply())
 	if err != nil {
 		return err
 	}
 	cfg := d.configure(method, !spec.DisableTakeOwnership)
-	if err := d.define(policyOf(spec.CRDs, false)); err != nil {
+	if err := d.define(spec.GetCRDs()); err != nil {
 		return err
 	}
 	if err := d.learn(cfg); err != nil {
@@ -118,18 +114,6 @@ func (d *deed) nextMethod(mode helmv2.ServerSideApplyMode) (releases.Method, err
 		return releases.ServerSide, nil
 	default:
 		return releases.ClientSide, nil
-	}
-}
-
-// policyOf returns what to do with the definitions of a chart.
-func policyOf(policy helmv2.CRDsPolicy, skip bool) helmv2.CRDsPolicy {
-	switch {
-	case policy != "":
-		return policy
-	case skip:
-		return helmv2.Skip
-	default:
-		return helmv2.Create
 	}
 }
 

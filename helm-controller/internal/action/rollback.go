@@ -8,7 +8,6 @@ import (
 	helmaction "helm.sh/helm/v3/pkg/action"
 	"helm.sh/helm/v3/pkg/release"
 
-	helmv2 "weir.dev/api/helm/v2"
 	"weir.dev/helm-controller/internal/releases"
 	"weir.dev/pkg/inventory"
 )
@@ -19,7 +18,7 @@ func (d *deed) rollback() error {
 		return errors.New("there is no release to go back to")
 	}
 	spec := d.in.HelmRelease.GetRollback()
-	method, err := d.nextMethod(spec.ServerSideApply)
+	method, err := d.nextMethod(spec.GetServerSideApply())
 	if err != nil {
 		return err
 	}
@@ -57,7 +56,7 @@ func (d *deed) uninstall() error {
 	a.Wait = !spec.DisableWait
 	a.DisableHooks = spec.DisableHooks
 	a.KeepHistory = spec.KeepHistory
-	a.DeletionPropagation = propagation(spec)
+	a.DeletionPropagation = spec.GetDeletionPropagation()
 	res, err := a.Run(d.in.Release.Name)
 	if res != nil && res.Release != nil {
 		d.uninstalled(res.Release)
@@ -70,14 +69,6 @@ func (d *deed) uninstall() error {
 		err = fmt.Errorf("%w: %w", err, why)
 	}
 	return err
-}
-
-// propagation returns what becomes of what objects own.
-func propagation(spec helmv2.Uninstall) string {
-	if spec.DeletionPropagation == nil || *spec.DeletionPropagation == "" {
-		return "background"
-	}
-	return *spec.DeletionPropagation
 }
 
 // absent tells that there is nothing to uninstall.

@@ -52,10 +52,7 @@ func (d *deed) test() error {
 // filters returns the filters of the SDK.
 func filters(spec helmv2.Test) map[string][]string {
 	out := make(map[string][]string)
-	if spec.Filters == nil {
-		return out
-	}
-	for _, f := range *spec.Filters {
+	for _, f := range spec.GetFilters() {
 		key := helmaction.IncludeNameFilter
 		if f.Exclude {
 			key = helmaction.ExcludeNameFilter
