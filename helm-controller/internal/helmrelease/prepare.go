@@ -178,13 +178,13 @@ func ociRevision(revision string) (tag, digest string) {
 	return "", revision
 }
 
-// artifactDigest identifies the artifact of the chart; "" where there is none, as for a
+// artifactRevision is that of the artifact of the chart; "" where there is none, as for a
 // HelmRelease that goes.
-func (s *scope) artifactDigest() string {
+func (s *scope) artifactRevision() string {
 	if s.artifact == nil {
 		return ""
 	}
-	return s.artifact.Digest
+	return s.artifact.Revision
 }
 
 // ociDigest is the digest of the OCI artifact that the chart comes from; "" if it comes

@@ -41,7 +41,8 @@ type work struct {
 	place  types.NamespacedName
 	chart  string // of the release, as messages name it
 
-	artifact   string // its digest
+	ready      *metav1.Condition // what Ready says while it is under way
+	revision   string            // of the artifact of the chart
 	ociDigest  string
 	appVersion string
 	laid       laid
@@ -83,7 +84,7 @@ func underWay(hr *helmv2.HelmRelease, what plan.Action, after time.Duration) err
 func (r *Reconciler) begin(ctx context.Context, s *scope, seen *seen, d plan.Decision) error {
 	w := &work{
 		newer: make(chan struct{}), action: d.Action, of: s.memory.pass.of, place: targetOf(s.hr), chart: s.chart.name + "@" + s.chart.version,
-		artifact: s.artifactDigest(), ociDigest: s.ociDigest(), appVersion: s.chart.appVersion, laid: laidBy(s.hr), woken: s.woken,
+		revision: s.artifactRevision(), ociDigest: s.ociDigest(), appVersion: s.chart.appVersion, laid: laidBy(s.hr), woken: s.woken,
 		before: s.hr.Status.History.Latest(), target: seen.target, stored: seen.stored,
 		history: seen.history, historyOf: seen.place.Storage + "/" + seen.place.Name,
 	}
@@ -298,7 +299,7 @@ func (r *Reconciler) overtaken(ctx context.Context, hr *helmv2.HelmRelease, w *w
 	if !ok || source == nil || r.sources().Get(ctx, key, source) != nil || unready(source) != "" {
 		return false
 	}
-	return source.GetArtifact().Digest != w.artifact
+	return source.GetArtifact().Revision != w.revision
 }
 
 // cutBy returns why an action was ended from outside; nil if it was not. One that hangs has
