@@ -100,6 +100,7 @@ func (r *Reconciler) say(hr *helmv2.HelmRelease, w *work) (e loop.Event, failed 
 		return r.sayCorrected(hr, s, err)
 	}
 	if fails {
+	sumUp(hr)
 		failed = &failure{reason: e.Reason, message: e.Message}
 	}
 	if err != nil {

@@ -142,7 +142,7 @@ func TestUninstallThatFails(t *testing.T) {
 			w.Traffic.Break(refusing(http.MethodDelete, "configmaps"))
 			tc.do(w, hr)
 			w.Wait(tc.of+" to tell", hr, func() bool { return conditions.GetReason(hr, tc.of) == helmv2.ReasonUninstallFailed })
-			failed := "Helm uninstall failed for release " + w.Namespace + "/app with chart demo@1.0.0: "
+			failed := "Helm uninstall failed for release " + w.Namespace + "/app.v1 with chart demo@1.0.0: "
 			if c := conditions.Get(hr, tc.of); c.Status != metav1.ConditionFalse || !strings.HasPrefix(c.Message, failed) || !strings.Contains(c.Message, "no route to host") {
 				t.Errorf("%s is %+v; want %q and why", tc.of, c, failed)
 			}
@@ -174,7 +174,7 @@ func TestTestsAreAwaited(t *testing.T) {
 	w.WaitCondition(hr, helmv2.ConditionReleased, metav1.ConditionTrue, helmv2.ReasonInstallSucceeded)
 	w.waitUnderWay(hr, "test")
 	w.WaitCondition(hr, helmv2.ConditionReconciling, metav1.ConditionTrue, helmv2.ReasonProgressing)
-	w.WaitCondition(hr, helmv2.ConditionReady, metav1.ConditionUnknown, helmv2.ReasonProgressing)
+	w.WaitCondition(hr, helmv2.ConditionReady, metav1.ConditionUnknown, helmv2.ReasonAwaitingTests)
 
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "app-test"}}
 	w.Wait("the Pod to run", pod, func() bool { return pod.Status.Phase == corev1.PodRunning })

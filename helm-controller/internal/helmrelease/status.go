@@ -3,6 +3,7 @@ package helmrelease
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/fluxcd/pkg/runtime/conditions"
@@ -10,7 +11,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	helmv2 "weir.dev/api/helm/v2"
+	"weir.dev/helm-controller/internal/action"
 	"weir.dev/helm-controller/internal/cluster"
+	"weir.dev/helm-controller/internal/plan"
 	"weir.dev/helm-controller/internal/state"
 	"weir.dev/pkg/loop"
 )
@@ -23,9 +26,13 @@ func (r *Reconciler) Report(hr *helmv2.HelmRelease, out loop.Outcome) (reason, m
 	return meta.SucceededReason, "the release is as it should be"
 }
 
-// Summarise implements loop.Summariser: where nothing more is tried, Ready says what went
-// wrong, and Stalled that nothing more is tried.
+// Summarise implements loop.Summariser: while an action is under way, Ready says what it said
+// when that began. Where nothing more is tried, Ready says what went wrong, and Stalled that
+// nothing more is tried.
 func (r *Reconciler) Summarise(hr *helmv2.HelmRelease, out loop.Outcome) {
+	if w := r.known.of(hr.UID).work; out.Verdict == loop.Progressing && w != nil {
+		keep(hr, w.ready)
+	}
 	if out.Verdict != loop.Stalled || !isOfRelease(out.Reason) {
 		return
 	}
@@ -55,6 +62,42 @@ func summary(hr *helmv2.HelmRelease) *metav1.Condition {
 	return best
 }
 
+// sumUp has Ready say what became of the release.
+func sumUp(hr *helmv2.HelmRelease) {
+	c := summary(hr)
+	if c == nil {
+		return
+	}
+	status := c.Status
+	if c.Type == helmv2.ConditionRemediated {
+		status = metav1.ConditionFalse // what was asked for did not come about
+	}
+	conditions.Set(hr, &metav1.Condition{Type: helmv2.ConditionReady, Status: status, Reason: c.Reason, Message: c.Message})
+}
+
+// running says that an action is under way, and returns what Ready says meanwhile: the same
+// if a release is made. While a failure is undone or tests are run, what went before tells
+// more.
+func running(hr *helmv2.HelmRelease, what plan.Action) *metav1.Condition {
+	message := fmt.Sprintf("Running '%s' action with timeout of %s", what, action.Timeout(hr, what))
+	conditions.MarkReconciling(hr, helmv2.ReasonProgressing, "%s", message)
+	if what.Type() == plan.Releases || !conditions.Has(hr, helmv2.ConditionReady) {
+		conditions.MarkUnknown(hr, helmv2.ConditionReady, helmv2.ReasonProgressing, "%s", message)
+	}
+	return conditions.Get(hr, helmv2.ConditionReady)
+}
+
+// keep puts a condition into the place of the one of its type as it was, with its time.
+func keep(hr *helmv2.HelmRelease, c *metav1.Condition) {
+	list := slices.Clone(hr.Status.Conditions)
+	for i := range list {
+		if list[i].Type == c.Type {
+			list[i] = *c
+		}
+	}
+	hr.Status.Conditions = list
+}
+
 // testsCount reports whether the outcome of tests decides whether a release is ready.
 func testsCount(hr *helmv2.HelmRelease) bool {
 	return hr.GetTest().Enable && !hr.GetRemediation(hr.Status.LastAttemptedReleaseAction).IgnoreTestFailures
@@ -62,12 +105,12 @@ func testsCount(hr *helmv2.HelmRelease) bool {
 
 // released says that an install or upgrade went well, which is the end of what was said of
 // the release before.
-func released(hr *helmv2.HelmRelease, s *helmv2.Snapshot, action helmv2.ReleaseAction) (reason, message string) {
+func released(hr *helmv2.HelmRelease, s *helmv2.Snapshot, made helmv2.ReleaseAction) (reason, message string) {
 	reason = helmv2.ReasonUpgradeSucceeded
-	if action == helmv2.ReleaseActionInstall {
+	if made == helmv2.ReleaseActionInstall {
 		reason = helmv2.ReasonInstallSucceeded
 	}
-	message = fmt.Sprintf("Helm %s succeeded for release %s with chart %s", action, s.FullReleaseName(), s.VersionedChartName())
+	message = fmt.Sprintf("Helm %s succeeded for release %s with chart %s", made, s.FullReleaseName(), s.VersionedChartName())
 	conditions.MarkTrue(hr, helmv2.ConditionReleased, reason, "%s", message)
 	conditions.Delete(hr, helmv2.ConditionRemediated)
 	conditions.Delete(hr, helmv2.ConditionTestSuccess)
@@ -79,15 +122,15 @@ func released(hr *helmv2.HelmRelease, s *helmv2.Snapshot, action helmv2.ReleaseA
 }
 
 // notReleased says that an install or upgrade failed.
-func notReleased(hr *helmv2.HelmRelease, action helmv2.ReleaseAction, release, chart string, err error) (reason, message string) {
+func notReleased(hr *helmv2.HelmRelease, made helmv2.ReleaseAction, release, chart string, err error) (reason, message string) {
 	reason = helmv2.ReasonUpgradeFailed
-	if action == helmv2.ReleaseActionInstall {
+	if made == helmv2.ReleaseActionInstall {
 		reason = helmv2.ReasonInstallFailed
 	}
 	if errors.Is(err, cluster.ErrNewer) {
 		reason = helmv2.ReasonHealthCheckCanceled
 	}
-	message = fmt.Sprintf("Helm %s failed for release %s with chart %s: %v", action, release, chart, err)
+	message = fmt.Sprintf("Helm %s failed for release %s with chart %s: %v", made, release, chart, err)
 	conditions.MarkFalse(hr, helmv2.ConditionReleased, reason, "%s", message)
 	conditions.Delete(hr, helmv2.ConditionRemediated)
 	conditions.Delete(hr, helmv2.ConditionTestSuccess)
@@ -189,12 +232,12 @@ func inOrder(hr *helmv2.HelmRelease, s *helmv2.Snapshot, news bool) {
 	if !news && conditions.IsTrue(hr, helmv2.ConditionReleased) && !conditions.Has(hr, helmv2.ConditionRemediated) {
 		return
 	}
-	action := s.Action
-	if action != helmv2.ReleaseActionInstall {
-		action = helmv2.ReleaseActionUpgrade
+	made := s.Action
+	if made != helmv2.ReleaseActionInstall {
+		made = helmv2.ReleaseActionUpgrade
 	}
 	before := conditions.Get(hr, helmv2.ConditionTestSuccess)
-	released(hr, s, action)
+	released(hr, s, made)
 	if before != nil && hr.GetTest().Enable {
 		conditions.Set(hr, before)
 	}

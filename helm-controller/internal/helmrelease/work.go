@@ -217,10 +217,10 @@ func (r *Reconciler) record(ctx context.Context, s *scope, w *work) error {
 	if w.action.Type() == plan.Releases {
 		st.StorageNamespace = s.hr.GetStorageNamespace()
 	}
+	w.ready = running(s.hr, w.action)
 	if w.action.Type() != plan.Releases && !s.unsaved {
 		return nil // nothing is lost if the process is killed
 	}
-	loop.MarkProgressing(s.hr, "Running '%s' action with timeout of %s", w.action, action.Timeout(s.hr, w.action))
 	return r.saveNow(ctx, s)
 }
 
@@ -256,13 +256,8 @@ func (r *Reconciler) Suspend(hr *helmv2.HelmRelease) {
 	if w := m.work; w != nil && w.job.hasEnded() {
 		r.conclude(context.Background(), hr, m, w)
 		defer r.settleSuspended(hr, m)
-		if c := summary(hr); c != nil {
+		if summary(hr) != nil { // which Ready says by now
 			conditions.Delete(hr, meta.ReconcilingCondition)
-			status := c.Status
-			if c.Type == helmv2.ConditionRemediated {
-				status = metav1.ConditionFalse
-			}
-			conditions.Set(hr, &metav1.Condition{Type: meta.ReadyCondition, Status: status, Reason: c.Reason, Message: c.Message})
 		}
 	}
 	if conditions.IsReady(hr) {
