@@ -237,7 +237,7 @@ func TestReleaseThatIsToBeElsewhereIsUninstalledFirst(t *testing.T) {
 	if w.Get(w.configMap("app")) || len(w.stored("app")) > 0 {
 		t.Errorf("the release of before is left: stored are %q", w.stored("app"))
 	}
-	w.waitEvent(hr, corev1.EventTypeNormal, helmv2.ReasonUninstallSucceeded, w.Namespace+"/app with chart demo@1.0.0")
+	w.waitEvent(hr, corev1.EventTypeNormal, helmv2.ReasonUninstallSucceeded, w.Namespace+"/app.v1 with chart demo@1.0.0")
 
 	other := charttest.New(t, "other", "1.0.0", map[string]string{"templates/o.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: other}\ndata: {k: o}\n"})
 	w.publish(other)

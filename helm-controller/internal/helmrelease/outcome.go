@@ -90,10 +90,7 @@ func (r *Reconciler) say(hr *helmv2.HelmRelease, w *work) (e loop.Event, failed 
 		e.Reason, e.Message = remediated(hr, helmv2.ReleaseActionUninstall, s, err)
 		fails = true
 	case plan.Uninstall:
-		e.Reason, e.Message = uninstalled(hr, w.named(), w.chart, err)
-		if w.result.Absent {
-			e.Message = fmt.Sprintf("Release %s was not found, assuming it is uninstalled", w.named())
-		}
+		e.Reason, e.Message = uninstalled(hr, w)
 	case plan.Unlock:
 		e.Reason, e.Message = unlocked(hr, w.place, w.stored, err)
 	case plan.Correct:

@@ -157,5 +157,5 @@ func TestDeletionUninstalls(t *testing.T) {
 	if stored := w.stored("app"); len(stored) > 0 {
 		t.Errorf("stored are %q; want nothing to be left", stored)
 	}
-	w.waitEvent(hr, corev1.EventTypeNormal, helmv2.ReasonUninstallSucceeded, "Helm uninstall succeeded for release "+w.Namespace+"/app with chart demo@1.0.0")
+	w.waitEvent(hr, corev1.EventTypeNormal, helmv2.ReasonUninstallSucceeded, "Helm uninstall succeeded for release "+w.Namespace+"/app.v1 with chart demo@1.0.0")
 }

@@ -185,15 +185,21 @@ func remediated(hr *helmv2.HelmRelease, done helmv2.ReleaseAction, to *helmv2.Sn
 }
 
 // uninstalled says how it went to take a release away.
-func uninstalled(hr *helmv2.HelmRelease, release, chart string, err error) (reason, message string) {
-	if err != nil {
-		message = fmt.Sprintf("Helm uninstall failed for release %s with chart %s: %v", release, chart, err)
-		conditions.MarkFalse(hr, helmv2.ConditionReleased, helmv2.ReasonUninstallFailed, "%s", message)
-		return helmv2.ReasonUninstallFailed, message
+func uninstalled(hr *helmv2.HelmRelease, w *work) (reason, message string) {
+	release, err := w.named(), w.result.Err
+	if w.before != nil {
+		release = w.before.FullReleaseName()
 	}
-	message = fmt.Sprintf("Helm uninstall succeeded for release %s with chart %s", release, chart)
-	conditions.MarkFalse(hr, helmv2.ConditionReleased, helmv2.ReasonUninstallSucceeded, "%s", message)
-	return helmv2.ReasonUninstallSucceeded, message
+	reason = helmv2.ReasonUninstallSucceeded
+	message = fmt.Sprintf("Helm uninstall succeeded for release %s with chart %s", release, w.chart)
+	switch {
+	case err != nil:
+		reason, message = helmv2.ReasonUninstallFailed, fmt.Sprintf("Helm uninstall failed for release %s with chart %s: %v", release, w.chart, err)
+	case w.result.Absent:
+		message = fmt.Sprintf("Release %s was not found, assuming it is uninstalled", release)
+	}
+	conditions.MarkFalse(hr, helmv2.ConditionReleased, reason, "%s", message)
+	return reason, message
 }
 
 // unlocked says how it went to have a release count as failed that nobody carries on.
