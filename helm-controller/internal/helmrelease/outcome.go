@@ -29,6 +29,9 @@ func recordResult(hr *helmv2.HelmRelease, w *work) {
 	if w.action.Type() == plan.Releases {
 		st.LastAttemptedReleaseActionDuration = took(res.Took)
 	}
+		if token, asked := hr.Annotations[helmv2.ForceRequestAnnotation]; asked && token == w.of.request && !w.isCut() {
+			st.LastHandledForceAt = token // not before, or a process that is killed would take it along
+		}
 	if res.Inventory != nil {
 		st.Inventory = encode(res.Inventory)
 	}
@@ -96,9 +99,9 @@ func (r *Reconciler) say(hr *helmv2.HelmRelease, w *work) (e loop.Event, failed 
 	case plan.Correct:
 		return r.sayCorrected(hr, s, err)
 	}
-	if fails {
 	sumUp(hr)
 		failed = &failure{reason: e.Reason, message: e.Message}
+	if fails {
 	}
 	if err != nil {
 		e.Warning, e.Message = true, withLogs(e.Message, w.result.Logs)

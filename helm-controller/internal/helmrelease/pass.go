@@ -83,15 +83,19 @@ func (r *Reconciler) rest(p *pass, left time.Duration) error {
 }
 
 // asks reports whether a user asks for something by an annotation, which counts once and
-// only together with the request for a run. That it was seen is recorded in any case.
+// only together with the request for a run. What does not count is recorded as handled at
+// once. What does is when it was done, for a process that is killed before that must not take
+// it along.
 func asks(hr *helmv2.HelmRelease, annotation string, handled *string) bool {
 	token, ok := hr.Annotations[annotation]
 	if !ok || token == *handled {
 		return false
 	}
+	if request, _ := loop.RequestedAt(hr); token == request {
+		return true
+	}
 	*handled = token
-	request, _ := loop.RequestedAt(hr)
-	return token == request
+	return false
 }
 
 // attempt records what is attempted, and forgets the failures of anything else.
@@ -104,6 +108,9 @@ func (r *Reconciler) attempt(ctx context.Context, s *scope, reset bool) {
 			log.FromContext(ctx).V(1).Info("failures count no more", "why", why)
 		}
 		st.ClearFailures()
+	}
+	if reset {
+		st.LastHandledResetAt = s.hr.Annotations[helmv2.ResetRequestAnnotation]
 	}
 	st.LastAttemptedGeneration, st.LastAttemptedRevision, st.LastAttemptedConfigDigest = now.Generation, now.ChartVersion, now.ConfigDigest
 	st.LastAttemptedRevisionDigest = s.ociDigest()
