@@ -109,9 +109,9 @@ func TestAsks(t *testing.T) {
 		want                     bool
 		then                     string
 	}{
-		"now":             {request: "1", action: "1", want: true, then: "1"},
+		"now":             {why: "it is handled when it was done", request: "1", action: "1", handled: "0", want: true, then: "0"},
 		"again":           {why: "it counts once", request: "1", action: "1", handled: "1", then: "1"},
-		"without request": {why: "it is noted in any case", action: "1", then: "1"},
+		"without request": {why: "it is noted all the same", action: "1", then: "1"},
 		"at another time": {request: "2", action: "1", then: "1"},
 		"not at all":      {request: "1", handled: "0", then: "0"},
 	}
@@ -317,6 +317,7 @@ func TestRelaid(t *testing.T) {
 		why      string
 		observed int64
 		failures int64
+		newest   helmv2.ReleaseAction
 		was      *helmv2.CommonMetadata
 		want     bool
 	}{
@@ -324,6 +325,8 @@ func TestRelaid(t *testing.T) {
 		"a new spec, the same labels": {why: "something else is new", observed: 1, was: labels},
 		"carried out":                 {why: "what was not recorded then is of an older version", observed: 2},
 		"in vain":                     {why: "the release was rolled back to what has them not", observed: 2, failures: 1, want: true},
+		"in vain, forgiven":           {why: "a reset counts no failures, and is to bring another attempt", observed: 2, newest: helmv2.ReleaseActionRollback, want: true},
+		"upgraded since":              {why: "what was not recorded then is of an older version", observed: 2, newest: helmv2.ReleaseActionUpgrade},
 		"failed, the same labels":     {why: "there is nothing to lay anew", observed: 2, failures: 1, was: labels},
 	}
 	for name, tc := range tests {
@@ -332,6 +335,9 @@ func TestRelaid(t *testing.T) {
 			hr.Status.ObservedCommonMetadataDigest, hr.Status.ObservedPostRenderersDigest = laidBy(hr).commonMetadata, laidBy(hr).postRenderers
 			hr.Spec.CommonMetadata = labels
 			hr.Status.ObservedGeneration, hr.Status.UpgradeFailures = tc.observed, tc.failures
+			if tc.newest != "" {
+				hr.Status.History = helmv2.Snapshots{{Action: tc.newest}}
+			}
 		})
 		if got := relaid(hr); got != tc.want {
 			t.Errorf("%s: relaid = %v, want %v (%s)", name, got, tc.want, tc.why)

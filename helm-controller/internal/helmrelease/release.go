@@ -161,8 +161,9 @@ func secretsOf(at *tenant.Place, namespace string) (corev1client.SecretInterface
 // relaid reports whether what is laid over the objects of the chart is other than it was,
 // by a spec that was not carried out yet, or in vain.
 func relaid(hr *helmv2.HelmRelease) bool {
-	st := hr.Status
-	return (st.ObservedGeneration != hr.Generation || st.UpgradeFailures > 0) &&
+	st, last := hr.Status, hr.Status.History.Latest()
+	inVain := st.UpgradeFailures > 0 || last != nil && last.Action == helmv2.ReleaseActionRollback
+	return (st.ObservedGeneration != hr.Generation || inVain) &&
 		laidBy(hr) != laid{postRenderers: st.ObservedPostRenderersDigest, commonMetadata: st.ObservedCommonMetadataDigest}
 }
 
