@@ -32,6 +32,7 @@ type Finding struct {
 type Examiner struct {
 	manager  string
 	override []string
+	mask     func(string) string // nil hides nothing
 	metrics  *metrics
 }
 
@@ -39,6 +40,14 @@ type Examiner struct {
 // the fields of further ones.
 func New(manager string, override ...string) *Examiner {
 	return &Examiner{manager: manager, override: override, metrics: shared()}
+}
+
+// Hiding returns an Examiner that tells of paths and values what mask leaves of them; nil
+// leaves all. Values of Secrets are never told.
+func (e *Examiner) Hiding(mask func(string) string) *Examiner {
+	hiding := *e
+	hiding.mask = mask
+	return &hiding
 }
 
 // Restored finds out who changed an object that was just put back, which began some time
@@ -69,7 +78,7 @@ func (e *Examiner) Examine(ctx context.Context, c apply.Change) Finding {
 		return found
 	}
 	var err error
-	if found.Taken, err = drift.Explain(c.Before, c.Live, e.manager, e.override...); err != nil {
+	if found.Taken, err = drift.ExplainMasked(c.Before, c.Live, e.mask, e.manager, e.override...); err != nil {
 		log.FromContext(ctx).Error(err, "explaining drift", "object", c.ID.String())
 	}
 	return found

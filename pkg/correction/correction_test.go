@@ -1,6 +1,7 @@
 package correction
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -153,5 +154,30 @@ func TestExamine(t *testing.T) {
 	c.Before = nil
 	if got := e.Detected(t.Context(), c); got.Existed || got.Taken != nil {
 		t.Errorf("found %+v of an object that was deleted; want no field", got)
+	}
+}
+
+// TestHiding: what is not to be shown is hidden before a value is shortened.
+func TestHiding(t *testing.T) {
+	t.Parallel()
+	object := func(value, owner string) *unstructured.Unstructured {
+		obj := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "data": map[string]any{"url": value}}}
+		obj.SetManagedFields([]metav1.ManagedFieldsEntry{{
+			Manager: owner, Operation: metav1.ManagedFieldsOperationApply, APIVersion: "v1",
+			FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(`{"f:data":{"f:url":{}}}`),
+		}})
+		return obj
+	}
+	secret := strings.Repeat("<s3cret>", 8)
+	mask := func(text string) string { return strings.ReplaceAll(text, secret, "***") }
+	long := strings.Repeat("x", 70)
+	c := apply.Change{ID: manifest.ID{Kind: "ConfigMap", Name: "a"}, Before: object("changed", "night-shift"), Live: object(long+secret, "engine")}
+	e := New("engine")
+	got := e.Hiding(mask).Detected(t.Context(), c)
+	if len(got.Taken) != 1 || got.Taken[0].From != `"`+long+`***"` || got.Taken[0].To != `"changed"` {
+		t.Errorf("found %+v; want the secret to be hidden, and nothing else", got.Taken)
+	}
+	if got := e.Detected(t.Context(), c); strings.Contains(got.Taken[0].From, "***") {
+		t.Errorf("found %+v by one who hides nothing", got.Taken)
 	}
 }

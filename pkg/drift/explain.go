@@ -55,6 +55,12 @@ func (c Change) String() string {
 // and are gone. All are sorted by path. Both are whole objects, as they were before and
 // after manager applied its content again.
 func Explain(found, restored *unstructured.Unstructured, manager string, override ...string) ([]Change, error) {
+	return ExplainMasked(found, restored, nil, manager, override...)
+}
+
+// ExplainMasked is Explain that tells of paths and values what mask leaves of them; nil
+// leaves all.
+func ExplainMasked(found, restored *unstructured.Unstructured, mask func(string) string, manager string, override ...string) ([]Change, error) {
 	before, err := entryOf(found, manager)
 	if err != nil {
 		return nil, err
@@ -67,7 +73,7 @@ func Explain(found, restored *unstructured.Unstructured, manager string, overrid
 	if err != nil {
 		return nil, err
 	}
-	change := changes(found, restored)
+	change := changes(found, restored, mask)
 	var out []Change
 	after.set.Difference(before.set).Leaves().Iterate(func(p fieldpath.Path) {
 		if same(p, found, restored) {
@@ -105,17 +111,22 @@ func Explain(found, restored *unstructured.Unstructured, manager string, overrid
 		})
 	}
 	slices.SortFunc(out, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })
+	for i := range out {
+		if mask != nil {
+			out[i].Path = mask(out[i].Path) // items of lists are named by what is in them
+		}
+	}
 	return out, nil
 }
 
 // changes returns what tells a change by its path.
-func changes(found, restored *unstructured.Unstructured) func(fieldpath.Path) Change {
+func changes(found, restored *unstructured.Unstructured, mask func(string) string) func(fieldpath.Path) Change {
 	secret := found.GetKind() == "Secret" && found.GroupVersionKind().Group == ""
 	return func(p fieldpath.Path) Change {
 		hidden := secret && private(p)
 		return Change{
 			Path: strings.TrimPrefix(p.String(), "."), path: p.Copy(),
-			From: valueAt(restored, p, hidden), To: valueAt(found, p, hidden),
+			From: valueAt(restored, p, hidden, mask), To: valueAt(found, p, hidden, mask),
 		}
 	}
 }
@@ -218,7 +229,7 @@ func hasBelow(set *fieldpath.Set, p fieldpath.Path) bool {
 }
 
 // valueAt returns the value of a field for people, "" if there is none.
-func valueAt(obj *unstructured.Unstructured, p fieldpath.Path, hidden bool) string {
+func valueAt(obj *unstructured.Unstructured, p fieldpath.Path, hidden bool, mask func(string) string) string {
 	v, ok := manifest.At(obj.Object, p)
 	if !ok {
 		return ""
@@ -226,14 +237,43 @@ func valueAt(obj *unstructured.Unstructured, p fieldpath.Path, hidden bool) stri
 	if hidden {
 		return masked
 	}
+	if mask != nil {
+		v = maskedIn(v, mask) // before it is shortened, and before JSON writes it differently
+	}
 	data, err := json.Marshal(v)
 	if err != nil {
 		return "?"
 	}
-	if runes := []rune(string(data)); len(runes) > maxValue {
+	text := string(data)
+	if mask != nil {
+		text = mask(text)
+	}
+	if runes := []rune(text); len(runes) > maxValue {
 		return string(runes[:maxValue]) + "…"
 	}
-	return string(data)
+	return text
+}
+
+// maskedIn returns a value of which all texts are as mask leaves them.
+func maskedIn(v any, mask func(string) string) any {
+	switch v := v.(type) {
+	case string:
+		return mask(v)
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = maskedIn(v[i], mask)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for key, value := range v {
+			out[mask(key)] = maskedIn(value, mask)
+		}
+		return out
+	default:
+		return v
+	}
 }
 
 // private reports whether a field of a Secret may hold what is secret. The copy that

@@ -104,6 +104,12 @@ type Result struct {
 	// Inventory has the objects of the newest release and the definitions of its chart; nil
 	// if that is as before, and empty after an uninstallation.
 	Inventory inventory.Set
+	// Unlisted is why that could not be found out, unmasked; nil if it could.
+	Unlisted error
+	// Unserved are the kinds in Inventory that the cluster does not serve.
+	Unserved []string
+	// Mask hides in a text what values from Secrets hold.
+	Mask func(string) string
 	// Logs are the last lines of the SDK's log, each with its time.
 	Logs []string
 	// Took is how long it took.
@@ -122,6 +128,12 @@ func Run(ctx context.Context, env Env, what plan.Action, in Input) Result {
 	d.result.Took = time.Since(begun)
 	return d.result
 }
+
+// Mask returns what hides in a text what is sensitive; see Sensitive.
+func Mask(sensitive []string) func(string) string { return newMask(sensitive).text }
+
+// Masked returns an error whose text has nothing that is sensitive.
+func Masked(err error, sensitive []string) error { return newMask(sensitive).error(err) }
 
 // Timeout returns how long an action may take.
 func Timeout(hr *helmv2.HelmRelease, what plan.Action) time.Duration {

@@ -57,6 +57,7 @@ func begin(ctx context.Context, env Env, what plan.Action, in Input) *deed {
 	d := &deed{ctx: ctx, env: env, what: what, in: in, written: make(map[int]*releases.Release), result: Result{Action: what}}
 	d.storing, d.end = outlive(ctx, grace)
 	d.mask = newMask(in.Sensitive)
+	d.result.Mask = d.mask.text
 	d.logs = &logs{mask: d.mask.text}
 	return d
 }

@@ -133,7 +133,7 @@ func (r *Reconciler) tellChanges(ctx context.Context, hr *helmv2.HelmRelease, m 
 		if !c.Restored {
 			continue
 		}
-		found := r.examiner.Restored(ctx, at.Drift, c, since(w.woken))
+		found := r.examiner.Hiding(w.result.Mask).Restored(ctx, at.Drift, c, since(w.woken))
 		about := aboutRelease(w.newest())
 		m.tell(withAbout(found.Corrected(helmv2.ReasonDriftCorrected), about))
 		for _, e := range found.Contested(helmv2.ReasonDriftContested) {

@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	helmv2 "weir.dev/api/helm/v2"
-	"weir.dev/helm-controller/internal/cluster"
+	"weir.dev/helm-controller/internal/action"
 	"weir.dev/helm-controller/internal/plan"
 	"weir.dev/helm-controller/internal/releases"
 	"weir.dev/helm-controller/internal/state"
@@ -252,10 +252,10 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, found observe.Found) 
 
 // tellDrift tells of objects that others have changed, and that are left so.
 func (r *Reconciler) tellDrift(ctx context.Context, s *scope, last *helmv2.Snapshot, d *observe.Drift) {
-	changes := d.Changes()
+	changes, examiner := d.Changes(), r.examiner.Hiding(action.Mask(s.sensitive))
 	drifted(s.hr, last, counted(len(changes)))
 	for _, c := range changes {
-		e := r.examiner.Detected(ctx, c).Detected(helmv2.ReasonDriftDetected)
+		e := examiner.Detected(ctx, c).Detected(helmv2.ReasonDriftDetected)
 		s.memory.tell(withAbout(e, aboutRelease(last)))
 	}
 }
