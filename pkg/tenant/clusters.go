@@ -2,6 +2,7 @@ package tenant
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -59,6 +60,10 @@ type Place struct {
 	members int
 	stop    context.CancelFunc // of Lone; nil while it is not run
 }
+
+// ErrPlace says that nothing can be made to work on objects with, in a cluster of which it is
+// known how it is reached.
+var ErrPlace = errors.New("making a place to work in")
 
 // Config says how the cluster is reached as the tenant, for what makes connections of its
 // own. It is complete without HTTP, shares its connections, and shows no credentials.
@@ -218,7 +223,7 @@ func (c *Clusters) enter(owner types.NamespacedName, in *cluster, user string) (
 	}
 	place, err := in.place(user, c.opts)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrPlace, err)
 	}
 	place.members++
 	c.watchLone(place)

@@ -23,6 +23,7 @@ import (
 	"weir.dev/pkg/followed"
 	"weir.dev/pkg/health"
 	"weir.dev/pkg/loop"
+	"weir.dev/pkg/tenant"
 	"weir.dev/pkg/tenantaccess"
 )
 
@@ -205,13 +206,21 @@ func (r *Reconciler) enterPlace(ctx context.Context, s *scope) error {
 	case errors.Is(err, cloud.ErrGateDisabled):
 		return loop.Stall(helmv2.ReasonFeatureGateDisabled, err)
 	case err != nil:
-		return loop.Fail(helmv2.ReasonRESTClientError, err)
+		return loop.Fail(unreachable(err), err)
 	}
 	if before != nil && before.Drift != at.Drift {
 		before.Drift.ForgetAll(s.owner)
 	}
 	s.at = at
 	return nil
+}
+
+// unreachable is the reason for not getting to a cluster.
+func unreachable(err error) string {
+	if errors.Is(err, tenant.ErrPlace) {
+		return helmv2.ReasonResourceManagerError
+	}
+	return helmv2.ReasonRESTClientError
 }
 
 // entering is a HelmRelease as one that gets in to its cluster.

@@ -48,7 +48,7 @@ func (r *Reconciler) goOn(ctx context.Context, s *scope) error {
 	}
 	found, history, err := r.observe(ctx, s, at)
 	if err != nil {
-		return loop.Fail(helmv2.ReasonFailed, err)
+		return loop.Fail(unobserved(err), action.Masked(err, s.sensitive)) // the API server may quote values
 	}
 	if moved != "" {
 		taken, err := r.isTaken(ctx, s, at, found)
@@ -127,7 +127,7 @@ func placeOf(hr *helmv2.HelmRelease) plan.Place {
 func (r *Reconciler) observe(ctx context.Context, s *scope, at plan.Place) (observe.Found, *releases.History, error) {
 	watcher, ok := s.at.Extra.(*releases.Watcher)
 	if !ok {
-		return observe.Found{}, nil, errors.New("nothing watches the storage of releases")
+		return observe.Found{}, nil, fmt.Errorf("%w: nothing watches it", errNoStorage)
 	}
 	history := s.history
 	if history == nil || s.historyOf != at.Storage+"/"+at.Name {
@@ -136,6 +136,9 @@ func (r *Reconciler) observe(ctx context.Context, s *scope, at plan.Place) (obse
 			return observe.Found{}, nil, err
 		}
 		history = watcher.Open(secrets, at.Storage, at.Name)
+	if !hr.DeletionTimestamp.IsZero() {
+		hr.Spec.DriftDetection = nil // it is to go as it is
+	}
 	}
 	hr := r.opts.Defaults.with(s.hr)
 	found, err := observe.Facts(ctx, &s.memory.observed, observe.Input{
@@ -148,12 +151,23 @@ func (r *Reconciler) observe(ctx context.Context, s *scope, at plan.Place) (obse
 	})
 	return found, history, err
 }
+// errNoStorage says that nothing can be made to read and write releases with.
+var errNoStorage = errors.New("connecting to the storage of releases")
+
+// unobserved is the reason for not finding out how a release is.
+func unobserved(err error) string {
+	if errors.Is(err, errNoStorage) {
+		return helmv2.ReasonFactoryError
+	}
+	return helmv2.ReasonFailed
+}
+
 
 // secretsOf returns the Secrets of a namespace, as the tenant sees them.
 func secretsOf(at *tenant.Place, namespace string) (corev1client.SecretInterface, error) {
 	core, err := corev1client.NewForConfigAndClient(at.Config(), at.HTTP())
 	if err != nil {
-		return nil, fmt.Errorf("connecting to the storage of releases: %w", err)
+		return nil, fmt.Errorf("%w: %w", errNoStorage, err)
 	}
 	return core.Secrets(namespace), nil
 }
