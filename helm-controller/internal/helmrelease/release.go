@@ -143,6 +143,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope, at plan.Place) (obse
 	hr := r.opts.Defaults.with(s.hr)
 	found, err := observe.Facts(ctx, &s.memory.observed, observe.Input{
 		HelmRelease: hr, At: s.at, History: history, Watcher: watcher,
+		Values:      s.values,
 		Storage: at.Storage, Release: types.NamespacedName{Namespace: at.Namespace, Name: at.Name},
 		Wanted:      state.Content{ChartName: s.chart.name, ChartVersion: s.chart.version, ConfigDigest: s.config},
 		Relaid:      relaid(s.hr),

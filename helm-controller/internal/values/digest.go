@@ -30,6 +30,29 @@ func Matches(sum string, values map[string]any) bool {
 	return Digest(d.Algorithm(), values) == sum
 }
 
+// Within reports whether values are in others that they were merged over, as Helm does it
+// with those of the release before. A null takes away what was there.
+func Within(part, whole map[string]any) bool {
+	for key, want := range part {
+		have, ok := whole[key]
+		inner, isMap := want.(map[string]any)
+		among, hasMap := have.(map[string]any)
+		switch {
+		case want == nil:
+			if ok && have != nil {
+				return false
+			}
+		case isMap && hasMap:
+			if !Within(inner, among) {
+				return false
+			}
+		case !ok || Digest(digest.Canonical, map[string]any{key: want}) != Digest(digest.Canonical, map[string]any{key: have}):
+			return false
+		}
+	}
+	return true
+}
+
 // encode writes values as they are digested.
 func encode(w io.Writer, values map[string]any) error {
 	if len(values) == 0 {

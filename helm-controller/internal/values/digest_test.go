@@ -222,3 +222,42 @@ func lossy(value any) bool {
 	}
 	return false
 }
+
+// TestWithin: Helm puts values over those of the release before if it is asked to.
+func TestWithin(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		why         string
+		part, whole string
+		want        bool
+	}{
+		"nothing":               {whole: "{a: 1}", want: true},
+		"the same":              {part: "{a: 1, b: {c: x}}", whole: "{a: 1, b: {c: x}}", want: true},
+		"over more":             {part: "{b: {c: x}}", whole: "{a: 1, b: {c: x, d: y}}", want: true},
+		"another value":         {part: "{a: 1}", whole: "{a: 2}"},
+		"another inner value":   {part: "{b: {c: x}}", whole: "{b: {c: y}}"},
+		"a value that is gone":  {part: "{a: 1}", whole: "{}"},
+		"a list":                {why: "it is replaced whole", part: "{a: [1]}", whole: "{a: [1, 2]}"},
+		"the same list":         {part: "{a: [1, {b: c}]}", whole: "{a: [1, {b: c}]}", want: true},
+		"a map over a value":    {part: "{a: {b: c}}", whole: "{a: x}"},
+		"a null":                {why: "what it took away is gone", part: "{a: null}", whole: "{b: 1}", want: true},
+		"a null that is stored": {part: "{a: null}", whole: "{a: null}", want: true},
+		"a null in vain":        {part: "{a: null}", whole: "{a: 1}"},
+		"text and number":       {part: "{a: '1'}", whole: "{a: 1}"},
+	}
+	read := func(text string) map[string]any {
+		var out map[string]any
+		if err := yaml.Unmarshal([]byte(text), &out); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	for name, tc := range tests {
+		if got := values.Within(read(tc.part), read(tc.whole)); got != tc.want {
+			t.Errorf("%s: Within = %t; want %t (%s)", name, got, tc.want, tc.why)
+		}
+	}
+	if !values.Within(map[string]any{"a": int64(3)}, map[string]any{"a": 3.0}) {
+		t.Error("a number that was stored and read again is another")
+	}
+}

@@ -42,6 +42,8 @@ type Input struct {
 	Release types.NamespacedName
 	// Wanted is what the release is to be made of.
 	Wanted state.Content
+	// Values are those that Wanted has the digest of; nil if they are of no matter.
+	Values map[string]any
 	// Relaid says that what is laid over the objects of the chart is new; see state.Facts.
 	Relaid bool
 	// IgnoreTests says that failures of tests do not count.
@@ -82,10 +84,13 @@ func Facts(ctx context.Context, m *Memory, in Input) (Found, error) {
 	history := in.HelmRelease.Status.History
 	found.Facts = in.facts(newest)
 	if state.Ours(found.Facts) {
-		if found.Recovered, err = recover(ctx, in, newest); err != nil {
+		if found.Recovered, err = recover(ctx, in, found.Facts.Stored); err != nil {
 			return found, err
 		}
 		history = state.Record(history, found.Recovered...)
+		if history[0].Action != helmv2.ReleaseActionRollback { // it was made as the last attempt was to be
+			found.Facts.Relaid = in.HelmRelease.Status.LastAttemptedGeneration != in.HelmRelease.Generation
+		}
 		found.Facts.Stored, found.Facts.Recorded = newest.fact(history[0].ConfigDigest), recordOf(history[0])
 		found.Facts.Recorded.Fits = true
 	}
@@ -121,7 +126,7 @@ func (in Input) facts(newest *stored) state.Facts {
 	}
 	last := status.History.Latest()
 	if last == nil {
-		f.Stored = newest.fact("")
+		f.Stored = newest.fact(in.merged(newest))
 		return f
 	}
 	f.Recorded = recordOf(last)
@@ -132,11 +137,22 @@ func (in Input) facts(newest *stored) state.Facts {
 		return f
 	}
 	f.Recorded.Why = err.Error()
-	f.Stored = newest.fact("")
+	f.Stored = newest.fact(in.merged(newest))
 	for _, s := range status.History {
 		f.Earlier = append(f.Earlier, contentOf(s))
 	}
 	return f
+}
+
+// merged returns the digest of the values that were last attempted if a release has these, and
+// by the wish of the spec those of the release before under them; else "".
+func (in Input) merged(newest *stored) string {
+	status := in.HelmRelease.Status
+	if newest.release == nil || !in.HelmRelease.GetUpgrade().PreserveValues || status.LastAttemptedReleaseAction != helmv2.ReleaseActionUpgrade ||
+		in.Wanted.ConfigDigest != status.LastAttemptedConfigDigest || !values.Within(in.Values, newest.release.Config) {
+		return ""
+	}
+	return status.LastAttemptedConfigDigest
 }
 
 // recordOf returns what a snapshot tells.
@@ -160,9 +176,9 @@ func testsOf(in Input, last *helmv2.Snapshot) state.Tests {
 
 // recover returns what the history would have, had the process not been killed: the newest
 // release, and how the one before has ended.
-func recover(ctx context.Context, in Input, newest *stored) ([]*helmv2.Snapshot, error) {
+func recover(ctx context.Context, in Input, newest *state.Release) ([]*helmv2.Snapshot, error) {
 	status := in.HelmRelease.Status
-	oldest := newest.version
+	oldest := newest.Version
 	for _, s := range status.History {
 		oldest = min(oldest, s.Version)
 	}
@@ -175,9 +191,9 @@ func recover(ctx context.Context, in Input, newest *stored) ([]*helmv2.Snapshot,
 			return nil, err
 		}
 		switch known := find(status.History, r); {
-		case r.Version == newest.version:
+		case r.Version == newest.Version:
 			s := r.Snapshot(in.Digest, status.LastAttemptedRevisionDigest)
-			s.Action = status.LastAttemptedReleaseAction
+			s.Action, s.ConfigDigest = status.LastAttemptedReleaseAction, newest.ConfigDigest
 			if earlier := rolledBackTo(status.History, r, s); earlier != nil {
 				s = r.Snapshot(in.Digest, earlier.OCIDigest)
 				s.Action = helmv2.ReleaseActionRollback
