@@ -19,11 +19,11 @@ import (
 
 	helmv2 "weir.dev/api/helm/v2"
 	"weir.dev/helm-controller/internal/cluster"
+	"weir.dev/helm-controller/internal/definitions"
 	"weir.dev/helm-controller/internal/plan"
 	"weir.dev/helm-controller/internal/releases"
 	"weir.dev/helm-controller/internal/values"
 	"weir.dev/pkg/inventory"
-	"weir.dev/pkg/manifest"
 )
 
 // grace is how long what has become of a release may be stored after its action was
@@ -274,7 +274,7 @@ func (d *deed) conclude() (err error) {
 		d.result.Snapshots = append(d.result.Snapshots, d.snapshot(r))
 	}
 	if d.what.Type() == plan.Releases || d.what == plan.Rollback {
-		d.takeInventory(all[len(all)-1])
+		d.takeInventory(all)
 	}
 	return nil
 }
@@ -335,21 +335,39 @@ func actionOf(a plan.Action) helmv2.ReleaseAction {
 
 // takeInventory lists the objects of a release, and the definitions of its chart. What was
 // there before an action that failed may be there still.
-func (d *deed) takeInventory(r *releases.Release) {
-	objs, err := cluster.Objects(d.env.At, d.in.Release, r.Manifest)
+func (d *deed) takeInventory(all []*releases.Release) {
+	set, unserved, err := cluster.Inventory(d.env.At, d.in.Release, all[len(all)-1].Manifest)
 	if err != nil {
-		d.logs.printf("the inventory could not be built: %s", err)
+		d.result.Unlisted = err
 		return
 	}
-	set := make(inventory.Set, len(objs))
-	for _, obj := range objs {
-		set[manifest.IDOf(obj)] = obj.GroupVersionKind().Version
-	}
-	set = inventory.Union(d.defined, set)
-	if before := d.in.HelmRelease.Status.Inventory; d.result.Err != nil && before != nil {
-		if had, err := inventory.Decode(before.Entries); err == nil {
-			set = inventory.Union(had, set)
+	had := make(inventory.Set)
+	if before := d.in.HelmRelease.Status.Inventory; before != nil {
+		if known, err := inventory.Decode(before.Entries); err == nil {
+			had = known
 		}
 	}
-	d.result.Inventory = set
+	switch {
+	case d.result.Err != nil:
+		set = inventory.Union(had, set)
+	case d.what == plan.Rollback:
+		set = inventory.Union(d.definedBefore(had, all[:len(all)-1]), set)
+	}
+	d.result.Inventory, d.result.Unserved = inventory.Union(d.defined, set), unserved
+}
+
+// definedBefore returns the definitions that earlier releases have left: what an inventory
+// has of them, but for those that are objects of these releases, which a rollback deletes.
+func (d *deed) definedBefore(had inventory.Set, earlier []*releases.Release) inventory.Set {
+	out := definitions.In(had)
+	for _, r := range earlier {
+		listed, _, err := cluster.Inventory(d.env.At, d.in.Release, r.Manifest)
+		if err != nil {
+			continue // so that one too many is known
+		}
+		for id := range listed {
+			delete(out, id)
+		}
+	}
+	return out
 }

@@ -71,6 +71,17 @@ func Of(c *chart.Chart, values map[string]any) (*Definitions, error) {
 	return d, nil
 }
 
+// In returns the definitions in an inventory, of a chart or of anything else.
+func In(set inventory.Set) inventory.Set {
+	out := make(inventory.Set)
+	for id, version := range set {
+		if id.Group == group && id.Kind == kind {
+			out[id] = version
+		}
+	}
+	return out
+}
+
 // objects returns the definitions that are wanted. A file with none of them is not read.
 func (d *Definitions) objects(wanted func(manifest.ID) bool) ([]*unstructured.Unstructured, error) {
 	var out []*unstructured.Unstructured

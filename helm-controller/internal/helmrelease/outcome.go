@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	helmv2 "weir.dev/api/helm/v2"
@@ -28,10 +29,10 @@ func recordResult(hr *helmv2.HelmRelease, w *work) {
 	st.Failures, st.InstallFailures, st.UpgradeFailures = w.counted.All, w.counted.Installs, w.counted.Upgrades
 	if w.action.Type() == plan.Releases {
 		st.LastAttemptedReleaseActionDuration = took(res.Took)
-	}
 		if token, asked := hr.Annotations[helmv2.ForceRequestAnnotation]; asked && token == w.of.request && !w.isCut() {
 			st.LastHandledForceAt = token // not before, or a process that is killed would take it along
 		}
+	}
 	if res.Inventory != nil {
 		st.Inventory = encode(res.Inventory)
 	}
@@ -100,8 +101,8 @@ func (r *Reconciler) say(hr *helmv2.HelmRelease, w *work) (e loop.Event, failed 
 		return r.sayCorrected(hr, s, err)
 	}
 	sumUp(hr)
-		failed = &failure{reason: e.Reason, message: e.Message}
 	if fails {
+		failed = &failure{reason: e.Reason, message: e.Message}
 	}
 	if err != nil {
 		e.Warning, e.Message = true, withLogs(e.Message, w.result.Logs)
@@ -123,8 +124,10 @@ func (r *Reconciler) sayCorrected(hr *helmv2.HelmRelease, s *helmv2.Snapshot, er
 		&failure{reason: helmv2.ReasonDriftCorrectionFailed, message: message}
 }
 
-// tellChanges tells who had changed the objects that an action has put back.
+// tellChanges tells who had changed the objects that an action has put back, and what is not
+// as it should be with the inventory.
 func (r *Reconciler) tellChanges(ctx context.Context, hr *helmv2.HelmRelease, m *memory, w *work) {
+	tellInventory(m, w.result.Unlisted, w.result.Unserved, w.result.Mask)
 	at := r.clusters.At(keyOf(hr))
 	if at == nil {
 		return
@@ -139,6 +142,23 @@ func (r *Reconciler) tellChanges(ctx context.Context, hr *helmv2.HelmRelease, m 
 		for _, e := range found.Contested(helmv2.ReasonDriftContested) {
 			m.tell(withAbout(e, about))
 		}
+	}
+}
+
+// tellInventory tells why an inventory could not be built, or of which kinds it has objects
+// that the cluster does not serve.
+func tellInventory(m *memory, failed error, unserved []string, mask func(string) string) {
+	if failed != nil {
+		m.tell(loop.Event{
+			Warning: true, Reason: helmv2.ReasonInventoryBuildFailed,
+			Message: "The objects of the release could not be listed, so the inventory is as it was: " + mask(failed.Error()),
+		})
+	}
+	if len(unserved) > 0 {
+		m.tell(loop.Event{
+			Warning: true, Reason: helmv2.ReasonNamespaceCheckSkipped,
+			Message: fmt.Sprintf("The cluster does not serve %s: objects of it are listed as if it were namespaced", strings.Join(unserved, ", ")),
+		})
 	}
 }
 

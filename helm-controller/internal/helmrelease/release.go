@@ -17,9 +17,7 @@ import (
 	"weir.dev/helm-controller/internal/releases"
 	"weir.dev/helm-controller/internal/state"
 	"weir.dev/helm-controller/internal/state/observe"
-	"weir.dev/pkg/inventory"
 	"weir.dev/pkg/loop"
-	"weir.dev/pkg/manifest"
 	"weir.dev/pkg/tenant"
 )
 
@@ -136,22 +134,23 @@ func (r *Reconciler) observe(ctx context.Context, s *scope, at plan.Place) (obse
 			return observe.Found{}, nil, err
 		}
 		history = watcher.Open(secrets, at.Storage, at.Name)
+	}
+	hr := r.opts.Defaults.with(s.hr)
 	if !hr.DeletionTimestamp.IsZero() {
 		hr.Spec.DriftDetection = nil // it is to go as it is
 	}
-	}
-	hr := r.opts.Defaults.with(s.hr)
 	found, err := observe.Facts(ctx, &s.memory.observed, observe.Input{
 		HelmRelease: hr, At: s.at, History: history, Watcher: watcher,
-		Values:      s.values,
 		Storage: at.Storage, Release: types.NamespacedName{Namespace: at.Namespace, Name: at.Name},
 		Wanted:      state.Content{ChartName: s.chart.name, ChartVersion: s.chart.version, ConfigDigest: s.config},
+		Values:      s.values,
 		Relaid:      relaid(s.hr),
 		IgnoreTests: ignoresTests(s.hr),
 		Digest:      r.opts.Digest,
 	})
 	return found, history, err
 }
+
 // errNoStorage says that nothing can be made to read and write releases with.
 var errNoStorage = errors.New("connecting to the storage of releases")
 
@@ -162,7 +161,6 @@ func unobserved(err error) string {
 	}
 	return helmv2.ReasonFailed
 }
-
 
 // secretsOf returns the Secrets of a namespace, as the tenant sees them.
 func secretsOf(at *tenant.Place, namespace string) (corev1client.SecretInterface, error) {
@@ -185,29 +183,6 @@ func relaid(hr *helmv2.HelmRelease) bool {
 // ignoresTests reports whether failures of tests do not count.
 func ignoresTests(hr *helmv2.HelmRelease) bool {
 	return hr.GetRemediation(hr.Status.LastAttemptedReleaseAction).IgnoreTestFailures
-}
-
-// recover takes into the status what a process that was killed could not record.
-func (r *Reconciler) recover(ctx context.Context, s *scope, recovered []*helmv2.Snapshot, at plan.Place, history *releases.History) {
-	if len(recovered) == 0 {
-		return
-	}
-	s.hr.Status.History = state.Record(s.hr.Status.History, recovered...)
-	s.recovered, s.unsaved = true, true
-	last, err := history.Last(ctx)
-	if err != nil {
-		return // which is told when it is observed
-	}
-	objects, err := cluster.Objects(s.at, types.NamespacedName{Namespace: at.Namespace, Name: at.Name}, last.Manifest)
-	if err != nil {
-		s.memory.tell(loop.Event{Warning: true, Reason: helmv2.ReasonInventoryBuildFailed, Message: err.Error()})
-		return
-	}
-	set := make(inventory.Set, len(objects))
-	for _, obj := range objects {
-		set[manifest.IDOf(obj)] = obj.GroupVersionKind().Version
-	}
-	s.hr.Status.Inventory = encode(set)
 }
 
 // deciding is all that the next step depends on.
