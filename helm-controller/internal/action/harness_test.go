@@ -217,6 +217,7 @@ func (w *world) attempt(what plan.Action) {
 	case plan.Upgrade:
 		w.hr.Status.LastAttemptedReleaseAction = helmv2.ReleaseActionUpgrade
 	}
+	w.hr.Status.LastAttemptedGeneration = w.hr.Generation
 	w.hr.Status.LastAttemptedRevision, w.hr.Status.LastAttemptedConfigDigest = w.wanted().ChartVersion, w.wanted().ConfigDigest
 }
 

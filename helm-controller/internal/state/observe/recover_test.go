@@ -110,6 +110,7 @@ func (w *world) attempt(version, value, oci string) {
 	st := &w.hr.Status
 	st.LastAttemptedRevision, st.LastAttemptedConfigDigest, st.LastAttemptedRevisionDigest = c.ChartVersion, c.ConfigDigest, oci
 	st.LastAttemptedReleaseAction = helmv2.ReleaseActionUpgrade
+	st.LastAttemptedGeneration = w.hr.Generation
 	w.wanted = c
 }
 
