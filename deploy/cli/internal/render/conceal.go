@@ -106,7 +106,7 @@ const (
 // concealBoth hides what nobody should see of an object as it is and as it would be: the
 // values of a Secret, and what stands in the place of values that are encrypted.
 func concealBoth(was, would *unstructured.Unstructured) {
-	was.Object, would.Object = unmasked(was.Object, would.Object), would.Object
+	was.Object = unmasked(was.Object, would.Object)
 	if was.GetKind() != "Secret" || was.GroupVersionKind().Group != "" {
 		return
 	}
