@@ -119,7 +119,7 @@ func architectureOf(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s is no program for Linux: %w", path, err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it is only read
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_INTERP {
 			return "", fmt.Errorf("%s is not linked statically: build it with CGO_ENABLED=0", path)

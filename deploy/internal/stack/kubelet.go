@@ -236,7 +236,7 @@ func pause(ctx context.Context, d time.Duration) {
 // start starts the program of a Deployment.
 func (k *Kubelet) start(ctx context.Context, d *appsv1.Deployment) (*Program, error) {
 	if len(d.Spec.Template.Spec.Containers) == 0 {
-		return nil, fmt.Errorf("Deployment %s has no container", d.Name)
+		return nil, fmt.Errorf("no container in Deployment %s", d.Name)
 	}
 	c := d.Spec.Template.Spec.Containers[0]
 	program := programOf(c.Image)
