@@ -28,7 +28,7 @@ func Ready(obj *unstructured.Unstructured) Verdict {
 		return failed(obj, why)
 	case status == health.Terminating:
 		return Verdict{Done: true, Err: errors.New("it is being deleted")}
-	case observed(obj) < obj.GetGeneration() && !(found && ready.ObservedGeneration == obj.GetGeneration()):
+	case observed(obj) < obj.GetGeneration() && (!found || ready.ObservedGeneration != obj.GetGeneration()):
 		return Verdict{Why: "its controller has not seen the present generation yet", Soon: true}
 	case !found:
 		return Verdict{Why: "its controller has not reported on it yet", Soon: true}
