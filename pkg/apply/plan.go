@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -198,6 +199,20 @@ func (s *Prepared) Objects() ([]*unstructured.Unstructured, error) {
 		}
 	}
 	return all, nil
+}
+
+// Without returns the set without some of its objects.
+func (s *Prepared) Without(left func(manifest.ID) bool) *Prepared {
+	p := s.plan
+	p.Inventory, p.Stages = maps.Clone(p.Inventory), nil
+	maps.DeleteFunc(p.Inventory, func(id manifest.ID, _ string) bool { return left(id) })
+	for _, stage := range s.plan.Stages {
+		stage.Items = slices.DeleteFunc(slices.Clone(stage.Items), func(i Item) bool { return left(i.ID) })
+		if len(stage.Items) > 0 {
+			p.Stages = append(p.Stages, stage)
+		}
+	}
+	return &Prepared{plan: p}
 }
 
 // Prepare checks, digests and sorts objects, and keeps nothing of them but their JSON. Two

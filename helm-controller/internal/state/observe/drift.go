@@ -27,9 +27,8 @@ type Drift struct {
 	at         *tenant.Place
 
 	owner    types.NamespacedName
-	rules    []apply.IgnoreRule
-	objects  []*unstructured.Unstructured
-	prepared *apply.Prepared
+	all      *apply.Prepared
+	prepared *apply.Prepared // all but what is aside
 	// aside are objects that ask in the cluster to be left alone, and their resource
 	// versions when they were seen to.
 	aside map[manifest.ID]string
@@ -95,15 +94,14 @@ func newDrift(in Input, version int, text string) (*Drift, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.rules = fields
-	for _, obj := range objects {
-		if !exempt(obj) && !slices.ContainsFunc(whole, func(selects selector) bool { return selects(obj) }) {
-			d.objects = append(d.objects, obj)
-		}
-	}
-	if err := d.prepare(); err != nil {
+	objects = slices.DeleteFunc(objects, func(obj *unstructured.Unstructured) bool {
+		return exempt(obj) || slices.ContainsFunc(whole, func(selects selector) bool { return selects(obj) })
+	})
+	d.all, err = apply.Prepare(objects, apply.Options{Ignore: fields, WholeContent: true, Wishes: apply.NoWishes})
+	if err != nil {
 		return nil, err
 	}
+	d.prepared = d.all
 	return d, nil
 }
 
@@ -115,25 +113,15 @@ func exempt(obj metav1.Object) bool {
 	return asks(obj.GetLabels()) || asks(obj.GetAnnotations())
 }
 
-// prepare digests the objects, but for those that are left alone.
-func (d *Drift) prepare() error {
-	wanted := slices.DeleteFunc(slices.Clone(d.objects), func(obj *unstructured.Unstructured) bool {
-		_, aside := d.aside[manifest.IDOf(obj)]
-		return aside
-	})
-	prepared, err := apply.Prepare(wanted, apply.Options{Ignore: d.rules, WholeContent: true, Wishes: apply.NoWishes})
-	if err == nil {
-		d.prepared = prepared
-	}
-	return err
+// sort tells the objects that are left alone from the others.
+func (d *Drift) sort() {
+	d.prepared = d.all.Without(func(id manifest.ID) bool { _, aside := d.aside[id]; return aside })
 }
 
 // look finds the objects that are not as they should be. It asks about those only of which
 // that is not known.
 func (d *Drift) look(ctx context.Context, at *tenant.Place) error {
-	if err := d.readmit(at); err != nil {
-		return err
-	}
+	d.readmit(at)
 	d.found = nil
 	for {
 		plan := d.plan(at)
@@ -141,11 +129,8 @@ func (d *Drift) look(ctx context.Context, at *tenant.Place) error {
 			return nil
 		}
 		changes, err := at.Engine.Apply(ctx, plan, apply.Request{DryRun: true})
-		again, failed := d.setAside(at, changes)
 		switch {
-		case failed != nil:
-			return failed
-		case again:
+		case d.setAside(at, changes):
 		case len(d.found) > 0:
 			return nil // whatever else could not be looked at
 		default:
@@ -162,7 +147,7 @@ func (d *Drift) plan(at *tenant.Place) apply.Plan {
 
 // setAside takes in what a dry run has found. Objects that ask to be left alone are none of
 // our concern from now on, which calls for another look if there were any.
-func (d *Drift) setAside(at *tenant.Place, changes []apply.Change) (again bool, err error) {
+func (d *Drift) setAside(at *tenant.Place, changes []apply.Change) (again bool) {
 	var found []apply.Change
 	for _, c := range changes {
 		switch {
@@ -176,23 +161,23 @@ func (d *Drift) setAside(at *tenant.Place, changes []apply.Change) (again bool, 
 		}
 	}
 	if again {
-		return true, d.prepare()
+		d.sort()
+	} else {
+		d.found = found
 	}
-	d.found = found
-	return false, nil
+	return again
 }
 
 // readmit has objects looked at again that were left alone and have changed since: they may
 // not ask for it any more.
-func (d *Drift) readmit(at *tenant.Place) error {
+func (d *Drift) readmit(at *tenant.Place) {
 	before := len(d.aside)
 	maps.DeleteFunc(d.aside, func(id manifest.ID, version string) bool {
 		return at.Drift.Recall(id).Live.ResourceVersion != version
 	})
-	if len(d.aside) == before {
-		return nil
+	if len(d.aside) < before {
+		d.sort()
 	}
-	return d.prepare()
 }
 
 // Restore puts the objects right, and returns what has become of them. This makes no
