@@ -131,6 +131,16 @@ func TestUninstallThatFails(t *testing.T) {
 			of:  helmv2.ConditionReady,
 			end: func(w *world, hr *helmv2.HelmRelease) { w.WaitGone(hr) },
 		},
+		"of what is to be elsewhere": {
+			why: "there must not be two",
+			do: func(w *world, hr *helmv2.HelmRelease) {
+				w.change(hr, func(s *helmv2.HelmReleaseSpec) { s.ReleaseName = "other" })
+			},
+			of: helmv2.ConditionReleased,
+			end: func(w *world, hr *helmv2.HelmRelease) {
+				w.Wait("the other release", hr, func() bool { return ready(hr) && hr.Status.History.Latest().Name == "other" })
+			},
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -97,7 +97,7 @@ func (r *Reconciler) awaitOthers(s *scope, found observe.Found, at plan.Place) e
 		m.looked, m.locked = true, time.Time{}
 		return nil
 	}
-	if !m.looked || s.history != nil {
+	if !m.looked || s.history != nil || leftByUs(found) {
 		return nil
 	}
 	if m.locked.IsZero() {
@@ -109,6 +109,12 @@ func (r *Reconciler) awaitOthers(s *scope, found observe.Found, at plan.Place) e
 	}
 	return loop.Wait(helmv2.ReasonPendingRelease, left, "Helm release %s/%s.v%d is in %s state: somebody else works on it",
 		at.Namespace, at.Name, found.Facts.Stored.Version, found.Facts.Stored.Status)
+}
+
+// leftByUs reports whether the newest release is as an action of ours has left it.
+func leftByUs(found observe.Found) bool {
+	last := found.Facts.Recorded
+	return len(found.Recovered) == 0 && last != nil && last.Fits
 }
 
 // placeOf is where the newest release of the history is.
