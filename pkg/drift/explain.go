@@ -74,26 +74,7 @@ func ExplainMasked(found, restored *unstructured.Unstructured, mask func(string)
 		return nil, err
 	}
 	change := changes(found, restored, mask)
-	var out []Change
-	after.set.Difference(before.set).Leaves().Iterate(func(p fieldpath.Path) {
-		if same(p, found, restored) {
-			return // only its owner was another, as that of a field that is ignored
-		}
-		c := change(p)
-		if i := slices.IndexFunc(takers, func(t taker) bool { return t.set.Has(p) || hasBelow(t.set, p) }); i >= 0 {
-			c.by(takers[i])
-		}
-		out = append(out, c)
-	})
-	after.set.Intersection(before.set).Leaves().Iterate(func(p fieldpath.Path) {
-		was, _ := manifest.At(found.Object, p)
-		is, ok := manifest.At(restored.Object, p)
-		if ok && !equality.Semantic.DeepEqual(was, is) && !isParent(is) {
-			c := change(p)
-			c.by(before)
-			out = append(out, c)
-		}
-	})
+	out := taken(before, after, takers, found, restored, change)
 	managers := apply.Managers{Own: manager, Override: override}
 	for _, claim := range managers.Claims(found, nil) {
 		by, err := takerOf(claim.Entry)
@@ -117,6 +98,31 @@ func ExplainMasked(found, restored *unstructured.Unstructured, mask func(string)
 		}
 	}
 	return out, nil
+}
+
+// taken returns the fields that were ours, or are by now, and had another value or owner.
+func taken(before, after taker, takers []taker, found, restored *unstructured.Unstructured, change func(fieldpath.Path) Change) []Change {
+	var out []Change
+	after.set.Difference(before.set).Leaves().Iterate(func(p fieldpath.Path) {
+		if same(p, found, restored) {
+			return // only its owner was another, as that of a field that is ignored
+		}
+		c := change(p)
+		if i := slices.IndexFunc(takers, func(t taker) bool { return t.set.Has(p) || hasBelow(t.set, p) }); i >= 0 {
+			c.by(takers[i])
+		}
+		out = append(out, c)
+	})
+	after.set.Intersection(before.set).Leaves().Iterate(func(p fieldpath.Path) {
+		was, _ := manifest.At(found.Object, p)
+		is, ok := manifest.At(restored.Object, p)
+		if ok && !equality.Semantic.DeepEqual(was, is) && !isParent(is) {
+			c := change(p)
+			c.by(before)
+			out = append(out, c)
+		}
+	})
+	return out
 }
 
 // changes returns what tells a change by its path.

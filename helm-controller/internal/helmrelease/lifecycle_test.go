@@ -199,7 +199,11 @@ func TestFinalizerTakenOffByForce(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.WaitGone(hr)
-	w.Eventually("the action to end", func() bool { return cmp.Equal(w.stored("app"), []string{"1 failed"}) })
+	// Where the finalizer was put back in between, the object went as others do.
+	w.Eventually("the action to end", func() bool {
+		stored := w.stored("app")
+		return len(stored) == 0 || cmp.Equal(stored, []string{"1 failed"})
+	})
 	again := w.release("app", values("k: good"))
 	w.Wait("Ready", again, func() bool { return ready(again) })
 	w.expectValue("app", "good")

@@ -64,7 +64,7 @@ func (r *Repository) Look(ctx context.Context, o Options) (*View, error) {
 	if err != nil {
 		return nil, r.explain(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // nothing was sent that could get lost
 	v := &View{Tree: Tree{Branches: conn.Refs.Branches(), Default: conn.Refs.DefaultBranch()}}
 	if o.PullRequest != "" {
 		v.pull, _ = conn.Refs.Tip(plumbing.NewBranchReferenceName(o.PullRequest))
@@ -150,12 +150,12 @@ func (r *Repository) proposed(ctx context.Context, v *View, o Options, p Plan) (
 	if err != nil {
 		return false, r.explain(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // nothing was sent that could get lost
 	there, err := r.store.Fetch(ctx, conn, git.Target{Want: v.pull, Commit: v.pull, Label: o.PullRequest})
 	if err != nil {
 		return false, r.explain(err)
 	}
-	defer there.Close()
+	defer func() { _ = there.Close() }()
 	entries, err := there.Entries()
 	if err != nil {
 		return false, err
@@ -182,7 +182,7 @@ func (r *Repository) Head(ctx context.Context, branch string) (plumbing.Hash, er
 	if err != nil {
 		return plumbing.ZeroHash, r.explain(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // nothing was sent that could get lost
 	head, _ := conn.Refs.Tip(plumbing.NewBranchReferenceName(branch))
 	return head, nil
 }

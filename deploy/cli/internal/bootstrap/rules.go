@@ -97,25 +97,13 @@ func belongings(o Options, live Live) int {
 
 // mayWrite refuses what the repository would lose by, or what would do no good there.
 func mayWrite(o Options, tree Tree) error {
-	folder := o.Folder()
 	if tree.Commit.IsZero() && len(tree.Branches) > 0 {
-		r := refuse(NoBranch, "the repository has no branch %q", o.Branch)
-		if tree.Default != "" {
-			return r.next("use its default branch: --branch=%s; or make the branch first", tree.Default)
-		}
-		return r.next("use one that there is: --branch=%s; or make the branch first", strings.Join(tree.Branches[:min(len(tree.Branches), 5)], "|"))
+		return noBranch(o, tree)
 	}
-	for _, other := range tree.Other {
-		return refuse(OtherInstallation, "the repository has the installation of namespace %q in %q, which applies %q: that and %q would be applied by both clusters",
-			other.Namespace, other.Folder, "./"+other.Path, o.syncPath()).
-			next("give each cluster a folder of its own that is not inside of the other: --path=clusters/<name>")
+	if err := alone(o, tree); err != nil {
+		return err
 	}
-	if sync, there := tree.Files[syncFile]; there {
-		if in := describe(folder, sync); in.Path != o.Path {
-			return refuse(OtherInstallation, "%s/%s is of a cluster that runs from %q, and not from %q", folder, syncFile, "./"+in.Path, o.syncPath()).
-				next("use --path=./%s, or remove the folder %q from Git if it was copied", in.Path, folder)
-		}
-	}
+	folder := o.Folder()
 	for _, name := range []string{componentsFile, syncFile} {
 		if data, there := tree.Files[name]; there && !isGenerated(data) && !o.accepts(NotOurs) {
 			return refuse(NotOurs, "%s/%s is not written by this command, which would overwrite it", folder, name).
@@ -130,6 +118,32 @@ func mayWrite(o Options, tree Tree) error {
 	if o.Path == "" && !o.PathGiven && !begun && tree.Manifests > 0 && !o.accepts(WholeRepository) {
 		return refuse(WholeRepository, "the repository has %d files of manifests, and without --path the cluster would apply all of them", tree.Manifests).
 			next("give the cluster a folder: --path=clusters/<name>; or say that all is meant: --path=./")
+	}
+	return nil
+}
+
+// noBranch refuses a branch that a repository does not have, though it has others.
+func noBranch(o Options, tree Tree) error {
+	r := refuse(NoBranch, "the repository has no branch %q", o.Branch)
+	if tree.Default != "" {
+		return r.next("use its default branch: --branch=%s; or make the branch first", tree.Default)
+	}
+	return r.next("use one that there is: --branch=%s; or make the branch first", strings.Join(tree.Branches[:min(len(tree.Branches), 5)], "|"))
+}
+
+// alone refuses a folder that another cluster runs from, too.
+func alone(o Options, tree Tree) error {
+	folder := o.Folder()
+	for _, other := range tree.Other {
+		return refuse(OtherInstallation, "the repository has the installation of namespace %q in %q, which applies %q: that and %q would be applied by both clusters",
+			other.Namespace, other.Folder, "./"+other.Path, o.syncPath()).
+			next("give each cluster a folder of its own that is not inside of the other: --path=clusters/<name>")
+	}
+	if sync, there := tree.Files[syncFile]; there {
+		if in := describe(folder, sync); in.Path != o.Path {
+			return refuse(OtherInstallation, "%s/%s is of a cluster that runs from %q, and not from %q", folder, syncFile, "./"+in.Path, o.syncPath()).
+				next("use --path=./%s, or remove the folder %q from Git if it was copied", in.Path, folder)
+		}
 	}
 	return nil
 }

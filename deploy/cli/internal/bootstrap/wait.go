@@ -50,7 +50,7 @@ func (r report) ready() metav1.Condition {
 	return metav1.Condition{}
 }
 
-// reaches holds of a source or a Kustomization that is Ready at a revision. What it says of
+// reachesRevision holds of a source or a Kustomization that is Ready at a revision. What it says of
 // runs before it has acted upon the request of a token does not count against it.
 func reachesRevision(revision, token string) await.Condition {
 	return func(obj *unstructured.Unstructured) await.Verdict {
@@ -65,23 +65,28 @@ func reachesRevision(revision, token string) await.Condition {
 		if obj.GetKind() == sourcev1.GitRepositoryKind {
 			at = r.Status.Artifact.Revision
 		}
-		ready := r.ready()
 		seen := r.Status.ObservedGeneration == obj.GetGeneration()
-		handled := r.Status.LastHandledReconcileAt == token
-		switch {
-		case r.Spec.Suspend:
-			return await.Verdict{Done: true, Err: errors.New("it is suspended")}
-		case seen && ready.Status == metav1.ConditionTrue && at == revision:
-			return await.Verdict{Done: true}
-		case seen && ready.Status == metav1.ConditionTrue && handled:
-			return await.Verdict{Done: true, Err: &otherRevision{at}}
-		case seen && handled && ready.Status == metav1.ConditionFalse && ready.Reason != meta.DependencyNotReadyReason:
-			return await.Verdict{Done: true, Err: errors.New(ready.Message)}
-		case ready.Status == metav1.ConditionFalse:
-			return await.Verdict{Why: ready.Message} // it is tried again
-		}
-		return await.Verdict{Why: "its controller has not reported on " + revision + " yet"}
+		return r.verdict(seen, r.Status.LastHandledReconcileAt == token, at, revision)
 	}
+}
+
+// verdict judges a report from a revision: whether it is about the spec as it is, and given
+// after the request.
+func (r report) verdict(seen, handled bool, at, revision string) await.Verdict {
+	ready := r.ready()
+	switch {
+	case r.Spec.Suspend:
+		return await.Verdict{Done: true, Err: errors.New("it is suspended")}
+	case seen && ready.Status == metav1.ConditionTrue && at == revision:
+		return await.Verdict{Done: true}
+	case seen && ready.Status == metav1.ConditionTrue && handled:
+		return await.Verdict{Done: true, Err: &otherRevision{at}}
+	case seen && handled && ready.Status == metav1.ConditionFalse && ready.Reason != meta.DependencyNotReadyReason:
+		return await.Verdict{Done: true, Err: errors.New(ready.Message)}
+	case ready.Status == metav1.ConditionFalse:
+		return await.Verdict{Why: ready.Message} // it is tried again
+	}
+	return await.Verdict{Why: "its controller has not reported on " + revision + " yet"}
 }
 
 // follow waits until the cluster runs from a revision of the branch.

@@ -82,6 +82,9 @@ func (s *Session) End(err error) int {
 // Explain says what to do about errors of the connection. Others, and those that have a
 // hint already, are returned as they are.
 func Explain(err error) error {
+	if h := (*hint)(nil); errors.As(err, &h) {
+		return err // whoever gave it knows what the error is about
+	}
 	var (
 		unknownAuthority x509.UnknownAuthorityError
 		dns              *net.DNSError
@@ -89,9 +92,9 @@ func Explain(err error) error {
 	)
 	switch {
 	case clientcmd.IsEmptyConfig(err):
-		return Hint(because("no cluster is configured", err), "name one by --kubeconfig or KUBECONFIG, or start one on this machine: weir up")
+		return Hint(because("no cluster is configured", err), "name one by --kubeconfig or KUBECONFIG")
 	case errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &dns), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return Hint(because("the API server cannot be reached", err), "is the cluster running, and is it the one that you mean? See --context and --kubeconfig; a new one on this machine: weir up")
+		return Hint(because("the API server cannot be reached", err), "is the cluster running, and is it the one that you mean? See --context and --kubeconfig")
 	case errors.As(err, &unknownAuthority):
 		return Hint(because("the API server is not the one that the kubeconfig expects", err), "take a new kubeconfig from the cluster, or name its authority by --certificate-authority")
 	case apierrors.IsUnauthorized(err):

@@ -121,7 +121,7 @@ func TestConnection(t *testing.T) {
 	}{
 		"no file":      {args: []string{"--kubeconfig", "/does/not/exist"}, want: []string{"✗ ", "/does/not/exist", "--kubeconfig"}},
 		"no context":   {args: []string{"--kubeconfig", config(t, "127.0.0.1:1"), "--context", "three"}, want: []string{"three", "get-contexts"}},
-		"nobody there": {args: []string{"--kubeconfig", config(t, refusing(t))}, want: []string{"the API server cannot be reached", "weir up"}},
+		"nobody there": {args: []string{"--kubeconfig", config(t, refusing(t))}, want: []string{"the API server cannot be reached", "--context"}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -90,7 +90,7 @@ func mayInstall(state installation.State) error {
 		}
 	}
 	if by := state.Bootstrapped(); by != "" {
-		return session.Hint(fmt.Errorf("Kustomization %s manages this installation from Git, and would undo what is changed by hand", by),
+		return session.Hint(fmt.Errorf("this installation is managed from Git by Kustomization %s, which would undo what is changed by hand", by),
 			"upgrade it there: weir bootstrap; or change the cluster all the same: weir install --force")
 	}
 	if other := state.Elsewhere(); len(other) > 0 && len(state.Here()) == 0 {
