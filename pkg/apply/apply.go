@@ -261,7 +261,7 @@ func (e *Engine) writeAll(ctx context.Context, p Plan, writes []*write, req Requ
 		g.SetLimit(e.parallel)
 		for _, w := range rest[:n] {
 			g.Go(func() error {
-				failed.add(e.write(ctx, p, w, req))
+				failed.try(ctx, w.ID, func() error { return e.write(ctx, p, w, req) })
 				return nil
 			})
 		}

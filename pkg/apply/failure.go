@@ -1,13 +1,16 @@
 package apply
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"weir.dev/pkg/manifest"
@@ -27,6 +30,19 @@ func (l *errorList) add(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.errs = append(l.errs, err)
+}
+
+// try runs what is done about an object in a goroutine of its own, and adds the error. A
+// panic is one, too: objects are made by users, and that of one must not end the process
+// for all. What it says could be a value that must not be told; the log has the stack.
+func (l *errorList) try(ctx context.Context, id manifest.ID, do func() error) {
+	defer func() {
+		if recover() != nil {
+			logr.FromContextOrDiscard(ctx).Error(nil, "work on an object panicked", "object", id.String(), "stack", string(debug.Stack()))
+			l.add(fmt.Errorf("%s: panic: the log of the controller says where", id))
+		}
+	}()
+	l.add(do())
 }
 
 func (l *errorList) empty() bool { return len(l.errs) == 0 }

@@ -43,7 +43,7 @@ func (e *Engine) preview(ctx context.Context, p Plan, req Request) ([]Change, er
 	g.SetLimit(e.parallel)
 	for _, w := range writes {
 		g.Go(func() error {
-			failed.add(e.foresee(ctx, p, w, req))
+			failed.try(ctx, w.ID, func() error { return e.foresee(ctx, p, w, req) })
 			return nil
 		})
 	}

@@ -47,13 +47,20 @@ func (e *Engine) Prune(ctx context.Context, stale inventory.Set, isOurs func(met
 		for i := start; i < end; i++ {
 			g.Go(func() error {
 				id := ids[i]
-				effect, err := e.pruneOne(ctx, id, stale[id], isOurs)
-				p.Changes[i] = Change{ID: id, Effect: effect}
-				if err != nil {
-					failed.add(failure(id, "delete failed", err))
+				kept := true // also if it panics
+				failed.try(ctx, id, func() error {
+					effect, err := e.pruneOne(ctx, id, stale[id], isOurs)
+					p.Changes[i] = Change{ID: id, Effect: effect}
+					if err != nil {
+						return failure(id, "delete failed", err)
+					}
+					kept = false
+					return nil
+				})
+				if kept {
 					mu.Lock()
-					p.Left[id] = stale[id]
-					mu.Unlock()
+					defer mu.Unlock()
+					p.Changes[i].ID, p.Left[id] = id, stale[id]
 				}
 				return nil
 			})

@@ -27,7 +27,7 @@ func (e *Engine) validate(ctx context.Context, writes []*write, req Request) err
 	g.SetLimit(e.parallel)
 	for _, w := range ask {
 		g.Go(func() error {
-			failed.add(e.dryRun(ctx, w, req))
+			failed.try(ctx, w.ID, func() error { return e.dryRun(ctx, w, req) })
 			return nil
 		})
 	}
