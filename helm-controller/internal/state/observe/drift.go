@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -22,8 +23,9 @@ import (
 // Drift is what is known of the objects of a release: how they should be, and which of them
 // are not.
 type Drift struct {
-	version    int   // of the release
-	generation int64 // of the spec whose rules are taken
+	version    int       // of the release
+	first      time.Time // when its first version was made
+	generation int64     // of the spec whose rules are taken
 	at         *tenant.Place
 
 	owner    types.NamespacedName
@@ -43,7 +45,7 @@ func detects(hr *helmv2.HelmRelease) bool {
 
 // isOf reports whether it is of a release as it is stored, by the rules of the spec.
 func (d *Drift) isOf(s *stored, in Input) bool {
-	return d != nil && d.version == s.version && d.generation == in.HelmRelease.Generation && d.at == in.At
+	return d != nil && d.version == s.version && d.first.Equal(s.first) && d.generation == in.HelmRelease.Generation && d.at == in.At
 }
 
 // Any reports whether objects are not as they should be.
@@ -70,7 +72,7 @@ func (m *Memory) look(ctx context.Context, in Input, newest *stored) (*Drift, er
 		if err != nil {
 			return nil, fmt.Errorf("cannot detect drift: %w", err)
 		}
-		if m.drift, err = newDrift(in, newest.version, text); err != nil {
+		if m.drift, err = newDrift(in, newest, text); err != nil {
 			return nil, fmt.Errorf("cannot detect drift: %w", err)
 		}
 	}
@@ -81,13 +83,13 @@ func (m *Memory) look(ctx context.Context, in Input, newest *stored) (*Drift, er
 }
 
 // newDrift takes the objects from the manifest of a release.
-func newDrift(in Input, version int, text string) (*Drift, error) {
+func newDrift(in Input, of *stored, text string) (*Drift, error) {
 	objects, err := cluster.Objects(in.At, in.Release, text)
 	if err != nil {
 		return nil, err
 	}
 	d := &Drift{
-		version: version, generation: in.HelmRelease.Generation, at: in.At,
+		version: of.version, first: of.first, generation: in.HelmRelease.Generation, at: in.At,
 		owner: client.ObjectKeyFromObject(in.HelmRelease), aside: make(map[manifest.ID]string),
 	}
 	fields, whole, err := rulesOf(in.HelmRelease.GetDriftDetection().Ignore)

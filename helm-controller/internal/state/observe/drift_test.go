@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fluxcd/pkg/apis/kustomize"
 	"github.com/google/go-cmp/cmp"
@@ -67,6 +68,26 @@ func is(t *testing.T, what string, got []string, want ...string) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
+}
+
+// TestNumbersBeginAgain: after an uninstallation, another release has the number of one that
+// was looked at, and nothing else about the HelmRelease has changed.
+func TestNumbersBeginAgain(t *testing.T) {
+	t.Parallel()
+	w := deployed(t, two, detecting())
+	w.remove(1)
+	w.objects = w.configMap("settings", "k: two")
+	w.store(w.version(1, release.StatusDeployed, func(r *release.Release) {
+		r.Info.FirstDeployed = r.Info.FirstDeployed.Add(time.Minute)
+	}))
+	w.hr.Status.History = nil
+	w.record(1)
+	w.restore(w.found(state.Drifted))
+	live := w.live("settings")
+	if !w.Get(live) || live.Data["k"] != "two" {
+		t.Errorf("the object is %v, want it as the release has it that there is", live.Data)
+	}
+	w.found(state.InSync)
 }
 
 // TestLookIsAtWhatChanged: one object of two costs one look, and one dry run.

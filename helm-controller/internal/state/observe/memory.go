@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"helm.sh/helm/v3/pkg/release"
 	"sigs.k8s.io/yaml"
@@ -34,6 +35,7 @@ type place struct {
 // stored is the newest release in storage, without what is large in it.
 type stored struct {
 	version         int
+	first           time.Time // when the first version was made: after an uninstallation, the numbers begin again
 	resourceVersion string
 	status          string
 	content         state.Content
@@ -62,7 +64,7 @@ func (m *Memory) newest(ctx context.Context, in Input) (*stored, error) {
 	newest, any := index.Newest()
 	switch {
 	case watched && !any:
-		m.stored = nil
+		m.stored, m.drift = nil, nil
 		return nil, nil
 	case watched && m.stored.is(newest) && m.suffices(in):
 		return m.stored, nil
@@ -89,7 +91,7 @@ func (m *Memory) read(ctx context.Context, in Input) (*stored, error) {
 	last, err := in.History.Last(ctx)
 	switch {
 	case errors.Is(err, releases.ErrNotFound):
-		m.stored = nil
+		m.stored, m.drift = nil, nil
 		return nil, nil
 	case err != nil:
 		return nil, err
@@ -101,7 +103,7 @@ func (m *Memory) read(ctx context.Context, in Input) (*stored, error) {
 // learn remembers a release as it was read.
 func (m *Memory) learn(in Input, r *releases.Release) {
 	m.stored = &stored{
-		version: r.Version, resourceVersion: r.ResourceVersion, status: r.Info.Status.String(),
+		version: r.Version, first: r.Info.FirstDeployed.Time, resourceVersion: r.ResourceVersion, status: r.Info.Status.String(),
 		content: state.Content{
 			ChartName: r.Chart.Metadata.Name, ChartVersion: r.Chart.Metadata.Version, ConfigDigest: configDigest(r),
 		},
