@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -70,6 +71,9 @@ func (r *Reconciler) formerNames(ctx context.Context, s *scope) ([]string, error
 	var found []metav1.PartialObjectMetadata
 	for {
 		page, err := secrets.List(ctx, opts)
+		if apierrors.IsForbidden(err) {
+			return nil, nil // who may not look has not stored what could be found
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -233,7 +233,7 @@ func TestReleaseThatIsToBeElsewhereIsUninstalledFirst(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.publish(demo(t, "1.0.0"))
-	hr := w.release("app")
+	hr := w.release("app", drift(helmv2.DriftDetectionEnabled))
 	w.waitReleased(hr, 1)
 	w.change(hr, func(s *helmv2.HelmReleaseSpec) { s.ReleaseName = "renamed" })
 	w.Wait("the other name", hr, func() bool { return ready(hr) && hr.Status.History.Latest().Name == "renamed" })

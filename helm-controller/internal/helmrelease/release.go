@@ -134,7 +134,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope, at plan.Place) (obse
 		return observe.Found{}, nil, fmt.Errorf("%w: nothing watches it", errNoStorage)
 	}
 	history := s.history
-	if history == nil || s.historyOf != at.Storage+"/"+at.Name {
+	if history == nil || s.historyOf != at.Storage+"/"+at.Name || s.historyAt != s.at { // or else it would be that of another cluster or identity
 		secrets, err := secretsOf(s.at, at.Storage)
 		if err != nil {
 			return observe.Found{}, nil, err

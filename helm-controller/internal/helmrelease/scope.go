@@ -33,6 +33,7 @@ type scope struct {
 
 	history   *releases.History // by takeUp: the storage as an action has left it; nil if none has ended
 	historyOf string            // of which release
+	historyAt *tenant.Place     // and in which cluster, as whom
 	recovered bool              // by goOn: the history has what was not recorded at its time
 	unsaved   bool              // the status has what must not be lost
 }

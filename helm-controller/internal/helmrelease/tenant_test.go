@@ -64,6 +64,23 @@ func TestTenantDoesWhatItsServiceAccountMay(t *testing.T) {
 	w.expectValue("may", "1")
 }
 
+// TestWhoMayNothingCanGo: a ServiceAccount without any rights has stored nothing.
+func TestWhoMayNothingCanGo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "idle"}}
+	if err := w.Client.Create(t.Context(), account); err != nil {
+		t.Fatal(err)
+	}
+	w.publish(demo(t, "1.0.0"))
+	hr := w.release("app", func(s *helmv2.HelmReleaseSpec) { s.ServiceAccountName = "idle" })
+	w.waitMessage(hr, helmv2.ConditionReady, tenant.User(w.Namespace, "idle"))
+	if err := w.Client.Delete(t.Context(), hr); err != nil {
+		t.Fatal(err)
+	}
+	w.WaitGone(hr)
+}
+
 // TestNamespaceThatGoesIsNotHeldUp: a hook of the uninstallation cannot be created there.
 func TestNamespaceThatGoesIsNotHeldUp(t *testing.T) {
 	t.Parallel()

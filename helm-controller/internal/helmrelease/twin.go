@@ -145,10 +145,18 @@ func goesFirst(other, hr *helmv2.HelmRelease, storage, name string) bool {
 }
 
 // hold compares what two HelmReleases have made of a release: it is positive if a has it,
-// and b has not, or had it before.
+// and b has not, or had it before. What a status says is no proof, for people can write it: it
+// is not believed against one who lives where the release is stored and has it, too.
 func hold(a, b *helmv2.HelmRelease, key string) int {
 	switch x, y := heldBy(a) == key, heldBy(b) == key; {
 	case x && y:
+		storage, _, _ := strings.Cut(key, "/")
+		if there, here := a.Namespace == storage, b.Namespace == storage; there != here {
+			if there {
+				return 1
+			}
+			return -1
+		}
 		last, before := a.Status.History.Latest(), b.Status.History.Latest()
 		return cmp.Or(last.LastDeployed.Compare(before.LastDeployed.Time), cmp.Compare(last.Version, before.Version))
 	case x:

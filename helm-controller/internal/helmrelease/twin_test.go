@@ -33,21 +33,23 @@ func TestGoesFirst(t *testing.T) {
 		hr, other adjust
 		want      bool
 	}{
-		"of the same second, by name":  {other: adjust{created(1000)}, want: true},
-		"older":                        {other: adjust{created(1), func(hr *helmv2.HelmRelease) { hr.Name = "z" }}, want: true},
-		"newer":                        {other: adjust{created(2000)}},
-		"suspended":                    {other: adjust{created(1), suspended}},
-		"suspended, and has it":        {why: "so a release is handed over", other: adjust{created(1), made(1, 1), suspended}},
-		"itself":                       {other: adjust{created(1), func(hr *helmv2.HelmRelease) { hr.UID = "1" }}},
-		"has it":                       {why: "to be older is no right", other: adjust{created(2000), made(1, 1)}, want: true},
-		"has it, from elsewhere":       {why: "it was let to the storage", other: adjust{created(2000), elsewhere, made(1, 1)}, want: true},
-		"has it not":                   {other: adjust{created(1)}, hr: adjust{made(1, 1)}},
-		"has another":                  {why: "that is no hold on this one", other: adjust{created(2000), made(1, 1), func(hr *helmv2.HelmRelease) { hr.Status.History[0].Name = "x" }}},
-		"has taken it over":            {why: "the later one has it", other: adjust{made(2, 9)}, hr: adjust{made(1, 1)}, want: true},
-		"has lost it":                  {other: adjust{created(1), made(1, 1)}, hr: adjust{made(2, 9)}},
-		"has the later version":        {why: "both are of one second", other: adjust{made(3, 9)}, hr: adjust{made(2, 9)}, want: true},
-		"asks for it from elsewhere":   {why: "anybody can", other: adjust{created(1), elsewhere}},
-		"lives there, this one is not": {other: adjust{created(2000)}, hr: adjust{elsewhere}, want: true},
+		"of the same second, by name":    {other: adjust{created(1000)}, want: true},
+		"older":                          {other: adjust{created(1), func(hr *helmv2.HelmRelease) { hr.Name = "z" }}, want: true},
+		"newer":                          {other: adjust{created(2000)}},
+		"suspended":                      {other: adjust{created(1), suspended}},
+		"suspended, and has it":          {why: "so a release is handed over", other: adjust{created(1), made(1, 1), suspended}},
+		"itself":                         {other: adjust{created(1), func(hr *helmv2.HelmRelease) { hr.UID = "1" }}},
+		"has it":                         {why: "to be older is no right", other: adjust{created(2000), made(1, 1)}, want: true},
+		"has it, from elsewhere":         {why: "it was let to the storage", other: adjust{created(2000), elsewhere, made(1, 1)}, want: true},
+		"says it has it, from elsewhere": {why: "people can write a status", other: adjust{elsewhere, made(9999, 1<<33)}, hr: adjust{made(1, 1)}},
+		"has it where it lives":          {why: "the same, seen from there", other: adjust{made(1, 1)}, hr: adjust{elsewhere, made(9999, 1<<33)}, want: true},
+		"has it not":                     {other: adjust{created(1)}, hr: adjust{made(1, 1)}},
+		"has another":                    {why: "that is no hold on this one", other: adjust{created(2000), made(1, 1), func(hr *helmv2.HelmRelease) { hr.Status.History[0].Name = "x" }}},
+		"has taken it over":              {why: "the later one has it", other: adjust{made(2, 9)}, hr: adjust{made(1, 1)}, want: true},
+		"has lost it":                    {other: adjust{created(1), made(1, 1)}, hr: adjust{made(2, 9)}},
+		"has the later version":          {why: "both are of one second", other: adjust{made(3, 9)}, hr: adjust{made(2, 9)}, want: true},
+		"asks for it from elsewhere":     {why: "anybody can", other: adjust{created(1), elsewhere}},
+		"lives there, this one is not":   {other: adjust{created(2000)}, hr: adjust{elsewhere}, want: true},
 	}
 	for name, tc := range tests {
 		hr := a(append(adjust{created(1000)}, tc.hr...)...)

@@ -26,6 +26,7 @@ import (
 	"weir.dev/helm-controller/internal/state"
 	"weir.dev/pkg/health"
 	"weir.dev/pkg/loop"
+	"weir.dev/pkg/tenant"
 )
 
 // work is an action that was begun, until what came of it is taken up.
@@ -50,6 +51,7 @@ type work struct {
 
 	history   *releases.History
 	historyOf string // of which release
+	historyAt *tenant.Place
 	result    action.Result
 
 	concluded bool          // the outcome was told, and is yet to be saved
@@ -86,7 +88,7 @@ func (r *Reconciler) begin(ctx context.Context, s *scope, seen *seen, d plan.Dec
 		newer: make(chan struct{}), action: d.Action, of: s.memory.pass.of, place: targetOf(s.hr), chart: s.chart.name + "@" + s.chart.version,
 		revision: s.artifactRevision(), ociDigest: s.ociDigest(), appVersion: s.chart.appVersion, laid: laidBy(s.hr), woken: s.woken,
 		before: s.hr.Status.History.Latest(), target: seen.target, stored: seen.stored,
-		history: seen.history, historyOf: seen.place.Storage + "/" + seen.place.Name,
+		history: seen.history, historyOf: seen.place.Storage + "/" + seen.place.Name, historyAt: s.at,
 	}
 	in, release, err := r.input(ctx, s, seen, w)
 	if err != nil {
@@ -244,7 +246,7 @@ func (r *Reconciler) takeUp(ctx context.Context, s *scope) error {
 	case !w.job.hasEnded():
 		return r.overtake(ctx, s, w)
 	}
-	s.unsaved, s.history, s.historyOf = true, w.history, w.historyOf
+	s.unsaved, s.history, s.historyOf, s.historyAt = true, w.history, w.historyOf, w.historyAt
 	r.conclude(ctx, s.hr, s.memory, w)
 	return nil
 }
