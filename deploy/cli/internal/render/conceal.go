@@ -4,8 +4,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
@@ -14,6 +16,17 @@ import (
 
 // Mask stands in the place of a value that SOPS has encrypted.
 const Mask = "**SOPS**"
+
+// jsonMask stands for values of which the API server wants to be sure that they are JSON.
+const jsonMask = `{"` + Mask + `":{}}`
+
+// maskOf returns what stands in the place of a value of a Secret.
+func maskOf(key string) string {
+	if key == corev1.DockerConfigJsonKey || key == corev1.DockerConfigKey {
+		return jsonMask
+	}
+	return Mask
+}
 
 // encrypted is how SOPS marks a value.
 const encrypted = "ENC["
@@ -45,11 +58,18 @@ func concealDocument(document []byte, to build.Format) ([]byte, error) {
 	}
 	delete(content, "sops")
 	for key, value := range content {
-		mask := Mask
-		if key == "data" && content["kind"] == "Secret" {
-			mask = base64.StdEncoding.EncodeToString([]byte(Mask))
+		values, ok := value.(map[string]any)
+		if !ok || content["kind"] != "Secret" || key != "data" && key != "stringData" {
+			content[key] = conceal(value, Mask)
+			continue
 		}
-		content[key] = conceal(value, mask)
+		for name, value := range values {
+			mask := maskOf(name)
+			if key == "data" {
+				mask = base64.StdEncoding.EncodeToString([]byte(mask))
+			}
+			values[name] = conceal(value, mask)
+		}
 	}
 	if to == build.YAML {
 		return yaml.Marshal(content)
@@ -106,7 +126,10 @@ const (
 // concealBoth hides what nobody should see of an object as it is and as it would be: the
 // values of a Secret, and what stands in the place of values that are encrypted.
 func concealBoth(was, would *unstructured.Unstructured) {
-	was.Object = unmasked(was.Object, would.Object)
+	if anyMask(would.Object) {
+		was.Object = unmasked(was.Object, would.Object)
+		hideOthers(was.Object, would.Object)
+	}
 	if was.GetKind() != "Secret" || was.GroupVersionKind().Group != "" {
 		return
 	}
@@ -139,8 +162,68 @@ func set(obj *unstructured.Unstructured, field string, values map[string]any) {
 	}
 }
 
-// masks are what stands in the place of an encrypted value.
-var masks = [2]string{Mask, base64.StdEncoding.EncodeToString([]byte(Mask))}
+// isMask reports whether a value stands in the place of an encrypted one.
+func isMask(value any) bool {
+	text, ok := value.(string)
+	if !ok {
+		return false
+	}
+	if plain, err := base64.StdEncoding.DecodeString(text); err == nil {
+		text = string(plain)
+	}
+	return text == Mask || text == jsonMask
+}
+
+// anyMask reports whether there is a mask anywhere in a value.
+func anyMask(value any) bool {
+	switch v := value.(type) {
+	case map[string]any:
+		for _, inner := range v {
+			if anyMask(inner) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(v, anyMask)
+	}
+	return isMask(value)
+}
+
+// hideOthers hides what an object has that is in part encrypted in the source, where that is
+// not in it as well: it may have been encrypted, too. What names the object stays.
+func hideOthers(was, would map[string]any) {
+	for key, value := range was {
+		if other, both := would[key]; key != "metadata" && key != "kind" && key != "apiVersion" {
+			was[key] = hidden(value, other, both)
+		}
+	}
+}
+
+// hidden returns a value with only that of it to be seen that the other has as well.
+func hidden(value, other any, both bool) any {
+	switch v := value.(type) {
+	case map[string]any:
+		theirs, _ := other.(map[string]any)
+		for key, inner := range v {
+			otherInner, both := theirs[key]
+			v[key] = hidden(inner, otherInner, both)
+		}
+	case []any:
+		theirs, _ := other.([]any)
+		for i, inner := range v {
+			var otherInner any
+			if i < len(theirs) {
+				otherInner = theirs[i]
+			}
+			v[i] = hidden(inner, otherInner, i < len(theirs))
+		}
+	default:
+		if !both || value != other {
+			return same
+		}
+	}
+	return value
+}
 
 // unmasked returns a map as it is, with a mask wherever it would have one: what is encrypted
 // counts as what the cluster has.
@@ -152,7 +235,7 @@ func unmasked(was, would map[string]any) map[string]any {
 		}
 		switch v := value.(type) {
 		case string:
-			if v == masks[0] || v == masks[1] {
+			if isMask(v) {
 				was[key] = value
 			}
 		case map[string]any:
@@ -167,7 +250,7 @@ func unmasked(was, would map[string]any) map[string]any {
 					switch {
 					case isMap && wasMap:
 						list[i] = unmasked(oldInner, inner)
-					case v[i] == any(masks[0]):
+					case isMask(v[i]):
 						list[i] = v[i]
 					}
 				}

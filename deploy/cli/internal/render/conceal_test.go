@@ -28,6 +28,11 @@ func TestDecryptConceals(t *testing.T) {
 			in:   `{"kind":"Secret","data":{"a":"ENC[x]"},"stringData":{"b":"ENC[y]"},"sops":{}}`,
 			want: `{"data":{"a":"KipTT1BTKio="},"kind":"Secret","stringData":{"b":"**SOPS**"}}`,
 		},
+		"a login to registries": {
+			why: "the API server wants to be sure that it is JSON", from: build.JSON, to: build.JSON,
+			in:   `{"kind":"Secret","data":{".dockerconfigjson":"ENC[x]"},"sops":{}}`,
+			want: `{"data":{".dockerconfigjson":"eyIqKlNPUFMqKiI6e319"},"kind":"Secret"}`,
+		},
 		"a file as a whole":   {why: "its content is unknown", from: build.Binary, to: build.Binary, in: `{"data":"ENC[x]"}`, want: "**SOPS**"},
 		"a document in a key": {why: "what the file holds is unknown", from: build.JSON, to: build.Binary, in: `{"data":"ENC[x]"}`, want: "**SOPS**"},
 		"lines": {
@@ -85,8 +90,15 @@ func TestConcealBoth(t *testing.T) {
 			why:       "only what can be known is compared",
 			was:       "{apiVersion: example.com/v1, kind: Vault, spec: {keys: [{a: one, b: two}], name: x}}",
 			would:     "{apiVersion: example.com/v1, kind: Vault, spec: {keys: [{a: '**SOPS**', b: three}], name: x}}",
-			wantWas:   "{apiVersion: example.com/v1, kind: Vault, spec: {keys: [{a: '**SOPS**', b: two}], name: x}}",
+			wantWas:   "{apiVersion: example.com/v1, kind: Vault, spec: {keys: [{a: '**SOPS**', b: '***'}], name: x}}",
 			wantWould: "{apiVersion: example.com/v1, kind: Vault, spec: {keys: [{a: '**SOPS**', b: three}], name: x}}",
+		},
+		"encrypted values that are removed": {
+			why:       "the cluster has them in plain text, and nothing says any more that they were encrypted",
+			was:       "{apiVersion: example.com/v1, kind: Vault, metadata: {name: x}, spec: {a: one, old: tell-nobody, list: [tell-nobody, two], size: 3, kept: yes}}",
+			would:     "{apiVersion: example.com/v1, kind: Vault, metadata: {name: x}, spec: {a: '**SOPS**', list: ['**SOPS**'], size: 4, kept: yes}}",
+			wantWas:   "{apiVersion: example.com/v1, kind: Vault, metadata: {name: x}, spec: {a: '**SOPS**', old: '***', list: ['***', '***'], size: '***', kept: yes}}",
+			wantWould: "{apiVersion: example.com/v1, kind: Vault, metadata: {name: x}, spec: {a: '**SOPS**', list: ['**SOPS**'], size: 4, kept: yes}}",
 		},
 		"what is called Secret elsewhere": {
 			why:       "it is another kind",

@@ -2,22 +2,22 @@ package verb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
 	"weir.dev/deploy/cli/internal/kinds"
 	"weir.dev/deploy/cli/internal/render"
 	"weir.dev/deploy/cli/internal/session"
 	"weir.dev/pkg/buildspec"
+	"weir.dev/pkg/manifest"
 )
 
 // local is a Kustomization that is built from a folder of this machine.
@@ -27,6 +27,8 @@ type local struct {
 	file    string
 	offline bool
 	strict  bool
+	// missingIsFine has the Kustomization of the file do if the cluster has none.
+	missingIsFine bool
 }
 
 func (l *local) bind(flags *pflag.FlagSet) {
@@ -133,6 +135,9 @@ func (l *local) kustomization(ctx context.Context, name string) (*kustomizev1.Ku
 		key = client.ObjectKeyFromObject(asked)
 	}
 	live, err := h.find(ctx, kustomizations(), key, "build")
+	if asked != nil && l.missingIsFine && errors.Is(err, errNotFound) {
+		return asked, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -152,30 +157,24 @@ func (l *local) fromFile(name string) (*kustomizev1.Kustomization, error) {
 	if err != nil {
 		return nil, err
 	}
-	for doc := range strings.SplitSeq("\n"+string(content), "\n---") {
-		var kind struct {
-			APIVersion string `json:"apiVersion"`
-			Kind       string `json:"kind"`
-			Metadata   struct {
-				Name string `json:"name"`
-			} `json:"metadata"`
-		}
-		if err := yaml.Unmarshal([]byte(doc), &kind); err != nil {
-			return nil, fmt.Errorf("%s: %w", l.file, err)
-		}
-		if kind.Kind != kustomizev1.KustomizationKind || !strings.HasPrefix(kind.APIVersion, kustomizev1.GroupVersion.Group+"/") || kind.Metadata.Name != name {
+	objs, err := manifest.Read(content)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", l.file, err)
+	}
+	for _, obj := range objs {
+		gk := obj.GroupVersionKind().GroupKind()
+		elsewhere := obj.GetNamespace() != "" && obj.GetNamespace() != l.Namespace()
+		if gk != kustomizations().GVK.GroupKind() || obj.GetName() != name || elsewhere {
 			continue
 		}
 		ks := &kustomizev1.Kustomization{}
-		if err := yaml.UnmarshalStrict([]byte(doc), ks); err != nil {
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(obj.Object, ks, true); err != nil {
 			return nil, fmt.Errorf("%s: %w", l.file, err)
 		}
-		if ks.Namespace == "" {
-			ks.Namespace = l.Namespace()
-		}
+		ks.Namespace = l.Namespace()
 		return ks, nil
 	}
-	return nil, fmt.Errorf("%s has no Kustomization %s", l.file, name)
+	return nil, fmt.Errorf("%s has no Kustomization %s of namespace %s", l.file, name, l.Namespace())
 }
 
 // withoutReferences leaves out what only a cluster has.

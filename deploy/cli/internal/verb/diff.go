@@ -8,10 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	kustomizev1 "weir.dev/api/kustomize/v1"
 	"weir.dev/deploy/cli/internal/render"
 	"weir.dev/deploy/cli/internal/session"
 	"weir.dev/pkg/apply"
@@ -26,15 +23,14 @@ const (
 // difference is the verb diff.
 type difference struct {
 	local
-	missingIsFine bool
-	progress      bool
 }
 
 func newDiff(s *session.Session) *cobra.Command {
 	cmd := &cobra.Command{Use: "diff", Short: "Show what would change in the cluster"}
 	d := &difference{local: local{Session: s}}
 	ks := &cobra.Command{
-		Use: "kustomization NAME --path FOLDER", Aliases: []string{"ks"}, Short: "Compare a folder of this machine with the cluster", Args: oneName,
+		Use: "kustomization NAME --path FOLDER", Aliases: []string{"ks"}, Short: "Compare a folder of this machine with the cluster",
+		Args: func(cmd *cobra.Command, args []string) error { return cannot(oneName(cmd, args)) },
 		Long: `Builds a Kustomization from a folder of this machine, and asks the API server what an
 apply of it would change, without changing anything. Values of Secrets are masked, and so
 is what SOPS has encrypted, which counts as what the cluster has.
@@ -47,31 +43,31 @@ found out.`,
 			ctx, cancel := s.Context(cmd.Context())
 			defer cancel()
 			changes, err := d.changes(ctx, args[0])
-			err = errors.Join(d.print(changes), err)
-			switch {
-			case err != nil:
-				return &session.Exit{Code: diffFails, Err: err}
-			case len(changes) > 0:
+			if err = errors.Join(d.print(changes), err); err == nil && len(changes) > 0 {
 				return &session.Exit{Code: differs}
 			}
-			return nil
+			return cannot(err)
 		},
 	}
+	ks.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return cannot(cmd.Root().FlagErrorFunc()(cmd, err)) })
 	d.bind(ks.Flags())
-	ks.Flags().BoolVar(&d.missingIsFine, "ignore-not-found", false, "a Kustomization that is not in the cluster is no error")
-	ks.Flags().BoolVar(&d.progress, "progress-bar", false, "without effect: there is nothing to wait for")
+	ks.Flags().BoolVar(&d.missingIsFine, "ignore-not-found", false, "compare the Kustomization of --kustomization-file also if the cluster has none")
+	ks.Flags().Bool("progress-bar", false, "of no effect: scripts may give it")
 	cmd.AddCommand(ks)
 	choose(cmd)
 	return cmd
 }
 
+// cannot is the end of a comparison that could not be made: wrong usage is no drift.
+func cannot(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &session.Exit{Code: diffFails, Err: err}
+}
+
 // changes finds out what would change.
 func (d *difference) changes(ctx context.Context, name string) ([]render.Change, error) {
-	if d.missingIsFine {
-		if missing, err := d.missing(ctx, name); missing || err != nil {
-			return nil, err
-		}
-	}
 	ks, objs, err := d.build(ctx, name)
 	if err != nil {
 		return nil, err
@@ -92,20 +88,6 @@ func (d *difference) changes(ctx context.Context, name string) ([]render.Change,
 		return nil, err
 	}
 	return render.Cluster{Config: cfg, Client: c, Mapper: mapper}.Compare(ctx, ks, objs)
-}
-
-// missing reports whether there is no Kustomization of a name.
-func (d *difference) missing(ctx context.Context, name string) (bool, error) {
-	c, err := d.Client()
-	if err != nil {
-		return false, err
-	}
-	err = c.Get(ctx, client.ObjectKey{Namespace: d.Namespace(), Name: name}, &kustomizev1.Kustomization{})
-	if apierrors.IsNotFound(err) {
-		d.Warn("Kustomization %s is not in the cluster: nothing to compare with", name)
-		return true, nil
-	}
-	return false, err
 }
 
 // print shows changes in their order.

@@ -45,7 +45,7 @@ func export(ctx context.Context, s *session.Session, k kinds.Kind, names []strin
 		return err
 	}
 	for _, obj := range chosen {
-		data, err := yaml.Marshal(manifest(obj).Object)
+		data, err := yaml.Marshal(forGit(obj).Object)
 		if err != nil {
 			return err
 		}
@@ -63,8 +63,8 @@ var passing = []string{
 	"helm.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/namespace",
 }
 
-// manifest returns of an object what somebody wants it to be.
-func manifest(obj *unstructured.Unstructured) *unstructured.Unstructured {
+// forGit returns of an object what somebody wants it to be.
+func forGit(obj *unstructured.Unstructured) *unstructured.Unstructured {
 	out := &unstructured.Unstructured{Object: map[string]any{}}
 	out.SetAPIVersion(obj.GetAPIVersion())
 	out.SetKind(obj.GetKind())

@@ -2,6 +2,7 @@ package verb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -231,12 +232,15 @@ func (g *get) nothing(ctx context.Context, reader objects.Reader, queries []obje
 	return nil
 }
 
+// errNotFound marks that an object does not exist.
+var errNotFound = errors.New("not found")
+
 // notFound is the error about an object that is not where it was looked for. It names the
 // command that finds one of that name elsewhere.
 func notFound(ctx context.Context, s *session.Session, reader objects.Reader, q objects.Query, verb string) error {
-	err := fmt.Errorf("%s %q not found in namespace %q", q.Kind, q.Name, q.Namespace)
+	err := fmt.Errorf("%s %q %w in namespace %q", q.Kind, q.Name, errNotFound, q.Namespace)
 	if q.Namespace == "" {
-		err = fmt.Errorf("%s %q not found in any namespace", q.Kind, q.Name)
+		err = fmt.Errorf("%s %q %w in any namespace", q.Kind, q.Name, errNotFound)
 	}
 	words := q.Kind.Words()
 	list := "weir get " + words + " -A"
