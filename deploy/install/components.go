@@ -35,6 +35,16 @@ var groups = map[string]string{
 	ImageController:     "image.toolkit.fluxcd.io",
 }
 
+// Serving returns the controller of the kinds of an API group; false if none of weir is.
+func Serving(group string) (component string, ok bool) {
+	for component, of := range groups {
+		if of == group {
+			return component, true
+		}
+	}
+	return "", false
+}
+
 // ParseComponents returns the controllers that names mean, each once, in the order of All.
 // The two that other distributions have for images are one here.
 func ParseComponents(names []string) ([]string, error) {

@@ -107,6 +107,11 @@ func applied(names ...string) inventory.Set {
 	return set
 }
 
+// definition is a kind that a cluster has from Git.
+func definition(name string) inventory.Set {
+	return inventory.Set{{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition", Name: name}: "v1"}
+}
+
 // edited is a copy of files with some replaced, or without those that are "".
 func edited(files map[string]string, edits ...string) map[string]string {
 	out := maps.Clone(files)
@@ -309,6 +314,21 @@ func TestDecide(t *testing.T) {
 		"another repository is refused if it costs what is there": {
 			why: "what it does not have is deleted", refused: bootstrap.OtherSource, says: "2 more objects",
 			live: &bootstrap.Live{Source: &bootstrap.Source{URL: "https://example.com/team/old", Branch: "main"}, Sync: &bootstrap.Sync{Path: "clusters/prod", Inventory: applied("a", "b")}},
+		},
+		"another repository is refused if it costs Kustomizations beside its own": {
+			why: "all that they have applied goes with them", refused: bootstrap.OtherSource, says: "1 more objects",
+			live: &bootstrap.Live{Source: &bootstrap.Source{URL: "https://example.com/team/old", Branch: "main"}, Sync: &bootstrap.Sync{Path: "clusters/prod", Inventory: inventory.Union(applied(), inventory.Set{
+				{Group: "kustomize.toolkit.fluxcd.io", Kind: "Kustomization", Namespace: "flux-system", Name: "flux-system"}: "v1",
+				{Group: "kustomize.toolkit.fluxcd.io", Kind: "Kustomization", Namespace: "flux-system", Name: "apps"}:        "v1",
+			})}},
+		},
+		"kinds of a controller that is left out are not lost": {
+			why: "their objects would go with them", refused: bootstrap.LosesKinds, says: "imagepolicies.image.toolkit.fluxcd.io",
+			live: &bootstrap.Live{Sync: &bootstrap.Sync{Path: "clusters/prod", Inventory: definition("imagepolicies.image.toolkit.fluxcd.io")}},
+		},
+		"kinds of controllers that weir does not have are not lost": {
+			why: "they go on to work beside it", refused: bootstrap.LosesKinds, says: "receivers.notification.toolkit.fluxcd.io",
+			live: &bootstrap.Live{Sync: &bootstrap.Sync{Path: "clusters/prod", Inventory: definition("receivers.notification.toolkit.fluxcd.io")}},
 		},
 		"another branch is refused if it costs what is there": {
 			why: "what it does not have is deleted", refused: bootstrap.OtherSource, says: `branch "dev"`,

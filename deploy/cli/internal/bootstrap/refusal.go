@@ -23,6 +23,8 @@ const (
 	// OtherSource: the cluster runs from another repository or branch, and what is there
 	// would be deleted.
 	OtherSource Reason = "OtherSource"
+	// LosesKinds: the cluster would lose kinds that it has from Git, with all their objects.
+	LosesKinds Reason = "LosesKinds"
 	// OtherInstallation: the folder of another cluster, or of another namespace, would be
 	// applied by this one, or the other way round.
 	OtherInstallation Reason = "OtherInstallation"
@@ -46,7 +48,7 @@ const (
 
 // forcible are the reasons that are only good as long as nobody insists.
 var forcible = map[Reason]bool{
-	ManagedByOther: true, Elsewhere: true, Pinned: true, OtherSource: true, NotOurs: true, WholeRepository: true, Older: true,
+	ManagedByOther: true, Elsewhere: true, Pinned: true, OtherSource: true, LosesKinds: true, NotOurs: true, WholeRepository: true, Older: true,
 }
 
 // Forcible reports whether who insists may go on all the same.

@@ -2,11 +2,15 @@ package bootstrap
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/version"
 
+	kustomizev1 "weir.dev/api/kustomize/v1"
+	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/deploy/install"
+	"weir.dev/pkg/manifest"
 )
 
 // mayTouch refuses what the cluster is not ready for, or would lose by.
@@ -30,7 +34,34 @@ func mayTouch(o Options, live Live) error {
 	if err := maySync(o, live.Sync); err != nil {
 		return err
 	}
+	if err := mayLeaveOut(o, live); err != nil {
+		return err
+	}
 	return mayFollow(o, live)
+}
+
+// mayLeaveOut refuses to leave out of Git the definitions of kinds that the cluster has from
+// there: its controllers would delete them, and the API server all objects of these kinds.
+func mayLeaveOut(o Options, live Live) error {
+	if live.Sync == nil || o.accepts(LosesKinds) {
+		return nil
+	}
+	for _, id := range live.Sync.Inventory.IDs() {
+		_, group, _ := strings.Cut(id.Name, ".")
+		if id.Kind != "CustomResourceDefinition" || !strings.HasSuffix(group, ".fluxcd.io") {
+			continue
+		}
+		component, ours := install.Serving(group)
+		if ours && slices.Contains(o.Install.Components, component) {
+			continue
+		}
+		r := refuse(LosesKinds, "the cluster has %s from Git, and would lose it, with all objects of that kind", id.Name)
+		if ours {
+			return r.next("keep its controller: --components-extra=%s; or let it go: --force", component)
+		}
+		return r.next("weir has no controller of it: move its manifests from %s into another folder that the cluster runs from, or let it go: --force", componentsFile)
+	}
+	return nil
 }
 
 // maySync refuses what the Kustomization of the cluster is not ready for.
@@ -85,14 +116,35 @@ func belongings(o Options, live Live) int {
 	}
 	n := 0
 	for _, id := range live.Sync.Inventory.IDs() {
-		own := id.Namespace == o.Install.Namespace || id.Namespace == "" &&
-			(id.Kind == "Namespace" && id.Name == o.Install.Namespace || id.Kind == "CustomResourceDefinition" && strings.HasSuffix(id.Name, ".toolkit.fluxcd.io") ||
-				strings.HasPrefix(id.Kind, "ClusterRole") && strings.HasSuffix(id.Name, "-"+o.Install.Namespace))
+		own := ofInstallation(o.Install.Namespace, id)
 		if !own {
 			n++
 		}
 	}
 	return n
+}
+
+// kindsOfInstallation are those of its objects in its namespace.
+var kindsOfInstallation = map[string]bool{
+	"Deployment": true, "Service": true, "ServiceAccount": true, "NetworkPolicy": true, "ResourceQuota": true, "PodDisruptionBudget": true,
+	"Role": true, "RoleBinding": true,
+}
+
+// ofInstallation reports whether an object is of the installation of a namespace itself: what
+// runs it, and what it follows its repository by. Whatever else is in that namespace, as
+// the Kustomizations of applications, is not.
+func ofInstallation(namespace string, id manifest.ID) bool {
+	switch {
+	case id.Namespace == namespace:
+		sync := (id.Kind == kustomizev1.KustomizationKind || id.Kind == sourcev1.GitRepositoryKind) && id.Name == namespace
+		return sync || kindsOfInstallation[id.Kind]
+	case id.Namespace != "":
+		return false
+	case id.Kind == "CustomResourceDefinition":
+		return strings.HasSuffix(id.Name, ".toolkit.fluxcd.io")
+	default:
+		return id.Kind == "Namespace" && id.Name == namespace || strings.HasPrefix(id.Kind, "ClusterRole") && strings.HasSuffix(id.Name, "-"+namespace)
+	}
 }
 
 // mayWrite refuses what the repository would lose by, or what would do no good there.
