@@ -15,7 +15,8 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	getenv := os.Getenv //nolint:forbidigo // the environment comes in here, and is passed on
+	context.AfterFunc(ctx, stop) // who asks twice does not want to wait for what is under way
+	getenv := os.Getenv          //nolint:forbidigo // the environment comes in here, and is passed on
 	screen := term.IsTerminal(int(os.Stdout.Fd()))
 	code := verb.Main(ctx, os.Args[1:], session.Streams{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,

@@ -50,7 +50,9 @@ func Handled(token string) Condition {
 			return Verdict{Done: true, Err: ErrGone}
 		}
 		handled, _, _ := unstructured.NestedString(obj.Object, "status", "lastHandledReconcileAt")
-		if handled != token {
+		// A later request takes the place of this one, so whoever has acted upon it did for both.
+		later := handled != "" && handled == obj.GetAnnotations()[meta.ReconcileRequestAnnotation]
+		if handled != token && !later {
 			if suspended(obj) {
 				return Verdict{Done: true, Err: errors.New("it was suspended meanwhile")}
 			}

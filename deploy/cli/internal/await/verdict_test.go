@@ -74,6 +74,11 @@ func TestHandled(t *testing.T) {
 			check(t, await.Handled("now")(object(t, tc.status)), tc.done, tc.err, tc.said, tc.why)
 		})
 	}
+	overtaken := object(t, "status: {observedGeneration: 2, lastHandledReconcileAt: later, conditions: ["+good+"]}")
+	overtaken.SetAnnotations(map[string]string{"reconcile.fluxcd.io/requestedAt": "later"})
+	check(t, await.Handled("now")(overtaken), true, "", "", "somebody else has asked, too, and that has been acted upon")
+	overtaken.SetAnnotations(map[string]string{"reconcile.fluxcd.io/requestedAt": "now"})
+	check(t, await.Handled("now")(overtaken), false, "", "its controller has not acted upon the request yet", "that was an earlier request")
 	check(t, await.Handled("now")(nil), true, await.ErrGone.Error(), "", "nobody will act")
 }
 
