@@ -12,8 +12,10 @@ var (
 	// moment is a time as objects have it. It is replaced by one of the same width.
 	moment = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`)
 	// age stands alone in a cell of a table.
-	age     = regexp.MustCompile(`(?m)(^|  )(\d+[dhms](?:\d+[hms])?)( *)($|\S)`)
-	uid     = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+	age = regexp.MustCompile(`(?m)(^|  )(\d+[dhms](?:\d+[hms])?)( *)($|\S)`)
+	uid = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+	// digest is that of what scripts have in common, as the index of charts.
+	digest  = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
 	version = regexp.MustCompile(`(resourceVersion"?: )"\d+"`)
 )
 
@@ -28,6 +30,7 @@ func (r *run) cleaner(ts *testscript.TestScript) func(string) string {
 func clean(text string) string {
 	text = port.ReplaceAllString(text, "127.0.0.1:PORTS")
 	text = moment.ReplaceAllString(text, "YYYY-MM-DDThh:mm:ssZ")
+	text = digest.ReplaceAllString(text, "sha256:DIGEST")
 	text = uid.ReplaceAllString(text, "UID")
 	text = version.ReplaceAllString(text, `${1}"VERSION"`)
 	return age.ReplaceAllStringFunc(text, func(cell string) string {
