@@ -1,5 +1,5 @@
-// Package buildspec says what a Kustomization asks a build for, so that the controller and
-// the command line build the same.
+// Package buildspec says what a Kustomization asks a build and an apply for, so that the
+// controller and the command line do the same.
 package buildspec
 
 import (
@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
+	"weir.dev/pkg/apply"
 	"weir.dev/pkg/build"
 )
 
@@ -45,6 +46,15 @@ func Of(ks *kustomizev1.Kustomization) build.Spec {
 		spec.CommonMetadata = build.Metadata{Labels: m.Labels, Annotations: m.Annotations}
 	}
 	return spec
+}
+
+// IgnoreRules are those of spec.ignore, for an apply.
+func IgnoreRules(ks *kustomizev1.Kustomization) []apply.IgnoreRule {
+	var out []apply.IgnoreRule
+	for _, rule := range ks.Spec.Ignore {
+		out = append(out, apply.IgnoreRule{Paths: rule.Paths, Target: rule.Target})
+	}
+	return out
 }
 
 // Substitution is what postBuild puts into the objects; nil if it asks for nothing. Without

@@ -10,6 +10,7 @@ import (
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
 	"weir.dev/pkg/apply"
+	"weir.dev/pkg/buildspec"
 	"weir.dev/pkg/inventory"
 	"weir.dev/pkg/loop"
 )
@@ -36,10 +37,7 @@ func (r *Reconciler) prepare(s *scope) (*apply.Prepared, error) {
 	if m.prepared != nil && m.preparedFor == s.ks.Generation {
 		return m.prepared, nil
 	}
-	opts := apply.Options{CustomStage: r.opts.CustomStage.Has}
-	for _, rule := range s.ks.Spec.Ignore {
-		opts.Ignore = append(opts.Ignore, apply.IgnoreRule{Paths: rule.Paths, Target: rule.Target})
-	}
+	opts := apply.Options{CustomStage: r.opts.CustomStage.Has, Ignore: buildspec.IgnoreRules(s.ks)}
 	objects, err := m.objects()
 	if err != nil {
 		return nil, err

@@ -18,6 +18,7 @@ import (
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
 	"weir.dev/pkg/apply"
+	"weir.dev/pkg/buildspec"
 	"weir.dev/pkg/inventory"
 	"weir.dev/pkg/manifest"
 )
@@ -58,7 +59,7 @@ func (c Cluster) Compare(ctx context.Context, ks *kustomizev1.Kustomization, obj
 	if err != nil {
 		return nil, err
 	}
-	opts := apply.Options{Owner: client.ObjectKeyFromObject(ks), Ignore: ignoreRules(ks)}
+	opts := apply.Options{Owner: client.ObjectKeyFromObject(ks), Ignore: buildspec.IgnoreRules(ks)}
 	prepared, err := apply.Prepare(objs, opts)
 	if err != nil {
 		return nil, err
@@ -76,15 +77,6 @@ func (c Cluster) Compare(ctx context.Context, ks *kustomizev1.Kustomization, obj
 	}
 	gone, err := c.stale(ctx, ks, plan.Inventory)
 	return append(out, gone...), err
-}
-
-// ignoreRules are those of the spec.
-func ignoreRules(ks *kustomizev1.Kustomization) []apply.IgnoreRule {
-	var out []apply.IgnoreRule
-	for _, rule := range ks.Spec.Ignore {
-		out = append(out, apply.IgnoreRule{Paths: rule.Paths, Target: rule.Target})
-	}
-	return out
 }
 
 // changeOf returns what is to be told of a change, and whether there is anything.
