@@ -103,7 +103,7 @@ func (w *waiter) follow(ctx context.Context) (done bool, err error) {
 		if apierrors.IsForbidden(err) {
 			return false, fmt.Errorf("watching %s: %w", w.target, err)
 		}
-		pause(ctx, again)
+		_ = Pause(ctx, again) // whether ctx has ended is seen next
 		return false, nil
 	}
 	defer changes.Stop()
@@ -136,12 +136,15 @@ func (w *waiter) judge(obj *unstructured.Unstructured) bool {
 	return w.verdict.Done
 }
 
-func pause(ctx context.Context, d time.Duration) {
+// Pause waits for a while. The error is why ctx has ended before.
+func Pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
+		return context.Cause(ctx)
 	case <-t.C:
+		return nil
 	}
 }
 

@@ -133,7 +133,7 @@ func (b *Bootstrap) reach(ctx context.Context, target await.Target, revision str
 			continue
 		}
 		// It was looked at before the branch got there.
-		if err := pause(ctx, time.Second); err != nil {
+		if err := await.Pause(ctx, time.Second); err != nil {
 			return "", fmt.Errorf("waiting for %s: %w: %w", target, err, other)
 		}
 	}
@@ -156,16 +156,4 @@ func (b *Bootstrap) poke(ctx context.Context, target await.Target, revision stri
 		return "", fmt.Errorf("asking for a run of %s: %w", target, err)
 	}
 	return token, nil
-}
-
-// pause waits.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
 }

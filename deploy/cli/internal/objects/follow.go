@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"weir.dev/deploy/cli/internal/await"
 	"weir.dev/deploy/cli/internal/kinds"
 )
 
@@ -42,7 +43,7 @@ func (r Reader) Follow(ctx context.Context, c client.WithWatch, queries []Query,
 				if err != nil {
 					return err
 				}
-				pause(ctx, anew)
+				_ = await.Pause(ctx, anew) // whether ctx has ended is seen next
 			}
 		})
 	}
@@ -103,13 +104,4 @@ func (r Reader) follow(ctx context.Context, c client.WithWatch, q Query, take fu
 		}
 	}
 	return nil
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }

@@ -37,13 +37,7 @@ func (g gitea) find(ctx context.Context) (Repository, error) {
 func (g gitea) create(ctx context.Context, s Settings) (Repository, error) {
 	path := "/orgs/" + url.PathEscape(g.opts.Owner) + "/repos"
 	if g.opts.Personal {
-		var user struct {
-			Login string `json:"login"`
-		}
-		if err := g.Do(ctx, http.MethodGet, "/user", nil, nil, &user); err != nil {
-			return Repository{}, err
-		}
-		if err := g.mustBeSelf(user.Login); err != nil {
+		if err := g.mustBeOwner(ctx); err != nil {
 			return Repository{}, err
 		}
 		path = "/user/repos"

@@ -60,13 +60,7 @@ func (g gitlab) find(ctx context.Context) (Repository, error) {
 func (g gitlab) create(ctx context.Context, s Settings) (Repository, error) {
 	in := map[string]any{"name": g.opts.Name, "path": g.opts.Name, "visibility": s.Visibility, "default_branch": s.Branch, "initialize_with_readme": false}
 	if g.opts.Personal {
-		var user struct {
-			Username string `json:"username"`
-		}
-		if err := g.Do(ctx, http.MethodGet, "/user", nil, nil, &user); err != nil {
-			return Repository{}, err
-		}
-		if err := g.mustBeSelf(user.Username); err != nil {
+		if err := g.mustBeOwner(ctx); err != nil {
 			return Repository{}, err
 		}
 	} else {

@@ -320,8 +320,19 @@ func (r remote) clone() Repository {
 	return Repository{HTTPS: https.String(), SSH: ssh.String()}
 }
 
-// mustBeSelf refuses a personal repository of somebody else.
-func (r remote) mustBeSelf(name string) error {
+// mustBeOwner refuses a personal repository of somebody else than whose the token is.
+func (r remote) mustBeOwner(ctx context.Context) error {
+	var user struct {
+		Login    string `json:"login"`
+		Username string `json:"username"` // as GitLab has it
+	}
+	if err := r.Do(ctx, http.MethodGet, "/user", nil, nil, &user); err != nil {
+		return err
+	}
+	name := user.Login
+	if r.opts.Kind == pullrequest.GitLab {
+		name = user.Username
+	}
 	if !strings.EqualFold(name, r.opts.Owner) {
 		return fmt.Errorf("--personal: the token is that of %q, and --owner is %q: take a token of the owner, or leave out --personal if that is an organisation", name, r.opts.Owner)
 	}

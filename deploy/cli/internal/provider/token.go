@@ -49,16 +49,6 @@ func (h *Host) EnsureToken(ctx context.Context, r Repository, name, has string) 
 	return &DeployToken{Username: creds.Hide(made.Username), Token: creds.Hide(made.Token)}, nil
 }
 
-// HasToken reports whether EnsureToken would change nothing.
-func (h *Host) HasToken(ctx context.Context, r Repository, name, has string) (bool, error) {
-	g, ok := h.api.(gitlab)
-	if !ok {
-		return false, ErrNoTokens
-	}
-	_, good, err := g.compareTokens(ctx, r, name, has)
-	return good, err
-}
-
 // compareTokens looks for the tokens of a name.
 func (g gitlab) compareTokens(ctx context.Context, r Repository, name, has string) (stale []gitlabToken, good bool, err error) {
 	for page := 1; page <= maxPages; page++ {

@@ -96,20 +96,21 @@ var trailing = regexp.MustCompile(`(?m) +$`)
 // trimmed leaves no spaces at the ends of lines.
 func trimmed(text string) string { return trailing.ReplaceAllString(text, "") }
 
-// Colours of states.
+// Colours begin what is shown in them, and Plain ends it.
 const (
-	red    = "\x1b[31m"
-	green  = "\x1b[32m"
-	yellow = "\x1b[33m"
-	plain  = "\x1b[0m"
+	Red    = "\x1b[31m"
+	Green  = "\x1b[32m"
+	Yellow = "\x1b[33m"
+	Cyan   = "\x1b[36m"
+	Plain  = "\x1b[0m"
 )
 
 // colourOf are the words that say how something is, where they stand in a column of
 // their own.
 var colourOf = map[string]string{
-	"True": green, "Current": green, "Ready": green,
-	"False": red, "Failed": red, "NotFound": red,
-	"Unknown": yellow, "InProgress": yellow, "Terminating": yellow,
+	"True": Green, "Current": Green, "Ready": Green,
+	"False": Red, "Failed": Red, "NotFound": Red,
+	"Unknown": Yellow, "InProgress": Yellow, "Terminating": Yellow,
 }
 
 // stateColumns are the columns of such words. Others, such as SUSPENDED, are no verdict.
@@ -134,7 +135,7 @@ func coloured(text string) string {
 		}
 		word, _, _ := strings.Cut(strings.TrimRight(string(runes[at:]), "\n"), " ")
 		if colour, ok := colourOf[word]; ok {
-			lines[n+1] = string(runes[:at]) + colour + word + plain + string(runes[at+len(word):])
+			lines[n+1] = string(runes[:at]) + colour + word + Plain + string(runes[at+len(word):])
 		}
 	}
 	return strings.Join(lines, "")

@@ -11,6 +11,7 @@ import (
 
 	"weir.dev/deploy/cli/internal/render"
 	"weir.dev/deploy/cli/internal/session"
+	"weir.dev/deploy/cli/internal/show"
 	"weir.dev/pkg/apply"
 )
 
@@ -110,15 +111,6 @@ func told(e apply.Effect) string {
 	return e.String()
 }
 
-// Colours of lines.
-const (
-	red       = "\x1b[31m"
-	green     = "\x1b[32m"
-	cyan      = "\x1b[36m"
-	yellow    = "\x1b[33m"
-	plainText = "\x1b[0m"
-)
-
 // lines prints a unified diff, in colours if they are wanted.
 func (d *difference) lines(w io.Writer, text string) error {
 	for line := range strings.Lines(text) {
@@ -127,14 +119,14 @@ func (d *difference) lines(w io.Writer, text string) error {
 		switch {
 		case !d.Colour || line == "":
 		case line[0] == '-':
-			colour = red
+			colour = show.Red
 		case line[0] == '+':
-			colour = green
+			colour = show.Green
 		case line[0] == '@':
-			colour = cyan
+			colour = show.Cyan
 		}
 		if colour != "" {
-			line = colour + line + plainText
+			line = colour + line + show.Plain
 		}
 		if _, err := fmt.Fprintln(w, line); err != nil {
 			return err

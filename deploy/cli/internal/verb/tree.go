@@ -148,11 +148,11 @@ func (t *tree) health(n *owner.Node) string {
 		text += ": " + firstLine(n.Message)
 	}
 	if t.Colour {
-		colour := yellow
+		colour := show.Yellow
 		if n.Status == health.Failed || n.Status == health.NotFound {
-			colour = red
+			colour = show.Red
 		}
-		text = colour + text + plainText
+		text = colour + text + show.Plain
 	}
 	return "  " + text
 }
