@@ -39,7 +39,7 @@ func (o overworked) Error() string {
 // a worker of the queue. Only so many work at a time: one that waits for the cluster lends
 // its slot meanwhile.
 type jobs struct {
-	slots chan struct{}
+	slots *slots
 
 	mu     sync.Mutex
 	root   context.Context // of all jobs
@@ -51,7 +51,7 @@ type jobs struct {
 // newJobs returns jobs of which so many work at a time.
 func newJobs(concurrent int) *jobs {
 	root, end := context.WithCancelCause(context.Background())
-	return &jobs{slots: make(chan struct{}, concurrent), root: root, end: end, open: make(map[*job]bool)}
+	return &jobs{slots: newSlots(concurrent), root: root, end: end, open: make(map[*job]bool)}
 }
 
 // object is what a job is for. Another may come to have its name.
@@ -86,11 +86,11 @@ func (j *jobs) start(owner object, limit time.Duration, run func(ctx context.Con
 		defer started.finish()
 		defer stop(nil)
 		s := &slot{of: j.slots, left: limit, tooLong: func() { stop(overworked{limit}) }}
-		s.take(ctx)
+		s.take(ctx, beginning)
 		defer s.free()
 		run(ctx, func() func() {
 			s.free()
-			return func() { s.take(ctx) }
+			return func() { s.take(ctx, returning) }
 		})
 	}()
 	return started, true
@@ -191,38 +191,5 @@ func (j *jobs) drain(grace time.Duration) {
 		case <-time.After(patience):
 		}
 		j.end(errStopping)
-	}
-}
-
-// slot is the right of a job to work, for a while in all. It is used by the goroutine of the
-// job only.
-type slot struct {
-	of      chan struct{}
-	held    bool
-	left    time.Duration // to work
-	tooLong func()        // called when nothing is left
-	since   time.Time     // it works
-	timer   *time.Timer
-}
-
-// take waits for a slot. If ctx ends before, the job goes on without one, to its end.
-func (s *slot) take(ctx context.Context) {
-	if s.held {
-		return
-	}
-	select {
-	case s.of <- struct{}{}:
-		s.held, s.since = true, time.Now()
-		s.timer = time.AfterFunc(s.left, s.tooLong)
-	case <-ctx.Done():
-	}
-}
-
-func (s *slot) free() {
-	if s.held {
-		s.timer.Stop()
-		s.left -= time.Since(s.since)
-		<-s.of
-		s.held = false
 	}
 }
