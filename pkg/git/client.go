@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
@@ -48,6 +49,7 @@ type Client struct {
 	limits     Limits
 	algorithms Algorithms
 	transports transports
+	handshake  time.Duration // in which a host has to show a key; 0 means handshakePatience
 }
 
 // NewClient returns a Client.

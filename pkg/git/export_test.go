@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -74,3 +75,6 @@ func RewriteTree(raw []byte, name string) ([]byte, error) {
 	e.mode = fileMode
 	return t.with(e).encode(), nil
 }
+
+// HandshakeWithin bounds how long a host may take to show a key.
+func (c *Client) HandshakeWithin(d time.Duration) { c.handshake = d }

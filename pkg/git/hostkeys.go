@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
@@ -14,14 +15,12 @@ import (
 	"weir.dev/pkg/creds"
 )
 
-// hostKeyFamilies are the host key algorithms by the key that they prove: a host shows one
-// key for each.
-var hostKeyFamilies = [...][]string{
-	{ssh.KeyAlgoED25519},
-	{ssh.KeyAlgoECDSA256},
-	{ssh.KeyAlgoECDSA384},
-	{ssh.KeyAlgoECDSA521},
-	{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256},
+// handshakePatience bounds how long a host may take to show a key.
+const handshakePatience = 20 * time.Second
+
+// scannedAlgorithms are those of the host keys that are asked for, the most wanted first.
+var scannedAlgorithms = [...]string{
+	ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256,
 }
 
 // errSeen ends a handshake that has shown what it was begun for.
@@ -30,28 +29,27 @@ var errSeen = errors.New("the host key has been seen")
 // ScanHostKeys asks the host of an ssh URL for its keys, and returns them as lines of
 // known_hosts. It logs in nowhere. Whoever is in between can show keys of their own, so
 // compare the fingerprints with those that the host publishes, if that may matter.
+//
+// A host shows one key a connection. The first one asks for any, which is all that it
+// takes to be known; then for those of other kinds, until there is none: hosts count
+// connections that log in nowhere.
 func (c *Client) ScanHostKeys(ctx context.Context, rawURL string, proxy creds.Proxy) ([]byte, error) {
-	u, err := ParseURL(rawURL)
+	addr, err := sshHost(rawURL)
 	if err != nil {
 		return nil, err
 	}
-	if u.Scheme != schemeSSH {
-		return nil, fmt.Errorf("%w: only the host of an ssh URL has host keys", ErrInvalidURL)
-	}
-	addr := sshAddress(u.Hostname(), u.Port())
 	var lines strings.Builder
-	for _, family := range hostKeyFamilies {
-		wanted := c.algorithms.among(family)
-		if len(wanted) == 0 {
-			continue
-		}
+	wanted := c.algorithms.among(scannedAlgorithms[:])
+	for len(wanted) > 0 {
 		key, err := c.hostKey(ctx, addr, proxy, wanted)
-		if err != nil {
+		if err != nil && (lines.Len() == 0 || ctx.Err() != nil) {
 			return nil, err
 		}
-		if key != nil {
-			lines.WriteString(knownhosts.Line([]string{addr}, key) + "\n")
+		if key == nil {
+			break
 		}
+		lines.WriteString(knownhosts.Line([]string{addr}, key) + "\n")
+		wanted = slices.DeleteFunc(wanted, func(algorithm string) bool { return keyType(algorithm) == key.Type() })
 	}
 	if lines.Len() == 0 {
 		return nil, fmt.Errorf("%s: %w: it shows no host key of a kind that is supported", addr, ErrProtocol)
@@ -59,16 +57,66 @@ func (c *Client) ScanHostKeys(ctx context.Context, rawURL string, proxy creds.Pr
 	return []byte(lines.String()), nil
 }
 
-// among returns those of some host key algorithms that may be used.
-func (a Algorithms) among(family []string) []string {
-	if len(a.HostKeys) == 0 {
-		return family
+// KnownHosts returns what lines of known_hosts say of the host of an ssh URL, as lines that
+// are of this host alone; nil if they say nothing. A line that cannot be read says nothing,
+// and neither does one of a key that another line revokes.
+func KnownHosts(lines []byte, rawURL string) []byte {
+	addr, err := sshHost(rawURL)
+	if err != nil {
+		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(family), func(name string) bool { return !slices.Contains(a.HostKeys, name) })
+	known, err := parseKnownHosts(readable(lines))
+	if err != nil {
+		return nil
+	}
+	check := known.HostKeyCallback()
+	var of []byte
+	for _, key := range known.HostKeys(addr) {
+		line := knownhosts.Line([]string{addr}, key.PublicKey)
+		if key.Cert {
+			line = "@cert-authority " + line
+		} else if check(addr, &net.TCPAddr{IP: net.IPv4zero}, key.PublicKey) != nil {
+			continue
+		}
+		of = append(of, line+"\n"...)
+	}
+	return of
+}
+
+// readable leaves out of a known_hosts file what cannot be read, as keys of kinds that are
+// not supported.
+func readable(lines []byte) []byte {
+	var kept []byte
+	for line := range strings.Lines(string(lines)) {
+		if _, _, _, _, _, err := ssh.ParseKnownHosts([]byte(line)); err == nil {
+			kept = append(append(kept, strings.TrimRight(line, "\r\n")...), '\n')
+		}
+	}
+	return kept
+}
+
+// among returns those of some host key algorithms that may be used.
+func (a Algorithms) among(all []string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(name string) bool { return len(a.HostKeys) > 0 && !slices.Contains(a.HostKeys, name) })
+}
+
+// keyType is the type of the keys that prove themselves by an algorithm.
+func keyType(algorithm string) string {
+	switch algorithm {
+	case ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256:
+		return ssh.KeyAlgoRSA
+	}
+	return algorithm
 }
 
 // hostKey returns the key that a host proves by one of some algorithms; nil if it has none.
 func (c *Client) hostKey(ctx context.Context, addr string, proxy creds.Proxy, algorithms []string) (ssh.PublicKey, error) {
+	patience := handshakePatience
+	if c.handshake > 0 {
+		patience = c.handshake
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("it has shown none within %s", patience))
+	defer cancel()
 	conn, err := proxy.DialContext(ctx, "tcp", addr)
 	switch {
 	case creds.RefusedByProxy(err):
@@ -93,12 +141,24 @@ func (c *Client) hostKey(ctx context.Context, addr string, proxy creds.Proxy, al
 	case seen != nil:
 		return seen, nil
 	case context.Cause(ctx) != nil:
-		return nil, fmt.Errorf("no answer from %s in time: %w", addr, context.Cause(ctx))
+		return nil, fmt.Errorf("asking %s for its host keys: %w", addr, context.Cause(ctx))
 	case errors.As(err, &none):
 		return nil, nil
 	default:
 		return nil, fmt.Errorf("asking %s for its host keys: %w", addr, err)
 	}
+}
+
+// sshHost returns where the host of an ssh URL listens.
+func sshHost(rawURL string) (addr string, err error) {
+	u, err := ParseURL(rawURL)
+	if err != nil {
+		return "", err
+	}
+	if u.Scheme != schemeSSH {
+		return "", fmt.Errorf("%w: only the host of an ssh URL has host keys", ErrInvalidURL)
+	}
+	return sshAddress(u.Hostname(), u.Port()), nil
 }
 
 // sshAddress is where a host listens for SSH.
