@@ -3,9 +3,11 @@ package signature
 import (
 	"bufio"
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
@@ -46,6 +48,30 @@ func NewOpenPGPSigner(key, passphrase []byte) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
+	return signerOf(entity, passphrase)
+}
+
+// NewOpenPGPRingSigner returns a signer by one of the keys of an OpenPGP key ring, armored
+// or not: the one whose id, in 16 hexadecimal digits, or whose fingerprint is given, or the
+// first if id is "". The passphrase is needed if it is encrypted.
+func NewOpenPGPRingSigner(ring []byte, id string, passphrase []byte) (*Signer, error) {
+	keys, err := readPrivateRing(ring)
+	if err != nil {
+		return nil, err
+	}
+	wanted := strings.ToUpper(strings.TrimPrefix(strings.TrimPrefix(id, "0x"), "0X"))
+	var ids []string
+	for _, entity := range keys {
+		primary := entity.PrimaryKey
+		if wanted == "" || wanted == primary.KeyIdString() || wanted == strings.ToUpper(hex.EncodeToString(primary.Fingerprint)) {
+			return signerOf(entity, passphrase)
+		}
+		ids = append(ids, primary.KeyIdString())
+	}
+	return nil, fmt.Errorf("%w: the ring has no OpenPGP key %.40q, but %s", ErrBadKey, id, strings.Join(ids, ", "))
+}
+
+func signerOf(entity *openpgp.Entity, passphrase []byte) (*Signer, error) {
 	signing, ok := entity.SigningKey(time.Now())
 	switch {
 	case !ok:
@@ -71,6 +97,22 @@ func NewOpenPGPSigner(key, passphrase []byte) (*Signer, error) {
 		return out.Bytes(), nil
 	}
 	return &Signer{id: entity.PrimaryKey.KeyIdString(), sign: sign}, nil
+}
+
+// readPrivateRing reads the keys of a ring, of which there is at least one.
+func readPrivateRing(ring []byte) (openpgp.EntityList, error) {
+	if len(ring) > maxFile {
+		return nil, fmt.Errorf("%w: it has %d bytes, and the limit is %d", ErrBadKey, len(ring), maxFile)
+	}
+	read := openpgp.ReadKeyRing
+	if bytes.HasPrefix(bytes.TrimSpace(ring), []byte("-----BEGIN ")) {
+		read = openpgp.ReadArmoredKeyRing
+	}
+	keys, err := read(bytes.NewReader(ring))
+	if err != nil || len(keys) == 0 {
+		return nil, fmt.Errorf("%w: it is no ring of OpenPGP keys", ErrBadKey)
+	}
+	return keys, nil
 }
 
 // readPrivatePGP reads a key ring with one key.

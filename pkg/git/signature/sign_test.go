@@ -108,6 +108,53 @@ func TestSignByOpenPGP(t *testing.T) {
 	}
 }
 
+// TestSignByRing: of the keys of a ring, the one that is named signs, and the first if none is.
+func TestSignByRing(t *testing.T) {
+	t.Parallel()
+	one, two := newIdentity(t, packet.Config{}), newIdentity(t, packet.Config{})
+	binary := func(all ...*identity) string {
+		var out strings.Builder
+		for _, i := range all {
+			i.change(func(i *identity) error { return i.entity.SerializePrivateWithoutSigning(&out, nil) })
+		}
+		return out.String()
+	}
+	armored := one.armored(openpgp.PrivateKeyType, func(w io.Writer) error {
+		_, err := io.WriteString(w, binary(one, two))
+		return err
+	})
+	tests := map[string]struct {
+		why      string
+		ring, id string
+		want     *identity // nil: none
+	}{
+		"the first":             {why: "nobody has said which", ring: armored, want: one},
+		"by its id":             {why: "it is meant", ring: armored, id: two.id(), want: two},
+		"by its id, as gpg has": {why: "people copy that", ring: armored, id: "0x" + strings.ToLower(two.id()), want: two},
+		"by its fingerprint":    {why: "people copy that, too", ring: armored, id: fmt.Sprintf("%X", two.entity.PrimaryKey.Fingerprint), want: two},
+		"not armored":           {why: "gpg --export-secret-keys does that", ring: binary(one, two), id: two.id(), want: two},
+		"alone":                 {why: "most rings have one", ring: one.private(""), want: one},
+		"of another ring":       {why: "no other signs in its place", ring: binary(one), id: two.id()},
+		"half an id":            {why: "it may be that of several", ring: armored, id: two.id()[8:]},
+		"no ring":               {why: "there is no key", ring: "nothing"},
+		"empty":                 {why: "there is no key", ring: ""},
+	}
+	for name, tc := range tests {
+		signer, err := signature.NewOpenPGPRingSigner([]byte(tc.ring), tc.id, nil)
+		if tc.want == nil {
+			if !errors.Is(err, signature.ErrBadKey) {
+				t.Errorf("%s: %v, want ErrBadKey (%s)", name, err, tc.why)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v (%s)", name, err, tc.why)
+			continue
+		}
+		signs(t, signer, keys(t, map[string]string{"one.asc": one.public(), "two.asc": two.public()}), tc.want.id())
+	}
+}
+
 func TestOpenPGPKeysThatCannotSign(t *testing.T) {
 	t.Parallel()
 	one, other := newIdentity(t, packet.Config{}), newIdentity(t, packet.Config{})
