@@ -6,6 +6,7 @@
 package session
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -75,6 +76,9 @@ type Session struct {
 	config func() (*rest.Config, error)
 	client func() (client.WithWatch, error)
 	raw    func() (*rest.RESTClient, error)
+
+	reading sync.Mutex
+	lines   *bufio.Reader // of In
 }
 
 // New returns a session that is not connected.
