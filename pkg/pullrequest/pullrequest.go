@@ -32,7 +32,8 @@ import (
 
 // Request is what to ask for.
 type Request struct {
-	// Owner names the automation, as namespace/name. It is written in the pull request.
+	// Owner names the automation, as namespace/name, or another program, as no automation is
+	// called. It is written in the pull request.
 	Owner string
 	// Head is the branch that was pushed, and Base the one that it is to be merged into.
 	Head, Base string

@@ -2,7 +2,6 @@ package bootstrap
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery"
@@ -50,16 +48,16 @@ type Bootstrap struct {
 	Git    creds.Git
 	GitURL string
 	Dir    string
-	// Login is how the cluster does.
-	Login Login
+	// Login is how the cluster does. Trusted are lines of known_hosts that whoever runs this
+	// trusts.
+	Login   Login
+	Trusted []byte
 	// Host is where the repository is; nil if there is nothing to ask but Git.
 	Host *Host
 	// PullSecret is with what the images are pulled; nil if there is none to make.
 	PullSecret *unstructured.Unstructured
 	// Render makes the manifest of an installation.
 	Render func(install.Options) ([]byte, error)
-	// Granted asks whether a public key has been given access; nil if nobody can be asked.
-	Granted func(public string) (bool, error)
 	// DryRun only tells. Export gets the files as they would be; nil if nobody wants them.
 	DryRun bool
 	Export io.Writer
@@ -99,7 +97,7 @@ func (b *Bootstrap) Run(ctx context.Context) (Result, error) {
 	}
 	made, err := b.publish(ctx, live)
 	if err != nil || b.DryRun {
-		return Result{}, err
+		return Result{}, b.hostKeys().Untrusted(err, b.GitURL)
 	}
 	if made.proposed {
 		return b.propose(ctx, made)
@@ -224,11 +222,7 @@ func (b *Bootstrap) install(ctx context.Context, made published) (Result, error)
 	if err := b.namespace(ctx, made.objects); err != nil {
 		return Result{}, err
 	}
-	secret, err := b.secret(ctx)
-	if err != nil {
-		return Result{}, err
-	}
-	if err := b.access(ctx, secret); err != nil {
+	if err := b.access(ctx); err != nil {
 		return Result{}, err
 	}
 	retired, err := installation.Retire(ctx, b.Client, o.Install.Namespace, install.Replaced(o.Install.Components))
@@ -246,7 +240,7 @@ func (b *Bootstrap) install(ctx context.Context, made published) (Result, error)
 	b.Tell.Done("%d objects applied, %d of them changed", len(made.objects), changed)
 	revision := revisionOf(o.Branch, made.commit)
 	if err := b.follow(ctx, revision); err != nil {
-		return Result{}, err
+		return Result{}, b.whyNotFollowed(ctx, err)
 	}
 	if err := installation.Ready(ctx, b.Client, made.objects, func(name string) { b.Tell.Done("%s: deployment ready", name) }); err != nil {
 		return Result{}, err
@@ -280,102 +274,6 @@ func (b *Bootstrap) put(ctx context.Context, objs []*unstructured.Unstructured) 
 		}
 	}
 	return changed, err
-}
-
-// secret sees to the Secret by which the cluster gets in to the repository, and returns
-// what it has.
-func (b *Bootstrap) secret(ctx context.Context) (map[string][]byte, error) {
-	o := b.Options
-	key := client.ObjectKey{Namespace: o.Install.Namespace, Name: o.Secret}
-	var now corev1.Secret
-	if _, err := get(ctx, b.Client, key, &now); err != nil {
-		return nil, err
-	}
-	login := b.Login
-	if b.Host != nil {
-		if err := b.Host.token(ctx, o, now.Data, &login); err != nil {
-			return nil, err
-		}
-	}
-	want, err := login.data(ctx, now.Data, func(ctx context.Context) ([]byte, error) {
-		known, err := b.repo.client.ScanHostKeys(ctx, o.URL, b.Git.Proxy)
-		return known, Unreachable(err)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("secret '%s': %w", key, err)
-	}
-	if want == nil {
-		b.Tell.Done("source secret %s is up to date", key)
-		return now.Data, nil
-	}
-	data := make(map[string]any, len(want))
-	for name, value := range want {
-		data[name] = base64.StdEncoding.EncodeToString(value)
-	}
-	_, err = b.put(ctx, []*unstructured.Unstructured{{Object: map[string]any{
-		"apiVersion": "v1", "kind": "Secret", "type": string(corev1.SecretTypeOpaque),
-		"metadata": map[string]any{"name": key.Name, "namespace": key.Namespace}, "data": data,
-	}}})
-	if err != nil {
-		return nil, err
-	}
-	b.Tell.Done("source secret %s written", key)
-	return want, nil
-}
-
-// access sees to it that what the Secret has lets the cluster in.
-func (b *Bootstrap) access(ctx context.Context, secret map[string][]byte) error {
-	if !b.Login.SSH {
-		return nil
-	}
-	public := strings.TrimSpace(string(secret[keyPublic]))
-	if b.Host != nil {
-		return b.Host.admit(ctx, b.Options, public, b.Tell)
-	}
-	for {
-		admitted, err := b.admitted(ctx, secret)
-		if admitted || err != nil {
-			return err
-		}
-		b.Tell.Say("public key of the cluster: %s", public)
-		if b.Granted == nil {
-			return refuse(KeyUnknown, "the repository does not let the cluster in yet, whose key is %s", public).
-				next("give this key access to the repository, to read it, and run the same command again")
-		}
-		switch yes, err := b.Granted(public); {
-		case err != nil:
-			return err
-		case !yes:
-			return refuse(KeyUnknown, "the repository does not let the cluster in yet").
-				next("give the key access to the repository, to read it, and run the same command again")
-		}
-	}
-}
-
-// admitted reports whether the cluster can get in, as far as can be seen from here: the
-// host may be known by that name in the cluster only.
-func (b *Bootstrap) admitted(ctx context.Context, secret map[string][]byte) (bool, error) {
-	c, err := gitOf(secret, true, b.Options.Secret)
-	if err != nil {
-		return false, err
-	}
-	c.Proxy = b.Git.Proxy
-	repo, err := OpenRepository(b.Options.URL, c, b.Dir)
-	if err != nil {
-		return false, err
-	}
-	conn, err := repo.client.Dial(ctx, repo.remote)
-	switch {
-	case err == nil:
-		return true, conn.Close()
-	case errors.Is(err, git.ErrUnauthorized), errors.Is(err, git.ErrNotFound):
-		return false, nil
-	case errors.Is(err, git.ErrUntrusted):
-		return false, repo.explain(err)
-	default:
-		b.Tell.Warn("whether the cluster gets in cannot be seen from here: %v", err)
-		return true, nil
-	}
 }
 
 // revisionOf is how the API writes a commit of a branch.

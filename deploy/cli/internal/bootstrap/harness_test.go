@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -303,7 +304,14 @@ func (w *world) reconcileOnce(ctx context.Context) {
 		return []metav1.Condition{{Type: meta.ReadyCondition, Status: metav1.ConditionTrue, Reason: "Succeeded", Message: "done", ObservedGeneration: generation, LastTransitionTime: metav1.Now()}}
 	}
 	token := source.Annotations[meta.ReconcileRequestAnnotation]
-	if source.Status.Artifact == nil || source.Status.Artifact.Revision != revision || source.Status.LastHandledReconcileAt != token || source.Status.ObservedGeneration != source.Generation {
+	if strings.HasPrefix(source.Spec.URL, "ssh:") && !w.knowsHost(ctx) {
+		source.Status.ObservedGeneration, source.Status.LastHandledReconcileAt = source.Generation, token
+		source.Status.Conditions = []metav1.Condition{{Type: meta.ReadyCondition, Status: metav1.ConditionFalse, Reason: "Failed", Message: "the host is another", ObservedGeneration: source.Generation, LastTransitionTime: metav1.Now()}}
+		_ = w.Client.Status().Update(ctx, &source) // the next round tries again
+		return
+	}
+	failed := slices.ContainsFunc(source.Status.Conditions, func(c metav1.Condition) bool { return c.Status != metav1.ConditionTrue })
+	if failed || source.Status.Artifact == nil || source.Status.Artifact.Revision != revision || source.Status.LastHandledReconcileAt != token || source.Status.ObservedGeneration != source.Generation {
 		source.Status.ObservedGeneration, source.Status.LastHandledReconcileAt = source.Generation, token
 		source.Status.Conditions = ready(source.Generation)
 		source.Status.Artifact = &meta.Artifact{Revision: revision, Path: "p", URL: "http://x/p", Digest: "sha256:" + strings.Repeat("0", 64), LastUpdateTime: metav1.Now()}
@@ -320,6 +328,15 @@ func (w *world) reconcileOnce(ctx context.Context) {
 		ks.Status.LastAttemptedRevision, ks.Status.LastAppliedRevision = revision, revision
 		_ = w.Client.Status().Update(ctx, &ks) // the next round tries again
 	}
+}
+
+// knowsHost reports whether the cluster knows the host of the repository.
+func (w *world) knowsHost(ctx context.Context) bool {
+	var s corev1.Secret
+	if w.Client.Get(ctx, client.ObjectKey{Namespace: w.Namespace, Name: w.Namespace}, &s) != nil {
+		return false
+	}
+	return strings.Contains(string(s.Data["known_hosts"]), string(w.ssh.SSH().KnownHosts))
 }
 
 // secret returns the data of the source Secret.

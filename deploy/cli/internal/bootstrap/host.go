@@ -72,6 +72,8 @@ func (h *Host) ensure(ctx context.Context, o Options, dryRun bool, tell Teller) 
 // explain says what to do about a host that does not do as it is asked.
 func (h *Host) explain(err error) error {
 	switch {
+	case err == nil:
+		return nil
 	case errors.Is(err, pullrequest.ErrUnauthorized):
 		return &Refusal{Reason: NoAccess, Why: err.Error(), Err: err,
 			Next: fmt.Sprintf("make a new token and set it: export %s=<token>", TokenVariable(h.Kind()))}
@@ -86,34 +88,43 @@ func (h *Host) explain(err error) error {
 // TokenVariable is the variable of the environment that has the token of a kind of host.
 func TokenVariable(kind pullrequest.Kind) string { return strings.ToUpper(string(kind)) + "_TOKEN" }
 
-// token has the login be a token of the repository, unless the cluster has one that is good.
-func (h *Host) token(ctx context.Context, o Options, secret map[string][]byte, login *Login) error {
-	if !h.DeployToken {
-		return nil
-	}
+// token has the cluster get in by a token of the repository, which use gives to it: by a new
+// one, unless the one that it has is good.
+func (h *Host) token(ctx context.Context, o Options, secret map[string][]byte, login Login, use func(Login) error) error {
 	has := ""
 	if len(secret[keyPassword]) > 0 {
 		has = string(secret[keyUsername])
 	}
-	made, err := h.EnsureToken(ctx, h.found, o.KeyName(), has)
-	if err != nil {
-		return h.explain(err)
+	var used error
+	err := h.EnsureToken(ctx, h.found, o.KeyName(), has, func(made *provider.DeployToken) error {
+		if made != nil {
+			login.Username, login.Password = made.Username, made.Token
+		}
+		used = use(login)
+		return used
+	})
+	if used != nil { // which says nothing of the host
+		return used
 	}
-	if made != nil {
-		login.Username, login.Password = made.Username, made.Token
-	}
-	return nil
+	return h.explain(err)
 }
 
-// admit gives the key of the cluster access.
-func (h *Host) admit(ctx context.Context, o Options, public string, tell Teller) error {
-	changed, err := h.EnsureKey(ctx, h.found, provider.Key{Name: o.KeyName(), Public: public, Write: h.WriteKey})
-	if err != nil {
+// admit gives the key of the cluster access, and the cluster the key, by use.
+func (h *Host) admit(ctx context.Context, o Options, public string, tell Teller, use func() error) error {
+	var used error
+	key := provider.Key{Name: o.KeyName(), Public: public, Write: h.WriteKey}
+	changed, err := h.EnsureKey(ctx, h.found, key, func() error {
+		used = use()
+		return used
+	})
+	switch {
+	case used != nil: // which says nothing of the host
+		return used
+	case err != nil:
 		return h.explain(err)
-	}
-	if changed {
+	case changed:
 		tell.Done("deploy key %q added to %s", o.KeyName(), h)
-	} else {
+	default:
 		tell.Done("deploy key %q is up to date", o.KeyName())
 	}
 	return nil
@@ -130,7 +141,7 @@ func (h *Host) propose(ctx context.Context, o Options, made published) (string, 
 		files = append(files, "- `"+e.Path+"`")
 	}
 	pr, err := pulls.Ensure(ctx, pullrequest.Request{
-		Owner: o.Install.Namespace + "/" + o.Install.Namespace,
+		Owner: "bootstrap:" + o.Install.Namespace, // which no automation is called
 		Head:  o.PullRequest, Base: o.Branch, Commit: made.commit.String(),
 		Title: firstLine(made.plan.Message),
 		Body:  "The cluster that runs from `" + o.syncPath() + "` will be as these files say:\n\n" + strings.Join(files, "\n"),

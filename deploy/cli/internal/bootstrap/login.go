@@ -2,7 +2,6 @@ package bootstrap
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 
@@ -43,12 +42,12 @@ type Login struct {
 func (l Login) given() bool { return !l.Password.Empty() || !l.Bearer.Empty() }
 
 // data returns what the Secret is to have, where have is what it has; nil if that is good
-// as it is. scan asks the host for its keys.
-func (l Login) data(ctx context.Context, have map[string][]byte, scan func(context.Context) ([]byte, error)) (map[string][]byte, error) {
+// as it is. hostKeys returns the lines of known_hosts that it takes, of those that it has.
+func (l Login) data(have map[string][]byte, hostKeys func(known []byte) ([]byte, error)) (map[string][]byte, error) {
 	if !l.SSH {
 		return l.overHTTP(have)
 	}
-	want := map[string][]byte{keyIdentity: l.Identity, keyKnownHosts: have[keyKnownHosts]}
+	want := map[string][]byte{keyIdentity: l.Identity}
 	passphrase := l.Passphrase.Reveal()
 	if l.Identity == nil {
 		want[keyIdentity], passphrase = have[keyIdentity], string(have[keyPassword])
@@ -68,10 +67,8 @@ func (l Login) data(ctx context.Context, have map[string][]byte, scan func(conte
 	if passphrase != "" {
 		want[keyPassword] = []byte(passphrase)
 	}
-	if len(want[keyKnownHosts]) == 0 {
-		if want[keyKnownHosts], err = scan(ctx); err != nil {
-			return nil, err
-		}
+	if want[keyKnownHosts], err = hostKeys(have[keyKnownHosts]); err != nil {
+		return nil, err
 	}
 	return unlessThere(want, have), nil
 }
@@ -126,17 +123,9 @@ func publicKey(identity []byte, passphrase string) (ssh.PublicKey, error) {
 	}
 	switch {
 	case errors.As(err, &missing):
-		return nil, errors.New("the private key is encrypted: give its password with --password")
+		return nil, errors.New("the private key is encrypted: its password is missing")
 	case err != nil:
 		return nil, errors.New("that is no private key that SSH knows")
 	}
 	return signer.PublicKey(), nil
-}
-
-// gitOf returns the credentials that the data of the Secret are.
-func gitOf(data map[string][]byte, isSSH bool, name string) (creds.Git, error) {
-	if isSSH {
-		return creds.GitSSH(data, name)
-	}
-	return creds.GitHTTP(data, name)
 }

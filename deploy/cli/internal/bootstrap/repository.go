@@ -1,12 +1,10 @@
 package bootstrap
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -143,39 +141,6 @@ func (r *Repository) Propose(ctx context.Context, v *View, o Options, p Plan, no
 	return draft.Hash, true, nil
 }
 
-// proposed reports whether the branch of a pull request has the files of the plan. It
-// refuses to replace a commit of somebody else there.
-func (r *Repository) proposed(ctx context.Context, v *View, o Options, p Plan) (bool, error) {
-	conn, err := r.client.Dial(ctx, r.remote)
-	if err != nil {
-		return false, r.explain(err)
-	}
-	defer func() { _ = conn.Close() }() // nothing was sent that could get lost
-	there, err := r.store.Fetch(ctx, conn, git.Target{Want: v.pull, Commit: v.pull, Label: o.PullRequest})
-	if err != nil {
-		return false, r.explain(err)
-	}
-	defer func() { _ = there.Close() }()
-	entries, err := there.Entries()
-	if err != nil {
-		return false, err
-	}
-	files := newFiles(there, entries, nil)
-	same := true
-	for _, e := range p.Edits {
-		data, err := files.ReadFile(e.Path)
-		same = same && err == nil && bytes.Equal(data, e.Content)
-	}
-	if same {
-		return true, nil
-	}
-	if !strings.HasPrefix(there.Commit.Message, messageStart) {
-		return false, refuse(NotOurs, "the branch %q has commits that are not of this command, which would be lost", o.PullRequest).
-			next("name another: --pull-request-branch=<name>")
-	}
-	return false, nil
-}
-
 // Head returns what the branch ends with now.
 func (r *Repository) Head(ctx context.Context, branch string) (plumbing.Hash, error) {
 	conn, err := r.client.Dial(ctx, r.remote)
@@ -198,7 +163,7 @@ func (r *Repository) explain(err error) error {
 			Next: "is the URL right, and may who asks see the repository? If there is none yet, make an empty one first"}
 	case errors.Is(err, git.ErrUntrusted):
 		return &Refusal{Reason: NoAccess, Why: err.Error(), Err: err,
-			Next: "name the authority of its certificate: --ca-file; of an SSH host, compare its key with what it publishes"}
+			Next: "name the authority of its certificate: --ca-file"}
 	default:
 		return Unreachable(err)
 	}

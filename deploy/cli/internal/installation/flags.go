@@ -34,7 +34,7 @@ func (f *Flags) Bind(fs *pflag.FlagSet) {
 	fs.StringVarP(&o.Version, "version", "v", o.Version, "Version to install, which must be that of this command")
 	fs.StringVar(&o.Registry, "registry", "", "Registry of the images, as in registry.example.com/weir; by default that of the installation that there is")
 	fs.StringVar(&o.ImagePullSecret, "image-pull-secret", "", "Secret with which the images are pulled")
-	fs.StringVar(&f.credentials, "registry-creds", "", "Credentials of the registry, user:password, from which the Secret of --image-pull-secret is made")
+	fs.StringVar(&f.credentials, "registry-creds", "", "Credentials of the registry, user:password, from which the Secret of --image-pull-secret is made; better in the variable "+CredentialsVariable+", or - to read them")
 	fs.BoolVar(&o.NetworkPolicy, "network-policy", o.NetworkPolicy, "Have the controllers be reached by each other only")
 	fs.BoolVar(&o.WatchAllNamespaces, "watch-all-namespaces", o.WatchAllNamespaces, "Reconcile the objects of all namespaces; else those of the controllers' own")
 	fs.StringVar(&o.ClusterDomain, "cluster-domain", o.ClusterDomain, "Domain of the names of Services")

@@ -1,6 +1,7 @@
 package installation
 
 import (
+	"context"
 	"encoding/base64"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"weir.dev/deploy/install"
+	"weir.dev/pkg/creds"
 )
 
 func parsed(t *testing.T, args ...string) *Flags {
@@ -94,5 +96,21 @@ func TestPullSecret(t *testing.T) {
 	want := `{"auths":{"registry.example.com:5000":{"auth":"cm9ib3Q6YTpi","password":"a:b","username":"robot"}}}`
 	if err != nil || string(config) != want || s.GetName() != "pull" || s.GetNamespace() != "flux-system" {
 		t.Errorf("Secret %s/%s has %s, %v; want %s", s.GetNamespace(), s.GetName(), config, err, want)
+	}
+}
+
+// TestReadCredentials: they need not be in the arguments, where others can see them.
+func TestReadCredentials(t *testing.T) {
+	t.Parallel()
+	read := func(_ context.Context, flag, variable, _ string) (creds.Hidden, error) {
+		return creds.Hide("of " + variable + flag + ":p"), nil
+	}
+	f := parsed(t, "--registry=registry.example.com/weir", "--image-pull-secret=pull", "--registry-creds=-")
+	if err := f.ReadCredentials(t.Context(), read); err != nil || f.credentials != "of REGISTRY_CREDS-:p" {
+		t.Errorf("credentials %q, %v", f.credentials, err)
+	}
+	f = parsed(t, "--registry=registry.example.com/weir")
+	if err := f.ReadCredentials(t.Context(), read); err != nil || f.credentials != "" {
+		t.Errorf("without a Secret to put them in: credentials %q, %v", f.credentials, err)
 	}
 }

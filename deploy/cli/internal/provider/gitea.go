@@ -3,14 +3,12 @@ package provider
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 )
 
 // gitea speaks the API of Gitea and Forgejo, version 1.
-type gitea struct{ remote }
+type gitea struct{ repos }
 
 type giteaRepository struct {
 	Private bool `json:"private"`
@@ -20,10 +18,6 @@ func (g gitea) repository(got giteaRepository) Repository {
 	r := g.clone()
 	r.Visibility = visibility(got.Private)
 	return r
-}
-
-func (g gitea) path() string {
-	return "/repos/" + url.PathEscape(g.opts.Owner) + "/" + url.PathEscape(g.opts.Name)
 }
 
 func (g gitea) find(ctx context.Context) (Repository, error) {
@@ -69,27 +63,5 @@ func (g gitea) grant(ctx context.Context, _ Repository, t Team) (bool, error) {
 	return true, g.Do(ctx, http.MethodPut, path, nil, nil, nil)
 }
 
-func (g gitea) keys(ctx context.Context, _ Repository, page int) ([]Key, error) {
-	const most = 50 // which is what servers allow
-	var all []Key
-	for _, p := range []int{2*page - 1, 2 * page} {
-		var got []githubKey
-		query := url.Values{"limit": {fmt.Sprint(most)}, "page": {strconv.Itoa(p)}}
-		if err := g.Do(ctx, http.MethodGet, g.path()+"/keys", query, nil, &got); err != nil {
-			return nil, err
-		}
-		all = append(all, keysOf(got)...)
-		if len(got) < most {
-			break
-		}
-	}
-	return all, nil
-}
-
-func (g gitea) addKey(ctx context.Context, _ Repository, k Key) error {
-	return g.Do(ctx, http.MethodPost, g.path()+"/keys", nil, githubKey{Title: k.Name, Key: k.Public, ReadOnly: !k.Write}, nil)
-}
-
-func (g gitea) deleteKey(ctx context.Context, _ Repository, id int64) error {
-	return g.Do(ctx, http.MethodDelete, g.path()+"/keys/"+strconv.FormatInt(id, 10), nil, nil, nil)
-}
+// inTheWay holds of a key of the same name, too, which a repository has one of.
+func (g gitea) inTheWay(there, k Key) bool { return g.repos.inTheWay(there, k) || there.Name == k.Name }

@@ -5,22 +5,14 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
 )
 
 // github speaks the REST API of GitHub, version 3.
-type github struct{ remote }
+type github struct{ repos }
 
 type githubRepository struct {
 	Visibility string `json:"visibility"` // which old servers do not tell
 	Private    bool   `json:"private"`
-}
-
-type githubKey struct {
-	ID       int64  `json:"id,omitempty"`
-	Title    string `json:"title"`
-	Key      string `json:"key"`
-	ReadOnly bool   `json:"read_only"`
 }
 
 func (g github) repository(got githubRepository) Repository {
@@ -30,17 +22,6 @@ func (g github) repository(got githubRepository) Repository {
 		r.Visibility = visibility(got.Private)
 	}
 	return r
-}
-
-func visibility(private bool) string {
-	if private {
-		return "private"
-	}
-	return "public"
-}
-
-func (g github) path() string {
-	return "/repos/" + url.PathEscape(g.opts.Owner) + "/" + url.PathEscape(g.opts.Name)
 }
 
 func (g github) find(ctx context.Context) (Repository, error) {
@@ -87,29 +68,4 @@ func (g github) grant(ctx context.Context, _ Repository, t Team) (bool, error) {
 	}
 	there := err == nil
 	return !there, g.Do(ctx, http.MethodPut, path, nil, map[string]string{"permission": t.Permission}, nil)
-}
-
-func (g github) keys(ctx context.Context, _ Repository, page int) ([]Key, error) {
-	var got []githubKey
-	if err := g.Do(ctx, http.MethodGet, g.path()+"/keys", paged(page), nil, &got); err != nil {
-		return nil, err
-	}
-	return keysOf(got), nil
-}
-
-// keysOf returns the keys of a list of GitHub or Gitea, which have one form.
-func keysOf(got []githubKey) []Key {
-	all := make([]Key, len(got))
-	for i, k := range got {
-		all[i] = Key{Name: k.Title, Public: k.Key, Write: !k.ReadOnly, id: k.ID}
-	}
-	return all
-}
-
-func (g github) addKey(ctx context.Context, _ Repository, k Key) error {
-	return g.Do(ctx, http.MethodPost, g.path()+"/keys", nil, githubKey{Title: k.Name, Key: k.Public, ReadOnly: !k.Write}, nil)
-}
-
-func (g github) deleteKey(ctx context.Context, _ Repository, id int64) error {
-	return g.Do(ctx, http.MethodDelete, g.path()+"/keys/"+strconv.FormatInt(id, 10), nil, nil, nil)
 }

@@ -148,3 +148,6 @@ func (g gitlab) addKey(ctx context.Context, r Repository, k Key) error {
 func (g gitlab) deleteKey(ctx context.Context, r Repository, id int64) error {
 	return g.Do(ctx, http.MethodDelete, g.path(r)+"/deploy_keys/"+strconv.FormatInt(id, 10), nil, nil, nil)
 }
+
+// inTheWay holds of the same key: a project takes it once.
+func (g gitlab) inTheWay(there, k Key) bool { return there.same(k) }

@@ -21,9 +21,10 @@ import (
 // ErrNotFound: there is no such repository, or the token may not see it.
 var ErrNotFound = pullrequest.ErrNotFound
 
-// maxPages bounds what is listed of a repository, at pageSize a page.
+// maxPages bounds what is listed of a repository, of which a page has pageSize at most: who
+// administers the host may have made them smaller.
 const (
-	maxPages = 20
+	maxPages = 100
 	pageSize = 100
 )
 
@@ -87,21 +88,6 @@ type Settings struct {
 	Branch string
 }
 
-// Key lets whoever has the private part of it read a repository.
-type Key struct {
-	Name   string
-	Public string // as in a file of authorized keys
-	Write  bool
-
-	id int64
-}
-
-// same reports whether two keys are one, whatever they are called.
-func (k Key) same(other Key) bool {
-	a, b := strings.Fields(k.Public), strings.Fields(other.Public)
-	return len(a) > 1 && len(b) > 1 && a[0] == b[0] && a[1] == b[1]
-}
-
 // Team is whom a repository is opened to.
 type Team struct {
 	Name       string
@@ -136,6 +122,8 @@ type api interface {
 	keys(ctx context.Context, r Repository, page int) ([]Key, error)
 	addKey(ctx context.Context, r Repository, k Key) error
 	deleteKey(ctx context.Context, r Repository, id int64) error
+	// inTheWay reports whether a key has to go before another is taken.
+	inTheWay(there, k Key) bool
 }
 
 // New returns the host of a repository, to be asked through transport; nil means one of
@@ -155,11 +143,11 @@ func New(o Options, transport http.RoundTripper) (*Host, error) {
 	at := remote{API: c, opts: o}
 	switch o.Kind {
 	case pullrequest.GitHub:
-		h.api = github{at}
+		h.api = github{repos{at}}
 	case pullrequest.GitLab:
 		h.api = gitlab{at}
 	case pullrequest.Gitea:
-		h.api = gitea{at}
+		h.api = gitea{repos{at}}
 	default:
 		return nil, fmt.Errorf("nothing is known of the host %q", o.Kind)
 	}
@@ -232,62 +220,6 @@ func (h *Host) Grant(ctx context.Context, r Repository, t Team) (changed bool, e
 	return changed, nil
 }
 
-// EnsureKey sees to it that the repository has the key with its permission and name, and
-// reports whether it had not. Another key of that name goes.
-func (h *Host) EnsureKey(ctx context.Context, r Repository, want Key) (changed bool, err error) {
-	stale, there, err := h.compareKeys(ctx, r, want)
-	if err != nil {
-		return false, fmt.Errorf("reading the deploy keys of %s: %w", h, err)
-	}
-	if there && len(stale) == 0 {
-		return false, nil
-	}
-	for _, k := range stale {
-		if err := h.api.deleteKey(ctx, r, k.id); err != nil && !errors.Is(err, ErrNotFound) {
-			return false, fmt.Errorf("removing the deploy key %q of %s: %w", k.Name, h, err)
-		}
-	}
-	if there {
-		return true, nil
-	}
-	if err := h.api.addKey(ctx, r, want); err != nil {
-		return false, fmt.Errorf("adding the deploy key %q to %s: %w", want.Name, h, err)
-	}
-	return true, nil
-}
-
-// HasKey reports whether EnsureKey would change nothing.
-func (h *Host) HasKey(ctx context.Context, r Repository, want Key) (bool, error) {
-	stale, there, err := h.compareKeys(ctx, r, want)
-	if err != nil {
-		return false, fmt.Errorf("reading the deploy keys of %s: %w", h, err)
-	}
-	return there && len(stale) == 0, nil
-}
-
-// compareKeys looks for a key, and for those that are in its way: others of its name, and
-// the same with another permission, which no host lets change.
-func (h *Host) compareKeys(ctx context.Context, r Repository, want Key) (stale []Key, there bool, err error) {
-	for page := 1; page <= maxPages; page++ {
-		all, err := h.api.keys(ctx, r, page)
-		if err != nil {
-			return nil, false, err
-		}
-		for _, k := range all {
-			switch {
-			case k.same(want) && k.Write == want.Write:
-				there = true
-			case k.same(want), k.Name == want.Name:
-				stale = append(stale, k)
-			}
-		}
-		if len(all) < pageSize {
-			break
-		}
-	}
-	return stale, there, nil
-}
-
 // PullRequests returns how pull requests of the repository are opened.
 func (h *Host) PullRequests(r Repository, transport http.RoundTripper) (*pullrequest.Host, error) {
 	target, err := pullrequest.Locate(pullrequest.Settings{Kind: h.opts.Kind, API: h.opts.Kind.Base(h.opts.Pages)}, r.HTTPS)
@@ -342,4 +274,19 @@ func (r remote) mustBeOwner(ctx context.Context) error {
 // paged is the query of a page.
 func paged(page int) url.Values {
 	return url.Values{"per_page": {fmt.Sprint(pageSize)}, "page": {fmt.Sprint(page)}}
+}
+
+// each hands all that is on some pages to see. The end is a page that is empty: how many
+// are on the others is up to the host.
+func each[T any](read func(page int) ([]T, error), see func(T)) error {
+	for page := 1; page <= maxPages; page++ {
+		all, err := read(page)
+		if err != nil || len(all) == 0 {
+			return err
+		}
+		for _, one := range all {
+			see(one)
+		}
+	}
+	return nil
 }

@@ -2,7 +2,6 @@ package provider_test
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -118,70 +117,6 @@ func TestPersonal(t *testing.T) {
 	})
 }
 
-func TestKeys(t *testing.T) {
-	t.Parallel()
-	const one, two = "ssh-ed25519 AAAAone", "ssh-ed25519 AAAAtwo"
-	tests := map[string]struct {
-		why     string
-		before  []providertest.Key
-		want    provider.Key
-		changed bool
-		after   []providertest.Key
-	}{
-		"is added":          {why: "the cluster must get in", want: provider.Key{Name: "k", Public: one}, changed: true, after: []providertest.Key{{Title: "k", Key: one}}},
-		"is there":          {why: "nothing is to be done", before: []providertest.Key{{ID: 1, Title: "k", Key: one + " comment"}}, want: provider.Key{Name: "k", Public: one}, after: []providertest.Key{{Title: "k", Key: one + " comment"}}},
-		"may write":         {why: "no host lets a permission change", before: []providertest.Key{{ID: 1, Title: "k", Key: one}}, want: provider.Key{Name: "k", Public: one, Write: true}, changed: true, after: []providertest.Key{{Title: "k", Key: one, Write: true}}},
-		"may not any more":  {why: "less is safer", before: []providertest.Key{{ID: 1, Title: "k", Key: one, Write: true}}, want: provider.Key{Name: "k", Public: one}, changed: true, after: []providertest.Key{{Title: "k", Key: one}}},
-		"is another now":    {why: "who has the old one is let in no more", before: []providertest.Key{{ID: 1, Title: "k", Key: one}}, want: provider.Key{Name: "k", Public: two}, changed: true, after: []providertest.Key{{Title: "k", Key: two}}},
-		"has another name":  {why: "a key can be there once, and serves", before: []providertest.Key{{ID: 1, Title: "other", Key: one}}, want: provider.Key{Name: "k", Public: one}, after: []providertest.Key{{Title: "other", Key: one}}},
-		"is beside another": {why: "other clusters have theirs", before: []providertest.Key{{ID: 1, Title: "other", Key: two}}, want: provider.Key{Name: "k", Public: one}, changed: true, after: []providertest.Key{{Title: "other", Key: two}, {Title: "k", Key: one}}},
-		"is there twice":    {why: "one of the name is of another cluster that is gone", before: []providertest.Key{{ID: 1, Title: "k", Key: two}, {ID: 2, Title: "k", Key: one}}, want: provider.Key{Name: "k", Public: one}, changed: true, after: []providertest.Key{{Title: "k", Key: one}}},
-	}
-	onEach(t, func(t *testing.T, w *world) {
-		h := w.client(nil)
-		r := w.created(h)
-		for name, tc := range tests {
-			w.Edit("team/fleet", func(r *providertest.Repository) { r.Keys = append([]providertest.Key(nil), tc.before...) })
-			has, err := h.HasKey(t.Context(), r, tc.want)
-			if err != nil || has == tc.changed {
-				t.Errorf("%s: has it: %t, %v", name, has, err)
-			}
-			changed, err := h.EnsureKey(t.Context(), r, tc.want)
-			if err != nil || changed != tc.changed {
-				t.Errorf("%s: changed %t, %v; want %t (%s)", name, changed, err, tc.changed, tc.why)
-			}
-			repo, _ := w.Repository("team/fleet")
-			for i := range repo.Keys {
-				repo.Keys[i].ID = 0
-			}
-			if diff := cmp.Diff(tc.after, repo.Keys); diff != "" {
-				t.Errorf("%s: keys (-want +got), %s:\n%s", name, tc.why, diff)
-			}
-			before := w.Counts().Changes
-			if changed, err = h.EnsureKey(t.Context(), r, tc.want); err != nil || changed || w.Counts().Changes != before {
-				t.Errorf("%s: the second time: %t, %v", name, changed, err)
-			}
-		}
-	})
-}
-
-// TestManyKeys: a key on a later page is there, too.
-func TestManyKeys(t *testing.T) {
-	t.Parallel()
-	onEach(t, func(t *testing.T, w *world) {
-		h := w.client(nil)
-		r := w.created(h)
-		w.Edit("team/fleet", func(r *providertest.Repository) {
-			for i := range 230 {
-				r.Keys = append(r.Keys, providertest.Key{ID: int64(i), Title: fmt.Sprint("k", i), Key: fmt.Sprint("ssh-ed25519 AAAA", i)})
-			}
-		})
-		if changed, err := h.EnsureKey(t.Context(), r, provider.Key{Name: "k229", Public: "ssh-ed25519 AAAA229"}); err != nil || changed {
-			t.Errorf("changed %t, %v", changed, err)
-		}
-	})
-}
-
 func TestTeams(t *testing.T) {
 	t.Parallel()
 	want := map[pullrequest.Kind]map[string]string{
@@ -234,36 +169,6 @@ func TestNestedGroup(t *testing.T) {
 	}
 	if _, there := w.Repository("team/platform/fleet"); !there {
 		t.Error("there is no project in the nested group")
-	}
-}
-
-func TestDeployToken(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, providertest.Options{Kind: pullrequest.GitLab})
-	h := w.client(nil)
-	r := w.created(h)
-	first, err := h.EnsureToken(t.Context(), r, "sync", "")
-	if err != nil || first == nil {
-		t.Fatalf("%v, %v; want a token", first, err)
-	}
-	again, err := h.EnsureToken(t.Context(), r, "sync", first.Username.Reveal())
-	if err != nil || again != nil {
-		t.Errorf("with the token in the cluster: %v, %v; want none", again, err)
-	}
-	next, err := h.EnsureToken(t.Context(), r, "sync", "")
-	if err != nil || next == nil {
-		t.Fatalf("without it: %v, %v; want another", next, err)
-	}
-	repo, _ := w.Repository("team/fleet")
-	if len(repo.Tokens) != 1 || repo.Tokens[0].Token != next.Token.Reveal() {
-		t.Errorf("the project has %d tokens, want the last one only", len(repo.Tokens))
-	}
-	if text := fmt.Sprintf("%v %+v %#v", *next, *next, *next); strings.Contains(text, next.Token.Reveal()) {
-		t.Errorf("the token is printed: %s", text)
-	}
-	other := newWorld(t, providertest.Options{Kind: pullrequest.Gitea})
-	if _, err := other.client(nil).EnsureToken(t.Context(), r, "sync", ""); !errors.Is(err, provider.ErrNoTokens) {
-		t.Errorf("of another host: %v, want ErrNoTokens", err)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -24,6 +23,16 @@ import (
 // maxSecretFile bounds a file with a key or certificate, in bytes.
 const maxSecretFile = 1 << 20
 
+// manifestsFlag is one of flux, for those who develop that.
+const manifestsFlag = "manifests"
+
+// Variables of the environment that have what others can see if it is a flag.
+const (
+	passwordVariable   = "GIT_PASSWORD"
+	gpgPassVariable    = "GPG_PASSPHRASE"
+	sshSigningVariable = "SSH_SIGNING_KEY_PASSWORD"
+)
+
 // bootstrapper has the flags that all hosts have.
 type bootstrapper struct {
 	*session.Session
@@ -35,7 +44,7 @@ type bootstrapper struct {
 	key                           bootstrap.KeyOptions
 	privateKeyFile, caFile        string
 	commit                        bootstrap.Commit
-	gpgKeyRing, gpgPass           string
+	gpgKeyRing, gpgKeyID, gpgPass string
 	sshSigningKey, sshSigningPass string
 	recurse                       bool
 	sparse                        []string
@@ -86,10 +95,11 @@ func (b *bootstrapper) bind(fs *pflag.FlagSet) {
 	fs.StringVar(&b.commit.Name, "author-name", "Flux", "Name of who commits")
 	fs.StringVar(&b.commit.Email, "author-email", "", "Address of who commits")
 	fs.StringVar(&b.commit.Appendix, "commit-message-appendix", "", "Text that messages of commits end with, such as [ci skip]")
-	fs.StringVar(&b.gpgKeyRing, "gpg-key-ring", "", "File of an OpenPGP key to sign commits with")
-	fs.StringVar(&b.gpgPass, "gpg-passphrase", "", "Passphrase of that key")
+	fs.StringVar(&b.gpgKeyRing, "gpg-key-ring", "", "File of OpenPGP keys to sign commits with")
+	fs.StringVar(&b.gpgKeyID, "gpg-key-id", "", "Which of them; by default the first")
+	fs.StringVar(&b.gpgPass, "gpg-passphrase", "", "Passphrase of that key; better in the variable "+gpgPassVariable+", or - to read it")
 	fs.StringVar(&b.sshSigningKey, "ssh-signing-key-file", "", "File of an SSH key to sign commits with")
-	fs.StringVar(&b.sshSigningPass, "ssh-signing-key-password", "", "Password of that key")
+	fs.StringVar(&b.sshSigningPass, "ssh-signing-key-password", "", "Password of that key; better in the variable "+sshSigningVariable+", or - to read it")
 	fs.BoolVar(&b.recurse, "recurse-submodules", false, "Have the cluster fetch submodules")
 	fs.StringSliceVar(&b.sparse, "sparse-checkout", nil, "Folders of the repository that the cluster reads; by default all")
 	fs.BoolVar(&b.force, "force", false, "Insist where the command refuses, and says that it can be insisted on")
@@ -97,6 +107,8 @@ func (b *bootstrapper) bind(fs *pflag.FlagSet) {
 	fs.StringVar(&b.pullBranch, "pull-request-branch", "", "Name of that branch; by default weir-bootstrap-<namespace>")
 	fs.BoolVar(&b.dryRun, "dry-run", false, "Tell what would be done; nothing is changed")
 	fs.BoolVar(&b.export, "export", false, "Print the files as they would be; nothing is changed")
+	fs.String(manifestsFlag, "", "Folder of manifests to install")
+	_ = fs.MarkHidden(manifestsFlag) // there is such a flag
 	b.given = fs.Changed
 }
 
@@ -106,6 +118,7 @@ type login struct {
 	git     creds.Git
 	cluster string // URL of the repository, as the cluster reaches it
 	how     bootstrap.Login
+	trusted []byte // lines of known_hosts; nil: those of the user
 	host    *bootstrap.Host
 	// provider is that of the GitRepository.
 	provider string
@@ -114,8 +127,6 @@ type login struct {
 
 // run bootstraps the cluster with a login.
 func (b *bootstrapper) run(ctx context.Context, in login) error {
-	ctx, cancel := b.Context(ctx)
-	defer cancel()
 	run, err := b.prepare(ctx, in)
 	if err != nil {
 		return err
@@ -124,23 +135,13 @@ func (b *bootstrapper) run(ctx context.Context, in login) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(run.Dir) }() // it is a cache in a folder for such
-	result, err := run.Run(ctx)
-	var refused *bootstrap.Refusal
-	if errors.As(err, &refused) && refused.Reason == bootstrap.ManagedByOther && in.ask && !b.dryRun {
-		b.Warn("%s", refused.Why)
-		yes, asked := b.confirm("Take it over?")
-		if asked != nil {
-			return asked
-		}
-		if yes {
-			run.Options.Accepted = func(r bootstrap.Reason) bool { return r == bootstrap.ManagedByOther || b.force && r.Forcible() }
-			result, err = run.Run(ctx)
-		}
-	}
+	accepted := map[bootstrap.Reason]bool{}
+	run.Options.Accepted = func(r bootstrap.Reason) bool { return accepted[r] || b.force && r.Forcible() }
+	result, err := b.settle(ctx, run.Run, in.ask && !run.DryRun, accepted)
 	switch {
 	case err != nil:
 		return session.Hint(session.Explain(withNext(err)), "run the same command again once that is mended; what is wrong in the cluster: weir check")
-	case b.dryRun || b.export:
+	case run.DryRun:
 		b.Done("nothing was changed")
 	case result.PullRequest != "":
 		b.Done("merge %s; then run the same command again, unless the cluster runs from the repository already", result.PullRequest)
@@ -148,6 +149,37 @@ func (b *bootstrapper) run(ctx context.Context, in login) error {
 		b.Done("the cluster runs from %s", result.Revision)
 	}
 	return nil
+}
+
+// settle runs until there is nothing more that people could be asked. Each run begins anew
+// and finds what is done, and has the whole time: that in which people think does not count.
+func (b *bootstrapper) settle(ctx context.Context, run func(context.Context) (bootstrap.Result, error), ask bool, accepted map[bootstrap.Reason]bool) (bootstrap.Result, error) {
+	questions := map[bootstrap.Reason]string{
+		bootstrap.ManagedByOther: "Take it over?",
+		bootstrap.KeyUnknown:     "Has this key been given access to the repository?",
+	}
+	for {
+		result, err := b.once(ctx, run)
+		var refused *bootstrap.Refusal
+		if !ask || !errors.As(err, &refused) || questions[refused.Reason] == "" {
+			return result, err
+		}
+		b.Warn("%s", refused.Why)
+		switch no := b.Confirm(ctx, questions[refused.Reason], refused.Next); {
+		case errors.Is(no, session.ErrDeclined):
+			return result, err
+		case no != nil:
+			return result, no
+		}
+		accepted[refused.Reason] = refused.Reason.Forcible()
+	}
+}
+
+// once runs once, as long as a call may take.
+func (b *bootstrapper) once(ctx context.Context, run func(context.Context) (bootstrap.Result, error)) (bootstrap.Result, error) {
+	ctx, cancel := b.Context(ctx)
+	defer cancel()
+	return run(ctx)
 }
 
 // withNext adds to a refusal what to do.
@@ -161,6 +193,15 @@ func withNext(err error) error {
 
 // prepare makes a run of the flags.
 func (b *bootstrapper) prepare(ctx context.Context, in login) (*bootstrap.Bootstrap, error) {
+	if b.given(manifestsFlag) {
+		return nil, session.Hint(errors.New("--manifests: this command installs its own manifests, and those of no other folder"),
+			"patch them in the kustomization.yaml of the installation, in Git")
+	}
+	if err := b.readSecrets(ctx); err != nil {
+		return nil, err
+	}
+	ctx, cancel := b.Context(ctx)
+	defer cancel()
 	options, pullSecret, err := b.options(ctx, in)
 	if err != nil {
 		return nil, err
@@ -177,17 +218,15 @@ func (b *bootstrapper) prepare(ctx context.Context, in login) (*bootstrap.Bootst
 	if err != nil {
 		return nil, err
 	}
+	if in.trusted == nil {
+		in.trusted = b.knownHosts()
+	}
 	run := &bootstrap.Bootstrap{
 		Options: options, Config: cfg, Client: c, Discovery: d, Git: in.git, GitURL: in.url, Login: in.how, Host: in.host,
-		PullSecret: pullSecret, Render: install.Render, DryRun: b.dryRun || b.export, Tell: b.Session, Now: time.Now,
+		Trusted: in.trusted, PullSecret: pullSecret, Render: install.Render, DryRun: b.dryRun || b.export, Tell: b.Session, Now: time.Now,
 	}
 	if b.export {
 		run.Export = b.Out
-	}
-	if in.ask {
-		run.Granted = func(string) (bool, error) {
-			return b.confirm("Has this key been given access to the repository?")
-		}
 	}
 	return run, nil
 }
@@ -217,14 +256,37 @@ func (b *bootstrapper) options(ctx context.Context, in login) (bootstrap.Options
 			o.PullRequest = "weir-bootstrap-" + o.Install.Namespace
 		}
 	}
-	if b.force {
-		o.Accepted = bootstrap.Reason.Forcible
-	}
 	if o.Commit.Signer, err = b.signer(); err != nil {
 		return o, nil, err
 	}
 	secret, err := b.flags.PullSecret(o.Install)
 	return o, secret, err
+}
+
+// readSecrets has what is not in the arguments be where it would be if it were. What is piped
+// in has a line for each flag that is "-", in this order, after the password.
+func (b *bootstrapper) readSecrets(ctx context.Context) error {
+	if err := b.flags.ReadCredentials(ctx, b.Given); err != nil {
+		return err
+	}
+	for _, secret := range []struct {
+		needed         bool
+		flag           *string
+		variable, what string
+	}{
+		{b.gpgKeyRing != "", &b.gpgPass, gpgPassVariable, "passphrase of the OpenPGP key"},
+		{b.sshSigningKey != "", &b.sshSigningPass, sshSigningVariable, "password of the SSH key that signs"},
+	} {
+		if !secret.needed {
+			continue
+		}
+		given, err := b.Given(ctx, *secret.flag, secret.variable, secret.what)
+		if err != nil {
+			return err
+		}
+		*secret.flag = given.Reveal()
+	}
+	return nil
 }
 
 // signer returns what signs commits; nil if nothing does.
@@ -237,7 +299,7 @@ func (b *bootstrapper) signer() (git.Signer, error) {
 		if err != nil {
 			return nil, err
 		}
-		s, err := signature.NewOpenPGPSigner(key, []byte(b.gpgPass))
+		s, err := signature.NewOpenPGPRingSigner(key, b.gpgKeyID, []byte(b.gpgPass))
 		if err != nil {
 			return nil, fmt.Errorf("--gpg-key-ring: %w", err)
 		}
@@ -254,52 +316,4 @@ func (b *bootstrapper) signer() (git.Signer, error) {
 		return s, nil
 	}
 	return nil, nil
-}
-
-// sshKey returns how the cluster gets a key.
-func (b *bootstrapper) sshKey(passphrase creds.Hidden) (bootstrap.Login, error) {
-	l := bootstrap.Login{SSH: true}
-	if err := b.key.Validate(); err != nil {
-		return l, err
-	}
-	if b.given("ssh-key-algorithm") || b.given("ssh-rsa-bits") || b.given("ssh-ecdsa-curve") {
-		l.Key = b.key
-	}
-	if b.privateKeyFile == "" {
-		return l, nil
-	}
-	var err error
-	l.Identity, err = readFile("--private-key-file", b.privateKeyFile)
-	l.Passphrase = passphrase
-	return l, err
-}
-
-// authority returns the certificates that are trusted beside those of the system.
-func (b *bootstrapper) authority() ([]byte, creds.TLS, error) {
-	if b.caFile == "" {
-		return nil, creds.TLS{}, nil
-	}
-	ca, err := readFile("--ca-file", b.caFile)
-	if err != nil {
-		return nil, creds.TLS{}, err
-	}
-	tls, err := creds.NewTLS(map[string][]byte{"ca.crt": ca}, "--ca-file")
-	return ca, tls, err
-}
-
-// readFile reads a small file that a flag names.
-func readFile(flag, path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", flag, err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w", flag, err)
-	case len(data) > maxSecretFile:
-		return nil, fmt.Errorf("%s: %q has more than %d bytes", flag, path, maxSecretFile)
-	}
-	return data, nil
 }

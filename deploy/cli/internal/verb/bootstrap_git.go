@@ -8,7 +8,6 @@ import (
 	"net/url"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
 	"weir.dev/deploy/cli/internal/bootstrap"
@@ -16,6 +15,9 @@ import (
 	"weir.dev/pkg/creds"
 	"weir.dev/pkg/git"
 )
+
+// agentVariable has where the SSH agent listens.
+const agentVariable = "SSH_AUTH_SOCK"
 
 // gitBootstrapper bootstraps from a repository on any server.
 type gitBootstrapper struct {
@@ -30,7 +32,8 @@ func newBootstrapGit(s *session.Session) *cobra.Command {
 		Use: "git", Short: "From a repository on any Git server", Args: cobra.NoArgs,
 		Long: `The repository must exist; it may be empty. Over https, the cluster uses the password too
 if --token-auth is given, and else an SSH key, whose public part is shown to be given access.
-The password comes from --password, the variable GIT_PASSWORD, or who is asked.`,
+The password comes from --password, the variable GIT_PASSWORD, or who is asked.
+Over ssh, this is that of the private key.`,
 		Example: `  weir bootstrap git --url=ssh://git@example.com/team/fleet --private-key-file=id --path=clusters/prod --registry=registry.example.com/weir
   GIT_PASSWORD=… weir bootstrap git --url=https://example.com/team/fleet.git --username=ann --token-auth --path=clusters/prod`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return g.start(cmd.Context()) },
@@ -38,8 +41,8 @@ The password comes from --password, the variable GIT_PASSWORD, or who is asked.`
 	fs := cmd.Flags()
 	g.bind(fs)
 	fs.StringVar(&g.url, "url", "", "URL of the repository: ssh, https or http")
-	fs.StringVarP(&g.username, "username", "u", "git", "User name, for https")
-	fs.StringVarP(&g.password, "password", "p", "", "Password, for https; or of the private key")
+	fs.StringVarP(&g.username, "username", "u", "git", "User name, for https; or for ssh, in place of that of the URL")
+	fs.StringVarP(&g.password, "password", "p", "", "Password, for https; or of the private key; better in the variable "+passwordVariable+", or - to read it")
 	fs.BoolVarP(&g.silent, "silent", "s", false, "Ask nothing")
 	fs.BoolVar(&g.insecure, "allow-insecure-http", false, "Allow to send the password over http, for everybody on the way to see")
 	fs.BoolVar(&g.bearer, "with-bearer-token", false, "The password is a bearer token")
@@ -54,12 +57,11 @@ func (g *gitBootstrapper) start(ctx context.Context) error {
 	if u.Scheme == "http" && !g.insecure {
 		return session.Hint(errors.New("--url is http, where everybody on the way can see the password"), "use https, or --allow-insecure-http")
 	}
-	_, ask := keyboard(g.Session)
-	in := login{ask: ask && !g.silent}
+	in := login{ask: g.Attended() && !g.silent}
 	if u.Scheme == "ssh" {
 		err = g.overSSH(ctx, u, &in)
 	} else {
-		err = g.overHTTP(u, &in)
+		err = g.overHTTP(ctx, u, &in)
 	}
 	if err != nil {
 		return err
@@ -68,11 +70,11 @@ func (g *gitBootstrapper) start(ctx context.Context) error {
 }
 
 // overHTTP gets in by a password, and so does the cluster if it may.
-func (g *gitBootstrapper) overHTTP(u *url.URL, in *login) error {
+func (g *gitBootstrapper) overHTTP(ctx context.Context, u *url.URL, in *login) error {
 	if u.User != nil {
-		return session.Hint(errors.New("--url has a user name or password"), "use --username and --password, or the variable GIT_PASSWORD")
+		return session.Hint(errors.New("--url has a user name or password"), "use --username and --password, or the variable "+passwordVariable)
 	}
-	password, err := secretFrom(g.Session, g.password, "GIT_PASSWORD", "password")
+	password, err := g.Secret(ctx, g.password, passwordVariable, "password")
 	if err != nil {
 		return err
 	}
@@ -86,7 +88,7 @@ func (g *gitBootstrapper) overHTTP(u *url.URL, in *login) error {
 	} else {
 		in.git.Username, in.git.Password = creds.Hide(g.username), password
 	}
-	if g.tokenAuth || g.bearer {
+	if g.byToken() {
 		in.cluster = in.url
 		in.how.Username, in.how.Password, in.how.Bearer, in.how.CA = in.git.Username, in.git.Password, in.git.BearerToken, ca
 		return nil
@@ -96,39 +98,79 @@ func (g *gitBootstrapper) overHTTP(u *url.URL, in *login) error {
 		host = u.Hostname()
 	}
 	in.cluster = (&url.URL{Scheme: "ssh", User: url.User("git"), Host: host, Path: u.Path}).String()
-	in.how, err = g.sshKey(creds.Hidden{})
+	in.how, err = g.sshKey(ctx, creds.Hidden{})
 	return err
 }
 
-// overSSH gets in by the key that the cluster gets, or by one of the agent.
+// byToken reports whether the cluster gets in by a password or token.
+func (g *gitBootstrapper) byToken() bool { return g.tokenAuth || g.bearer }
+
+// overSSH gets in by a key: the one that the cluster gets, or one of the agent. A cluster
+// that is to use a password or token does so over https.
 func (g *gitBootstrapper) overSSH(ctx context.Context, u *url.URL, in *login) error {
-	if g.tokenAuth || g.bearer {
-		return session.Hint(errors.New("--token-auth needs a password or token, which SSH does not take"), "use a URL of https")
+	var password creds.Hidden
+	var err error
+	if g.byToken() {
+		if err = g.overHTTP(ctx, &url.URL{Scheme: "https", Host: u.Hostname(), Path: u.Path}, in); err != nil {
+			return err
+		}
+		if g.privateKeyFile == "" && g.Getenv(agentVariable) == "" {
+			return nil // there is nothing but the password to push with
+		}
+		password = in.git.Password
+	} else if password, err = g.Given(ctx, g.password, passwordVariable, "password"); err != nil {
+		return err
+	}
+	key, err := g.sshKey(ctx, password)
+	if err != nil {
+		return err
+	}
+	if in.url = g.sshURL(u); !g.byToken() {
+		in.cluster, in.how = in.url, key
+	}
+	ctx, cancel := g.Context(ctx)
+	defer cancel()
+	return g.pushByKey(ctx, key, in)
+}
+
+// sshURL is an ssh URL with who logs in: as it says, unless a flag says otherwise.
+func (g *gitBootstrapper) sshURL(u *url.URL) string {
+	at := *u
+	if at.User = url.User(u.User.Username()); at.User.Username() == "" || g.given("username") {
+		at.User = url.User(g.username)
 	}
 	if g.sshHost != "" {
-		u.Host = g.sshHost
+		at.Host = g.sshHost
 	}
-	in.url, in.cluster = u.String(), u.String()
-	var err error
-	if in.how, err = g.sshKey(creds.Hide(g.password)); err != nil {
-		return err
-	}
-	known, err := git.NewClient(git.Limits{}).ScanHostKeys(ctx, in.url, creds.Proxy{})
+	return at.String()
+}
+
+// pushByKey has this command push by a key, or by one of the agent.
+func (g *gitBootstrapper) pushByKey(ctx context.Context, key bootstrap.Login, in *login) error {
+	c, err := g.Client()
 	if err != nil {
-		return withNext(bootstrap.Unreachable(err))
-	}
-	if in.how.Identity != nil {
-		in.git, err = creds.GitSSH(map[string][]byte{"identity": in.how.Identity, "password": []byte(g.password), "known_hosts": known}, "--private-key-file")
 		return err
 	}
-	in.git, err = g.byAgent(ctx, in.url, known)
-	return err
+	keys := g.hostKeys()
+	have, err := bootstrap.SecretData(ctx, c, keys.Secret)
+	if err != nil {
+		return err
+	}
+	if in.trusted, err = keys.Of(ctx, in.url, have["known_hosts"]); err != nil {
+		return withNext(err)
+	}
+	if key.Identity != nil {
+		in.git, err = creds.GitSSH(map[string][]byte{"identity": key.Identity, "password": []byte(key.Passphrase.Reveal()), "known_hosts": in.trusted}, "--private-key-file")
+		return err
+	}
+	in.git, err = g.byAgent(ctx, in.url, in.trusted)
+	return withNext(keys.Untrusted(err, in.url))
 }
 
 // byAgent returns the first key of the SSH agent that the repository lets in.
 func (g *gitBootstrapper) byAgent(ctx context.Context, rawURL string, known []byte) (creds.Git, error) {
 	none := session.Hint(errors.New("there is no SSH key to push with"), "name one: --private-key-file=<file>; or add one to an agent: ssh-add <file>")
-	socket := g.Getenv("SSH_AUTH_SOCK")
+	socket := g.Getenv(agentVariable)
 	if socket == "" {
 		return creds.Git{}, none
 	}
@@ -141,27 +183,10 @@ func (g *gitBootstrapper) byAgent(ctx context.Context, rawURL string, known []by
 		return creds.Git{}, fmt.Errorf("asking the SSH agent: %w", err)
 	}
 	for _, key := range keys {
-		c, err := g.tryKey(ctx, rawURL, key, known)
-		if err == nil || !errors.Is(err, git.ErrUnauthorized) && !errors.Is(err, git.ErrNotFound) {
+		c := creds.Git{SSH: creds.NewSSH(key, known)}
+		if admitted, err := bootstrap.Admits(ctx, rawURL, c); admitted || err != nil {
 			return c, err
 		}
 	}
 	return creds.Git{}, none
-}
-
-// tryKey asks a repository whether it lets a key in.
-func (g *gitBootstrapper) tryKey(ctx context.Context, rawURL string, key ssh.Signer, known []byte) (creds.Git, error) {
-	c := creds.Git{SSH: creds.NewSSH(key, known)}
-	remote, err := git.NewRemote(rawURL, c)
-	if err != nil {
-		return c, err
-	}
-	conn, err := git.NewClient(git.Limits{}).Dial(ctx, remote)
-	if errors.Is(err, git.ErrEmpty) {
-		return c, nil
-	}
-	if err != nil {
-		return c, err
-	}
-	return c, conn.Close()
 }

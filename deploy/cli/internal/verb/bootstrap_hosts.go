@@ -66,7 +66,7 @@ who is asked. The cluster gets a deploy key of its own, unless --token-auth is g
 }
 
 func (h *hostBootstrapper) start(ctx context.Context) error {
-	token, err := secretFrom(h.Session, "", bootstrap.TokenVariable(h.kind), "token")
+	token, err := h.Secret(ctx, "", bootstrap.TokenVariable(h.kind), "token")
 	if err != nil {
 		return err
 	}
@@ -99,11 +99,11 @@ func (h *hostBootstrapper) start(ctx context.Context) error {
 		in.cluster = at.HTTPS
 		in.how = bootstrap.Login{Username: creds.Hide("git"), Password: token, CA: ca}
 	default:
-		if in.how, err = h.sshKey(creds.Hidden{}); err != nil {
+		if in.how, err = h.sshKey(ctx, creds.Hidden{}); err != nil {
 			return err
 		}
 	}
-	_, in.ask = keyboard(h.Session)
+	in.ask = h.Attended()
 	return h.run(ctx, in)
 }
 

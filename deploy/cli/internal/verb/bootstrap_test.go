@@ -2,9 +2,13 @@ package verb_test
 
 import (
 	"bytes"
+	"maps"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/crypto/ssh"
 
 	"weir.dev/deploy/cli/internal/session"
 	"weir.dev/deploy/cli/internal/verb"
@@ -54,12 +58,12 @@ func TestBootstrapRefuses(t *testing.T) {
 		"http":              {why: "a password would be seen", args: []string{"git", "--url=http://127.0.0.1:1/fleet"}, says: []string{"--allow-insecure-http"}},
 		"no URL":            {why: "there is no default", args: []string{"git"}, says: []string{"--url"}},
 		"a user in the URL": {why: "it would be in Git", args: []string{"git", "--url=https://ann:s3cret@127.0.0.1:1/fleet"}, says: []string{"--password"}},
-		"a token for SSH":   {why: "it takes none", args: []string{"git", "--url=ssh://git@127.0.0.1:1/fleet", "--token-auth"}, says: []string{"https"}},
-		"a host away":       {why: "it is not the cluster", args: []string{"git", "--url=ssh://git@127.0.0.1:1/fleet"}, says: []string{"host of the repository"}},
+		"a token for SSH":   {why: "the cluster uses https, and needs one", args: []string{"git", "--url=ssh://git@127.0.0.1:1/fleet", "--token-auth"}, says: []string{"there is no password", "export GIT_PASSWORD="}},
 		"no owner":          {why: "there is no default", args: []string{"gitea", "--repository=fleet"}, in: "s3cret\n", says: []string{"--owner"}},
 		"two ways in":       {why: "one is enough", args: []string{"gitlab", "--owner=team", "--repository=fleet", "--token-auth", "--deploy-token-auth"}, in: "s3cret\n", says: []string{"one way"}},
 		"a bad team":        {why: "it has no name", args: []string{"github", "--owner=team", "--repository=fleet", "--team=:admin"}, in: "s3cret\n", says: []string{"--team"}},
 		"a bad key":         {why: "nobody makes these any more", args: []string{"github", "--owner=team", "--repository=fleet", "--ssh-key-algorithm=dsa"}, in: "s3cret\n", says: []string{"--ssh-key-algorithm"}},
+		"other manifests":   {why: "those that there are can be patched", args: []string{"github", "--owner=team", "--repository=fleet", "--manifests=/x"}, in: "s3cret\n", says: []string{"kustomization.yaml"}},
 		"a bad host":        {why: "it is a URL of something else", args: []string{"github", "--owner=team", "--repository=fleet", "--hostname=ftp://x"}, in: "s3cret\n", says: []string{"--hostname"}},
 	}
 	for name, tc := range tests {
@@ -71,6 +75,73 @@ func TestBootstrapRefuses(t *testing.T) {
 			if !strings.Contains(said, want) {
 				t.Errorf("%s: it does not say %q (%s):\n%s", name, want, tc.why, said)
 			}
+		}
+	}
+}
+
+// TestBootstrapOverSSH: how the command and the cluster get in, by what the URL and flags say.
+func TestBootstrapOverSSH(t *testing.T) {
+	t.Parallel()
+	p := testplane.Start(t)
+	s := gitservertest.Start(t, gitserver.Options{Backend: gitserver.GoGit, Push: true})
+	s.Repo("fleet").Commit("main", "one", gitserver.File("a", "1"))
+	addr := s.SSH().Addr
+	secret, err := s.SSH().ClientKey.EncryptedPEM(bootstrapPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger, err := gitserver.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file := func(name string, content []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	encrypted, plain := file("encrypted", secret), file("plain", s.SSH().ClientKey.PEM())
+	known, unknown, other := file("known", s.SSH().KnownHosts), file("none", nil), file("other", gitserver.KnownHosts(addr, stranger.Public()))
+	fingerprint := ssh.FingerprintSHA256(s.SSH().HostKey.Public())
+	tests := map[string]struct {
+		why       string
+		url, key  string
+		args      []string
+		env       map[string]string
+		in        string
+		out, says string
+		hides     string
+		code      int
+	}{
+		"a password by variable":     {why: "others cannot see it", url: "ssh://git@" + addr + "/fleet", key: encrypted, env: map[string]string{"GIT_PASSWORD": bootstrapPassword}, out: "url: ssh://git@" + addr + "/fleet\n"},
+		"a password that is asked":   {why: "the key needs it", url: "ssh://git@" + addr + "/fleet", key: encrypted, in: bootstrapPassword + "\n", out: "url: ssh://git@" + addr + "/fleet\n"},
+		"a password by pipe":         {why: "the flag says so", url: "ssh://git@" + addr + "/fleet", key: encrypted, args: []string{"--password=-"}, in: bootstrapPassword + "\n", out: "url: ssh://git@" + addr + "/fleet\n"},
+		"a wrong password":           {why: "it does not decrypt the key", url: "ssh://git@" + addr + "/fleet", key: encrypted, env: map[string]string{"GIT_PASSWORD": "wr0ng"}, says: "does not decrypt", hides: "wr0ng", code: 1},
+		"no user":                    {why: "the cluster logs in as somebody", url: "ssh://" + addr + "/fleet", key: plain, out: "url: ssh://git@" + addr + "/fleet\n"},
+		"another user":               {why: "the flag is nearer than the URL", url: "ssh://git@" + addr + "/fleet", key: plain, args: []string{"--username=ann"}, out: "url: ssh://ann@" + addr + "/fleet\n"},
+		"a password in the URL":      {why: "it would be in Git", url: "ssh://git:s3cret@" + addr + "/fleet", key: plain, out: "url: ssh://git@" + addr + "/fleet\n", hides: "s3cret"},
+		"a token for the cluster":    {why: "it takes https to use one", url: "ssh://git@" + addr + "/fleet", key: plain, args: []string{"--token-auth", "--password=t0ken"}, out: "url: https://127.0.0.1/fleet\n", hides: "t0ken"},
+		"a host that nobody knows":   {why: "people can compare its key", url: "ssh://git@" + addr + "/fleet", key: plain, env: map[string]string{"SSH_KNOWN_HOSTS": unknown}, out: "url: ssh://", says: fingerprint},
+		"a host that the user knows": {why: "it is not asked", url: "ssh://git@" + addr + "/fleet", key: plain, env: map[string]string{"SSH_KNOWN_HOSTS": known}, out: "url: ssh://", hides: "SHA256:"},
+		"a host with another key":    {why: "somebody may be in between", url: "ssh://git@" + addr + "/fleet", key: plain, env: map[string]string{"SSH_KNOWN_HOSTS": other}, says: "ssh-keygen -R", code: 1},
+		"a host away":                {why: "it is not the cluster", url: "ssh://git@127.0.0.1:1/fleet", key: plain, says: "host of the repository", code: 1},
+		"no key":                     {why: "nobody gets in without", url: "ssh://git@" + addr + "/fleet", says: "--private-key-file", code: 1},
+	}
+	for name, tc := range tests {
+		args := append([]string{
+			"--kubeconfig", p.Kubeconfig(), "-n", p.Namespace, "git", "--url=" + tc.url, "--path=clusters/prod", "--private-key-file=" + tc.key,
+			"--registry=registry.example.com/weir", "--watch-all-namespaces=false", "--export",
+		}, tc.args...)
+		env := map[string]string{"SSH_KNOWN_HOSTS": known}
+		maps.Copy(env, tc.env)
+		out, said, code := bootstrapWith(t, env, tc.in, args...)
+		if code != tc.code || !strings.Contains(out, tc.out) || !strings.Contains(said, tc.says) {
+			t.Errorf("%s: exit code %d, want %d, %q and %q (%s):\n%s", name, code, tc.code, tc.out, tc.says, tc.why, said)
+		}
+		if tc.hides != "" && strings.Contains(out+said, tc.hides) || strings.Contains(out+said, bootstrapPassword) {
+			t.Errorf("%s: it tells %q (%s):\n%s", name, tc.hides, tc.why, said)
 		}
 	}
 }

@@ -1,11 +1,8 @@
 package verb
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -27,11 +24,7 @@ func newDelete(s *session.Session) *cobra.Command {
 	perKind(s, cmd, kinds.All(), kinds.Kind.One, func(k kinds.Kind) *cobra.Command {
 		return &cobra.Command{
 			Use: "NAME", Short: "Delete a " + k.GVK.Kind, Args: oneName,
-			RunE: func(cmd *cobra.Command, args []string) error {
-				ctx, cancel := s.Context(cmd.Context())
-				defer cancel()
-				return remove(ctx, s, k, args[0], silent)
-			},
+			RunE: func(cmd *cobra.Command, args []string) error { return remove(cmd.Context(), s, k, args[0], silent) },
 		}
 	})
 	return cmd
@@ -42,7 +35,9 @@ func remove(ctx context.Context, s *session.Session, k kinds.Kind, which string,
 	if err != nil {
 		return err
 	}
-	obj, err := h.find(ctx, k, h.key(which), "delete")
+	finding, found := s.Context(ctx)
+	defer found()
+	obj, err := h.find(finding, k, h.key(which), "delete")
 	if err != nil {
 		return err
 	}
@@ -50,10 +45,12 @@ func remove(ctx context.Context, s *session.Session, k kinds.Kind, which string,
 		s.Warn("%s", more)
 	}
 	if !silent {
-		if err := confirm(s, "Delete "+name(obj)+"?"); err != nil {
+		if err := s.Confirm(ctx, "Delete "+name(obj)+"?", "without a question: --silent"); err != nil {
 			return err
 		}
 	}
+	ctx, cancel := s.Context(ctx)
+	defer cancel()
 	if err := h.client.Delete(ctx, obj); err != nil {
 		return fmt.Errorf("deleting %s: %w", name(obj), err)
 	}
@@ -79,21 +76,6 @@ func goesToo(obj *unstructured.Unstructured) string {
 		return fmt.Sprintf("what it applied stays in the cluster: %s", number(len(entries), "object"))
 	}
 	return fmt.Sprintf("what it applied is deleted, too: %s", number(len(entries), "object"))
-}
-
-// confirm asks, and is an error unless the answer is yes.
-func confirm(s *session.Session, question string) error {
-	fmt.Fprintf(s.Err, "? %s [y/N] ", question)
-	answer, err := bufio.NewReader(s.In).ReadString('\n')
-	if err != nil && answer == "" {
-		fmt.Fprintln(s.Err)
-		return session.Hint(errors.New("nobody answered"), "without a question: --silent")
-	}
-	switch strings.ToLower(strings.TrimSpace(answer)) {
-	case "y", "yes":
-		return nil
-	}
-	return errors.New("not confirmed: nothing was changed")
 }
 
 // number counts things: 1 object, 2 objects.

@@ -42,6 +42,9 @@ an older version, or of Flux. What is managed from Git is left to weir bootstrap
 }
 
 func (i *installer) run(ctx context.Context) error {
+	if err := i.flags.ReadCredentials(ctx, i.Given); err != nil {
+		return err
+	}
 	ctx, cancel := i.Context(ctx)
 	defer cancel()
 	if i.export {

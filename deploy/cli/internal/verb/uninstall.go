@@ -1,11 +1,7 @@
 package verb
 
 import (
-	"bufio"
 	"context"
-	"errors"
-	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -41,8 +37,11 @@ func (u *uninstaller) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := u.confirm(); err != nil {
-		return err
+	if !u.silent && !u.dryRun {
+		u.Warn("this removes the controllers of namespace %q, and all objects of their kinds in all namespaces", u.Namespace())
+		if err := u.Confirm(ctx, "Go on?", "say so: weir uninstall --silent; see what it would do: weir uninstall --dry-run"); err != nil {
+			return err
+		}
 	}
 	ctx, cancel := u.Context(ctx)
 	defer cancel()
@@ -60,25 +59,6 @@ func (u *uninstaller) run(ctx context.Context) error {
 		u.Done("nothing was removed: dry run")
 	default:
 		u.Done("uninstall finished")
-	}
-	return nil
-}
-
-// confirm asks whether it is meant.
-func (u *uninstaller) confirm() error {
-	if u.silent || u.dryRun {
-		return nil
-	}
-	if !u.Terminal {
-		return session.Hint(errors.New("nobody is there to be asked whether this is meant"), "say so: weir uninstall --silent; see what it would do: weir uninstall --dry-run")
-	}
-	u.Warn("this removes the controllers of namespace %q, and all objects of their kinds in all namespaces. Go on? [y/N]", u.Namespace())
-	answer, err := bufio.NewReader(io.LimitReader(u.In, 100)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
-		return errors.New("nothing was removed")
 	}
 	return nil
 }

@@ -30,6 +30,8 @@ type Options struct {
 	User  string // whose token it is
 	// Groups are organisations, or groups with their paths; teams of GitHub and Gitea too.
 	Groups []string
+	// PageSize is how many of a list the host gives at once at most; 0 is what it is asked for.
+	PageSize int
 	// Created is told the path of each repository that is created; may be nil.
 	Created func(path string) error
 	// Rest serves what is not of the API; may be nil.
@@ -224,6 +226,9 @@ func (r *Repository) addKey(h *Host, k Key) (Key, string) {
 	for _, other := range r.Keys {
 		if sameKey(other.Key, k.Key) {
 			return Key{}, "key is already in use"
+		}
+		if h.Kind == pullrequest.Gitea && other.Title == k.Title {
+			return Key{}, "a key with the same name already exists"
 		}
 	}
 	h.next++

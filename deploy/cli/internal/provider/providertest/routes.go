@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+
+	"weir.dev/pkg/pullrequest"
 )
 
 func gone() answer { return answer{status: http.StatusNoContent} }
@@ -48,7 +50,7 @@ func (h *Host) common(add func(string, func(request) answer), show func(*Reposit
 	})
 	add("GET /repos/{owner}/{name}/keys", h.named(func(in request, r *Repository) answer {
 		all := []any{}
-		for _, k := range page(in, r.Keys) {
+		for _, k := range page(h, in, r.Keys) {
 			all = append(all, showKey(k))
 		}
 		return ok(all)
@@ -73,10 +75,14 @@ func showKey(k Key) any {
 }
 
 // page returns the page of a list that is asked for.
-func page[T any](in request, all []T) []T {
-	size, _ := strconv.Atoi(in.URL.Query().Get("per_page"))
-	if size == 0 {
-		size, _ = strconv.Atoi(in.URL.Query().Get("limit"))
+func page[T any](h *Host, in request, all []T) []T {
+	name := "per_page"
+	if h.Kind == pullrequest.Gitea {
+		name = "limit"
+	}
+	size, _ := strconv.Atoi(in.URL.Query().Get(name))
+	if h.PageSize > 0 {
+		size = min(size, h.PageSize)
 	}
 	n, _ := strconv.Atoi(in.URL.Query().Get("page"))
 	start := min((n-1)*size, len(all))
@@ -204,7 +210,7 @@ func (h *Host) gitlabAccess(add func(string, func(request) answer), project func
 	}
 	add("GET /projects/{id}/deploy_keys", project(func(in request, r *Repository) answer {
 		all := []any{}
-		for _, k := range page(in, r.Keys) {
+		for _, k := range page(h, in, r.Keys) {
 			all = append(all, showKey(k))
 		}
 		return ok(all)
@@ -224,7 +230,7 @@ func (h *Host) gitlabAccess(add func(string, func(request) answer), project func
 	}))
 	add("GET /projects/{id}/deploy_tokens", project(func(in request, r *Repository) answer {
 		all := []any{}
-		for _, t := range page(in, r.Tokens) {
+		for _, t := range page(h, in, r.Tokens) {
 			all = append(all, map[string]any{"id": t.ID, "name": t.Name, "username": t.Username, "revoked": false, "expired": false})
 		}
 		return ok(all)
