@@ -9,7 +9,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
@@ -43,7 +42,7 @@ func newCluster(name string, cfg *rest.Config, hc *http.Client, mapper meta.REST
 	if err != nil {
 		return nil, err
 	}
-	objects, err := dynamic.NewForConfigAndClient(cfg, hc)
+	objects, err := watch.NewLean(cfg, hc)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +110,7 @@ func (c *cluster) place(user string, opts Options) (*Place, error) {
 	if err != nil {
 		return nil, err
 	}
-	objects, err := dynamic.NewForConfigAndClient(c.config, hc)
+	objects, err := watch.NewLean(c.config, hc)
 	if err != nil {
 		return nil, fmt.Errorf("connecting as %q: %w", user, err)
 	}
