@@ -38,7 +38,7 @@ func Decide(in Input) Decision {
 }
 
 // forced reports whether the user asks for a release that this pass has not had.
-func (in Input) forced() bool { return in.Forced && !in.Done.Has(Upgrade) }
+func (in Input) forced() bool { return (in.Forced || in.Unmade) && !in.Done.Has(Upgrade) }
 
 // remediated reports whether the newest release is what a remediation left, to its end: one
 // that was unlocked in this pass is to be repeated.
@@ -179,6 +179,8 @@ func drifted(in Input) Decision {
 	switch {
 	case in.forced():
 		return force(Upgrade)
+	case in.Unmade && (!in.Spec.Corrects || in.Done.Has(Correct)):
+		return Decision{Then: Fail, Why: unmade}
 	case !in.Spec.Corrects:
 		return Decision{Then: Conclude, Why: in.Why}
 	default:
@@ -186,12 +188,19 @@ func drifted(in Input) Decision {
 	}
 }
 
+// unmade is why a release is not in order although it is as it should be.
+const unmade = "the release that was asked for could not be made"
+
 // inSync decides about a release that is as it should be.
 func inSync(in Input) Decision {
-	if in.forced() {
+	switch {
+	case in.forced():
 		return force(Upgrade)
+	case in.Unmade:
+		return Decision{Then: Fail, Why: unmade}
+	default:
+		return Decision{Then: Conclude, Why: in.Why, Truncate: true}
 	}
-	return Decision{Then: Conclude, Why: in.Why, Truncate: true}
 }
 
 // exceeded decides that no more is tried, because of the action that was attempted.

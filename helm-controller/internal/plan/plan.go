@@ -136,6 +136,9 @@ type Input struct {
 	Remediated bool
 	// Forced: the user asks for a release, whatever its state and counters, once.
 	Forced bool
+	// Unmade: a release that is as it should be is what was there before the user asked for
+	// another, which could not be made. It is still asked for.
+	Unmade bool
 	// Resting: the interval of RetryOnFailure is not over since the last attempt.
 	Resting bool
 	// Target is what Rollback would go back to.

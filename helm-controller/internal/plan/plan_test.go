@@ -25,6 +25,11 @@ func TestRows(t *testing.T) {
 	}{
 		"in sync":                   {"nothing is to be done", plan.Input{State: state.InSync}, plan.Decision{Then: plan.Conclude, Truncate: true}},
 		"in sync, forced":           {"the user asks", plan.Input{State: state.InSync, Forced: true}, act(plan.Upgrade, forced)},
+		"in sync, unmade":           {"the user has asked, and got nothing", plan.Input{State: state.InSync, Unmade: true}, act(plan.Upgrade, forced)},
+		"in sync, unmade again":     {"the next pass tries it", plan.Input{State: state.InSync, Unmade: true, Done: had(plan.Upgrade)}, plan.Decision{Then: plan.Fail}},
+		"drifted, unmade":           {"an upgrade mends it too", plan.Input{State: state.Drifted, Unmade: true}, act(plan.Upgrade, forced)},
+		"drifted, unmade again":     {"drift is no reason to wait", plan.Input{State: state.Drifted, Unmade: true, Spec: plan.Spec{Corrects: true}, Done: had(plan.Upgrade)}, act(plan.Correct)},
+		"drifted, unmade, warn":     {"it is not in order", plan.Input{State: state.Drifted, Unmade: true, Done: had(plan.Upgrade)}, plan.Decision{Then: plan.Fail}},
 		"in sync, force had":        {"it counts once", plan.Input{State: state.InSync, Forced: true, Done: had(plan.Upgrade)}, plan.Decision{Then: plan.Conclude, Truncate: true}},
 		"locked":                    {"at once, whatever its age", plan.Input{State: state.Locked}, act(plan.Unlock)},
 		"locked, forced":            {"nothing else goes before", plan.Input{State: state.Locked, Forced: true}, act(plan.Unlock)},

@@ -98,12 +98,20 @@ var invariants = map[string]struct {
 	"a release in sync is acted upon when forced only": {
 		"or every look would be an upgrade",
 		func(in plan.Input, d plan.Decision) bool {
-			return !decides(in, state.InSync) || d.Then == plan.Conclude || d.Action == plan.Upgrade && d.Forced
+			return !decides(in, state.InSync) || d.Then == plan.Conclude || d.Then == plan.Fail && in.Unmade || d.Action == plan.Upgrade && d.Forced
 		},
 	},
 	"what is forced was asked for": {
 		"and only once in a pass",
-		func(in plan.Input, d plan.Decision) bool { return !d.Forced || in.Forced && !in.Done.Has(plan.Upgrade) },
+		func(in plan.Input, d plan.Decision) bool {
+			return !d.Forced || (in.Forced || in.Unmade) && !in.Done.Has(plan.Upgrade)
+		},
+	},
+	"what could not be made is not in order": {
+		"or a chart that does not render would be ready",
+		func(in plan.Input, d plan.Decision) bool {
+			return !in.Unmade || in.Suspended || d.Then != plan.Conclude
+		},
 	},
 	"who asks for a release gets it": {
 		"whatever the counters say",
@@ -235,12 +243,16 @@ func everyInput(s state.State, try func(plan.Input) bool) {
 			for _, in.Attempted = range []plan.Action{plan.None, plan.Install, plan.Upgrade} {
 				for _, in.Target = range []plan.Target{plan.NoTarget, plan.Lost, plan.Sound} {
 					for _, in.Done = range had {
-						for flags := range 1 << 3 {
+						for flags := range 1 << 4 {
 							in.Remediated, in.Forced, in.Resting = flags&1 != 0, flags&2 != 0, flags&4 != 0
+							if in.Unmade = flags&8 != 0; in.Unmade && s != state.InSync && s != state.Drifted {
+								break // which is not said of others
+							}
 							if !try(in) {
 								return
 							}
 						}
+						in.Unmade = false
 					}
 				}
 			}
