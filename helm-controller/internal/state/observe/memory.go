@@ -61,9 +61,9 @@ func (m *Memory) newest(ctx context.Context, in Input) (*stored, error) {
 		return m.ask(ctx, in)
 	}
 	index, watched := in.Watcher.Known(in.Storage, in.Release.Name)
-	newest, any := index.Newest()
+	newest, exists := index.Newest()
 	switch {
-	case watched && !any:
+	case watched && !exists:
 		m.stored, m.drift = nil, nil
 		return nil, nil
 	case watched && m.stored.is(newest) && m.suffices(in):

@@ -84,7 +84,7 @@ func Facts(ctx context.Context, m *Memory, in Input) (Found, error) {
 	history := in.HelmRelease.Status.History
 	found.Facts = in.facts(newest)
 	if state.Ours(found.Facts) {
-		if found.Recovered, err = recover(ctx, in, found.Facts.Stored); err != nil {
+		if found.Recovered, err = missed(ctx, in, found.Facts.Stored); err != nil {
 			return found, err
 		}
 		history = state.Record(history, found.Recovered...)
@@ -174,9 +174,9 @@ func testsOf(in Input, last *helmv2.Snapshot) state.Tests {
 	}
 }
 
-// recover returns what the history would have, had the process not been killed: the newest
+// missed returns what the history would have, had the process not been killed: the newest
 // release, and how the one before has ended.
-func recover(ctx context.Context, in Input, newest *state.Release) ([]*helmv2.Snapshot, error) {
+func missed(ctx context.Context, in Input, newest *state.Release) ([]*helmv2.Snapshot, error) {
 	status := in.HelmRelease.Status
 	oldest := newest.Version
 	for _, s := range status.History {
@@ -184,11 +184,13 @@ func recover(ctx context.Context, in Input, newest *state.Release) ([]*helmv2.Sn
 	}
 	var out []*helmv2.Snapshot
 	for r, err := range in.History.Each(ctx) {
-		if errors.Is(err, releases.ErrCorrupt) {
+		switch {
+		case errors.Is(err, releases.ErrCorrupt) && len(out) > 0:
 			continue
-		}
-		if err != nil {
+		case err != nil:
 			return nil, err
+		case len(out) == 0 && r.Version != newest.Version:
+			return nil, fmt.Errorf("%w: version %d of %q is not the newest any more", releases.ErrChanged, newest.Version, in.Release.Name)
 		}
 		switch known := find(status.History, r); {
 		case r.Version == newest.Version:

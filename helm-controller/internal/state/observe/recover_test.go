@@ -1,16 +1,23 @@
 package observe_test
 
 import (
+	"context"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 	"helm.sh/helm/v3/pkg/release"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	helmv2 "weir.dev/api/helm/v2"
 	"weir.dev/helm-controller/internal/releases"
 	"weir.dev/helm-controller/internal/state"
+	"weir.dev/helm-controller/internal/state/observe"
 )
 
 // TestWhatAKilledProcessLeft is ours if it follows on what is recorded, is labelled and is
@@ -144,5 +151,61 @@ func TestFirstReleaseOfAKilledProcess(t *testing.T) {
 	found := w.found(state.Locked)
 	if diff := cmp.Diff([]string{"app.v1 pending-install by install "}, recovered(found)); diff != "" {
 		t.Errorf("recovered (-want +got):\n%s", diff)
+	}
+}
+
+// spoiled is a storage in which the newest release is not what it was a moment ago.
+type spoiled struct {
+	corev1client.SecretInterface
+	spoil func(*corev1.SecretList)
+}
+
+func (s spoiled) List(ctx context.Context, opts metav1.ListOptions) (*corev1.SecretList, error) {
+	list, err := s.SecretInterface.List(ctx, opts)
+	if err == nil {
+		s.spoil(list)
+	}
+	return list, err
+}
+
+// TestNewestThatIsLostMeanwhile: what was left by a killed process is not there any more when
+// it is to be recovered, which the watch has not told yet.
+func TestNewestThatIsLostMeanwhile(t *testing.T) {
+	t.Parallel()
+	newest := func(s corev1.Secret) bool { return s.Name == key(2) }
+	tests := map[string]struct {
+		why   string
+		spoil func(*corev1.SecretList)
+		want  error
+	}{
+		"it cannot be read": {
+			why: "nobody knows what it was", want: releases.ErrCorrupt,
+			spoil: func(list *corev1.SecretList) {
+				list.Items[slices.IndexFunc(list.Items, newest)].Data["release"] = []byte("nothing")
+			},
+		},
+		"it was deleted": {
+			why: "the next look finds what is there", want: releases.ErrChanged,
+			spoil: func(list *corev1.SecretList) { list.Items = slices.DeleteFunc(list.Items, newest) },
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.store(w.version(1, release.StatusDeployed))
+			w.record(1)
+			w.found(state.InSync)
+			w.attempt("1.1.0", "two", "")
+			w.store(w.version(1, release.StatusSuperseded))
+			w.store(w.version(2, release.StatusDeployed, of("1.1.0", "two")))
+			w.found(state.InSync)
+			_, err := w.observe(func(in *observe.Input) {
+				in.History = releases.Open(spoiled{SecretInterface: w.others, spoil: tc.spoil}, "app")
+			})
+			if !errors.Is(err, tc.want) {
+				t.Errorf("the error is %v; want %v (%s)", err, tc.want, tc.why)
+			}
+		})
 	}
 }
