@@ -17,7 +17,7 @@ func TestLinks(t *testing.T) {
 	engines := []string{root + "apply", root + "drift", root + "tenant"}
 	kinds := []string{root + "gitaccess", root + "ociaccess", root + "dependency", root + "tenantaccess", root + "correction", root + "buildspec"} // what they share
 	testSupport := []string{root + "testplane", root + "depcheck", root + "gitserver/gitservertest", root + "oci/ocitest", root + "creds/credstest", root + "pullrequest/hosttest"}
-	pure := []string{root + "artifact/...", root + "build", root + "inventory", root + "manifest"}
+	pure := []string{root + "artifact/...", root + "build", root + "inventory", root + "manifest", root + "mask"}
 	clients := []string{root + "creds", root + "creds/registry", root + "creds/githubapp", root + "git/...", root + "gitserver", root + "oci", root + "pullrequest"}
 	decrypting := []string{root + "decrypt"} // links the clouds, by SOPS
 	watches := []string{root + "health", root + "watch", root + "followed"}

@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+
+	"weir.dev/pkg/mask"
 )
 
 // acceptMetadata asks for the metadata of the answer only.
@@ -146,7 +148,7 @@ func (c *client) patch(ctx context.Context, t target, namespace, name string, pa
 		SetHeader("Accept", acceptMetadata+",application/json").
 		Body(patch).Do(ctx).Error())
 	if err != nil && t.resource.Group == "" && t.resource.Resource == "secrets" {
-		return &maskedError{text: fmt.Sprintf("its metadata cannot be changed (%s)", apierrors.ReasonForError(err)), err: err}
+		return mask.Say(err, fmt.Sprintf("its metadata cannot be changed (%s)", apierrors.ReasonForError(err)))
 	}
 	return err
 }

@@ -4,8 +4,8 @@
 //
 // An action ends when its context does: the client through which the SDK works refuses to
 // go on then, while what has become of the release is still stored. Its timeout is, as in
-// Helm, that of each hook and each wait. A release that the SDK leaves in between is stored as failed. A panic in a
-// template, or anywhere else where the SDK can be guarded, is an error.
+// Helm, that of each hook and each wait. A release that the SDK leaves in between is stored as
+// failed. A panic in a template, or anywhere else where the SDK can be guarded, is an error.
 //
 // Errors of templates name the template and the line. What values from Secrets hold is
 // masked in errors and in logs.
@@ -106,6 +106,9 @@ type Result struct {
 	Inventory inventory.Set
 	// Unlisted is why that could not be found out, unmasked; nil if it could.
 	Unlisted error
+	// Left is why objects that have left the release may be left in the cluster, unmasked;
+	// nil if none are. Inventory has them.
+	Left error
 	// Unserved are the kinds in Inventory that the cluster does not serve.
 	Unserved []string
 	// Mask hides in a text what values from Secrets hold.
@@ -128,12 +131,6 @@ func Run(ctx context.Context, env Env, what plan.Action, in Input) Result {
 	d.result.Took = time.Since(begun)
 	return d.result
 }
-
-// Mask returns what hides in a text what is sensitive; see Sensitive.
-func Mask(sensitive []string) func(string) string { return newMask(sensitive).text }
-
-// Masked returns an error whose text has nothing that is sensitive.
-func Masked(err error, sensitive []string) error { return newMask(sensitive).error(err) }
 
 // Timeout returns how long an action may take.
 func Timeout(hr *helmv2.HelmRelease, what plan.Action) time.Duration {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fluxcd/pkg/apis/meta"
 	"helm.sh/helm/v3/pkg/chart"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -234,6 +235,39 @@ func TestRollback(t *testing.T) {
 	found, err = w.observe()
 	if err != nil || found.State != state.OutOfSync || !found.Remediated {
 		t.Errorf("after the rollback: %+v, %v", found, err)
+	}
+}
+
+// TestErrorsTellNoEarlierSecrets: a Secret that values came from has changed since, and what
+// is stored of the release has what it was.
+func TestErrorsTellNoEarlierSecrets(t *testing.T) {
+	t.Parallel()
+	for _, what := range []plan.Action{plan.Rollback, plan.Uninstall} {
+		t.Run(what.String(), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, func(s *helmv2.HelmReleaseSpec) {
+				s.ValuesFrom = []meta.ValuesReference{{Kind: "Secret", Name: "secret"}}
+			})
+			w.values = map[string]any{"value": "one", "password": "Was_Secret", "plain": "Plain_Text"}
+			w.templates = append(w.templates, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: '{{ .Values.password }}-{{ .Values.plain }}', "+hook("pre-rollback,pre-delete")+"}\n")
+			w.must(plan.Install)
+			target := w.hr.Status.History[0]
+			w.values = map[string]any{"value": "one", "password": "Is_Secret", "plain": "Plain_Text"}
+			w.sensitive = []string{"Is_Secret"}
+			if what == plan.Rollback {
+				w.templates = append(w.templates, refused)
+				if w.do(plan.Upgrade).Err == nil {
+					t.Fatal("the upgrade succeeded")
+				}
+			}
+			res := w.do(what, func(in *action.Input) { in.Target = target })
+			w.says(res.Err, "***-Plain_Text")
+			for _, text := range append(res.Logs, res.Err.Error()) {
+				if strings.Contains(text, "Was_Secret") {
+					t.Errorf("what the Secret was is told: %q", text)
+				}
+			}
+		})
 	}
 }
 

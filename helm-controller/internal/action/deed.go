@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -19,11 +20,11 @@ import (
 
 	helmv2 "weir.dev/api/helm/v2"
 	"weir.dev/helm-controller/internal/cluster"
-	"weir.dev/helm-controller/internal/definitions"
 	"weir.dev/helm-controller/internal/plan"
 	"weir.dev/helm-controller/internal/releases"
 	"weir.dev/helm-controller/internal/values"
 	"weir.dev/pkg/inventory"
+	"weir.dev/pkg/mask"
 )
 
 // grace is how long what has become of a release may be stored after its action was
@@ -39,7 +40,7 @@ type deed struct {
 	env     Env
 	what    plan.Action
 	in      Input
-	mask    mask
+	mask    mask.Mask
 	logs    *logs
 	client  *kubeClient
 	storage *storage.Storage
@@ -56,9 +57,9 @@ type deed struct {
 func begin(ctx context.Context, env Env, what plan.Action, in Input) *deed {
 	d := &deed{ctx: ctx, env: env, what: what, in: in, written: make(map[int]*releases.Release), result: Result{Action: what}}
 	d.storing, d.end = outlive(ctx, grace)
-	d.mask = newMask(in.Sensitive)
-	d.result.Mask = d.mask.text
-	d.logs = &logs{mask: d.mask.text}
+	d.mask = mask.New(in.Sensitive...)
+	d.result.Mask = func(text string) string { return d.mask.Text(text) }
+	d.logs = &logs{mask: d.result.Mask}
 	return d
 }
 
@@ -221,7 +222,7 @@ func (d *deed) settle(cause error) error {
 	failed := *left.Release
 	info := *left.Info
 	failed.Info, failed.Hooks = &info, d.made.Hooks
-	failed.SetStatus(release.StatusFailed, fmt.Sprintf("%s %q failed: %s", title(d.what), failed.Name, d.mask.text(cause.Error())))
+	failed.SetStatus(release.StatusFailed, fmt.Sprintf("%s %q failed: %s", title(d.what), failed.Name, d.mask.Text(cause.Error())))
 	if err := d.storage.Update(&failed); err != nil {
 		return errors.Join(cause, fmt.Errorf("storing that it failed: %w", err))
 	}
@@ -242,10 +243,7 @@ func title(a plan.Action) string {
 
 // masked returns an error without what is not to be shown.
 func (d *deed) masked(err error) error {
-	if err == nil {
-		return nil
-	}
-	return d.mask.error(err)
+	return said(err, d.mask)
 }
 
 // conclude completes the result. What panics becomes an error.
@@ -259,24 +257,24 @@ func (d *deed) conclude() (err error) {
 	if d.client != nil {
 		d.result.Changes = append(d.result.Changes, d.client.Changes()...)
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.written) == 0 {
-		return nil
-	}
-	d.result.Wrote = true
-	var all []*releases.Release
-	for _, r := range d.written {
-		all = append(all, r)
-	}
-	slices.SortFunc(all, func(a, b *releases.Release) int { return cmp.Compare(a.Version, b.Version) })
-	for _, r := range all {
-		d.result.Snapshots = append(d.result.Snapshots, d.snapshot(r))
-	}
-	if d.what.Type() == plan.Releases || d.what == plan.Rollback {
+	all := d.takeSnapshots()
+	if len(all) > 0 && (d.what.Type() == plan.Releases || d.what == plan.Rollback) {
 		d.takeInventory(all)
 	}
 	return nil
+}
+
+// takeSnapshots takes those of the releases that were written, and returns these.
+func (d *deed) takeSnapshots() []*releases.Release {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	byVersion := func(a, b *releases.Release) int { return cmp.Compare(a.Version, b.Version) }
+	all := slices.SortedFunc(maps.Values(d.written), byVersion)
+	d.result.Wrote = d.result.Wrote || len(all) > 0
+	for _, r := range all {
+		d.result.Snapshots = append(d.result.Snapshots, d.snapshot(r))
+	}
+	return all
 }
 
 // snapshot returns what the history has of a release.
@@ -331,43 +329,4 @@ func actionOf(a plan.Action) helmv2.ReleaseAction {
 	default:
 		return ""
 	}
-}
-
-// takeInventory lists the objects of a release, and the definitions of its chart. What was
-// there before an action that failed may be there still.
-func (d *deed) takeInventory(all []*releases.Release) {
-	set, unserved, err := cluster.Inventory(d.env.At, d.in.Release, all[len(all)-1].Manifest)
-	if err != nil {
-		d.result.Unlisted = err
-		return
-	}
-	had := make(inventory.Set)
-	if before := d.in.HelmRelease.Status.Inventory; before != nil {
-		if known, err := inventory.Decode(before.Entries); err == nil {
-			had = known
-		}
-	}
-	switch {
-	case d.result.Err != nil:
-		set = inventory.Union(had, set)
-	case d.what == plan.Rollback:
-		set = inventory.Union(d.definedBefore(had, all[:len(all)-1]), set)
-	}
-	d.result.Inventory, d.result.Unserved = inventory.Union(d.defined, set), unserved
-}
-
-// definedBefore returns the definitions that earlier releases have left: what an inventory
-// has of them, but for those that are objects of these releases, which a rollback deletes.
-func (d *deed) definedBefore(had inventory.Set, earlier []*releases.Release) inventory.Set {
-	out := definitions.In(had)
-	for _, r := range earlier {
-		listed, _, err := cluster.Inventory(d.env.At, d.in.Release, r.Manifest)
-		if err != nil {
-			continue // so that one too many is known
-		}
-		for id := range listed {
-			delete(out, id)
-		}
-	}
-	return out
 }

@@ -1,85 +1,41 @@
 package action
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/fluxcd/pkg/apis/meta"
 	"sigs.k8s.io/yaml"
+
+	"weir.dev/pkg/mask"
 )
 
-const (
-	// masked is shown in the place of what is not to be shown.
-	masked = "***"
-	// telling is how long a text must be to be masked wherever it stands. One that is
-	// shorter, such as "on" or "80", is masked where it is quoted.
-	telling = 4
-)
+// Mask returns what hides in a text what is sensitive; see Sensitive.
+func Mask(sensitive []string) func(string) string { return mask.New(sensitive...).Text }
 
-// mask hides texts that are not to be shown.
-type mask struct {
-	anywhere []string
-	quoted   *strings.Replacer
-}
+// Masked returns an error whose text has nothing that is sensitive, and is the same each time.
+func Masked(err error, sensitive []string) error { return said(err, mask.New(sensitive...)) }
 
-// newMask returns a mask of what is sensitive.
-func newMask(sensitive []string) mask {
-	var m mask
-	var pairs []string
-	for _, text := range sensitive {
-		if text == "" {
-			continue
-		}
-		for _, part := range append(strings.Split(text, "\n"), text, escaped(text)) {
-			if part = strings.TrimSpace(part); len(part) >= telling {
-				m.anywhere = append(m.anywhere, part)
-			}
-		}
-		if len(text) < telling {
-			pairs = append(pairs, "'"+text+"'", "'"+masked+"'", `"`+text+`"`, `"`+masked+`"`, "`"+text+"`", "`"+masked+"`")
-		}
+// said returns an error as a mask leaves it, and in words that are the same each time.
+func said(err error, m mask.Mask) error {
+	if err == nil {
+		return nil
 	}
-	slices.SortFunc(m.anywhere, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
-	m.anywhere = slices.Compact(m.anywhere)
-	m.quoted = strings.NewReplacer(pairs...)
-	return m
+	return mask.Say(err, m.Text(steady(err.Error())))
 }
 
-// escaped returns a text as it stands between quotes.
-func escaped(text string) string {
-	q := strconv.Quote(text)
-	return q[1 : len(q)-1]
-}
-
-// text returns a text without what is sensitive.
-func (m mask) text(s string) string {
-	for _, secret := range m.anywhere {
-		s = strings.ReplaceAll(s, secret, masked)
+// hide adds to what is not to be shown the values of a stored release that the present ones
+// are unlike: they may be those of a Secret that has changed since, or is gone.
+func (d *deed) hide(stored map[string]any) {
+	fromSecret := func(ref meta.ValuesReference) bool { return ref.Kind == "Secret" }
+	if slices.ContainsFunc(d.in.HelmRelease.Spec.ValuesFrom, fromSecret) {
+		d.in.Sensitive = slices.Concat(d.in.Sensitive, unlike(stored, d.in.Values))
+		d.mask = mask.New(d.in.Sensitive...)
 	}
-	return m.quoted.Replace(s)
 }
-
-// error returns an error whose text has nothing that is sensitive, and is the same each time.
-func (m mask) error(err error) error {
-	text := m.text(steady(err.Error()))
-	if text == err.Error() {
-		return err
-	}
-	return maskedError{text: text, err: err}
-}
-
-// maskedError is an error of which the text is not to be shown.
-type maskedError struct {
-	text string
-	err  error
-}
-
-func (e maskedError) Error() string { return e.text }
-
-func (e maskedError) Unwrap() error { return e.err }
 
 // Sensitive returns the texts in values that must not be shown, if these come from
 // Secrets: all that is no map and no list.
@@ -142,6 +98,23 @@ func SensitiveText(entry string) []string {
 		}
 	}
 	return append(out, entry)
+}
+
+// unlike returns what of stored values the present ones do not have.
+func unlike(stored, present any) []string {
+	fields, ok := stored.(map[string]any)
+	if !ok {
+		if texts := sensitive(stored); !slices.Equal(texts, sensitive(present)) {
+			return texts
+		}
+		return nil
+	}
+	now, _ := present.(map[string]any)
+	var out []string
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		out = append(out, unlike(fields[key], now[key])...)
+	}
+	return out
 }
 
 // steady sorts what a schema has to say, which the SDK tells in any order: a message that

@@ -22,10 +22,10 @@ func (d *deed) rollback() error {
 	if err != nil {
 		return err
 	}
-	cfg := d.configure(method, true)
-	if spec.Recreate {
-		d.logs.printf("warning: spec.rollback.recreate has no effect any more")
+	if target, err := d.env.History.Get(d.ctx, d.in.Target.Version); err == nil { // else the SDK will say what is wrong
+		d.hide(target.Config)
 	}
+	cfg := d.configure(method, true)
 	a := helmaction.NewRollback(cfg)
 	a.Version = d.in.Target.Version
 	a.Timeout = Timeout(d.in.HelmRelease, d.what)
@@ -48,6 +48,8 @@ func (d *deed) uninstall() error {
 		return err // the SDK will say what is wrong with a Secret that cannot be read
 	case err == nil && last.Info.Status == release.StatusUninstalled && spec.KeepHistory:
 		return d.absent()
+	case err == nil:
+		d.hide(last.Config)
 	}
 	cfg := d.configure(releases.ServerSide, true)
 	d.client.earlier = d.earlier()
@@ -62,6 +64,7 @@ func (d *deed) uninstall() error {
 		d.uninstalled(res.Release)
 	}
 	if err == nil {
+		d.sweep(last)
 		d.result.Inventory = inventory.Set{}
 		return nil
 	}

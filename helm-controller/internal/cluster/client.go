@@ -71,6 +71,8 @@ type Client struct {
 	mu      sync.Mutex
 	changes []apply.Change
 	remains map[manifest.ID]bool // of what was to be deleted, whether it still existed then
+	unseen  map[manifest.ID]leftover
+	also    kube.ResourceList // what was deleted with a release besides its own objects
 }
 
 var (
@@ -83,7 +85,7 @@ var (
 
 // New returns the Client of an action that goes on as long as ctx, for objects at a place.
 func New(ctx context.Context, at *tenant.Place, opts Options) *Client {
-	c := &Client{ctx: ctx, at: at, opts: opts, absent: sync.OnceValues(absent), remains: make(map[manifest.ID]bool)}
+	c := &Client{ctx: ctx, at: at, opts: opts, absent: sync.OnceValues(absent), remains: make(map[manifest.ID]bool), unseen: make(map[manifest.ID]leftover)}
 	c.conn = connect(ctx, at, func(text string) { c.logf("warning of the API server: %s", text) })
 	if opts.Strict {
 		c.conn.http.Transport = strict{base: c.conn.http.Transport}

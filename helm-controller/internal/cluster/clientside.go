@@ -1,15 +1,16 @@
 package cluster
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
 
 	"helm.sh/helm/v3/pkg/kube"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/cli-runtime/pkg/resource"
 
 	"weir.dev/pkg/apply"
+	"weir.dev/pkg/mask"
 )
 
 // nameManager has the SDK's own client write as the field manager that ours does. It knows
@@ -17,9 +18,9 @@ import (
 var nameManager = sync.OnceFunc(func() { kube.ManagedFieldsManager = Manager })
 
 // sdk returns the SDK's own client. It makes requests by those of the objects only.
-func (c *Client) sdk(m masker) *kube.Client {
+func (c *Client) sdk(m mask.Mask) *kube.Client {
 	nameManager()
-	return &kube.Client{Log: func(format string, args ...any) { c.logf("%s", m.mask(fmt.Sprintf(format, args...))) }}
+	return &kube.Client{Log: func(format string, args ...any) { c.logf("%s", m.Text(fmt.Sprintf(format, args...))) }}
 }
 
 // createClientSide creates objects as Helm 3 does.
@@ -27,7 +28,7 @@ func (c *Client) createClientSide(resources kube.ResourceList) (*kube.Result, er
 	if len(resources) == 0 {
 		return &kube.Result{}, nil
 	}
-	m := maskerOf(resources)
+	m := maskOf(resources)
 	res, err := c.sdk(m).Create(resources)
 	if err != nil {
 		return &kube.Result{}, c.plain(m, err)
@@ -41,7 +42,7 @@ func (c *Client) createClientSide(resources kube.ResourceList) (*kube.Result, er
 // updateClientSide changes objects as Helm 3 does, by a three-way merge or, if forced, by
 // replacing them. It deletes none. The result is never nil.
 func (c *Client) updateClientSide(original, target kube.ResourceList, force, threeWay bool) (*kube.Result, error) {
-	m := maskerOf(target, original)
+	m := maskOf(target, original)
 	sdk := c.sdk(m)
 	update := sdk.Update
 	if threeWay {
@@ -89,16 +90,25 @@ func (s *sent) to(info *resource.Info) bool {
 
 // plain returns an error of the SDK's own client that says what can be done about it, and
 // nothing of what is in Secrets.
-func (c *Client) plain(m masker, err error) error {
+func (c *Client) plain(m mask.Mask, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case c.ctx.Err() != nil:
 		return c.interrupted()
 	}
-	err = advised(err)
-	if text := m.mask(err.Error()); text != err.Error() {
-		return errors.New(text)
+	return m.Error(advised(err))
+}
+
+// maskOf returns a mask of what is in the Secrets among objects.
+func maskOf(lists ...kube.ResourceList) mask.Mask {
+	var values []string
+	for _, resources := range lists {
+		for _, info := range resources {
+			if obj, ok := info.Object.(*unstructured.Unstructured); ok && isSecret(obj) {
+				values = append(values, mask.Secret(obj)...)
+			}
+		}
 	}
-	return err
+	return mask.New(values...)
 }

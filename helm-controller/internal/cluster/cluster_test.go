@@ -174,7 +174,7 @@ func TestMask(t *testing.T) {
 	obj.Object["stringData"] = map[string]any{"b": "two\nlines", "n": int64(12345)}
 	other := infoOf("v1", "ConfigMap", nil)
 	other.Object.(*unstructured.Unstructured).Object["data"] = map[string]any{"c": "public"}
-	m := maskerOf(kube.ResourceList{info, other})
+	m := maskOf(kube.ResourceList{info, other})
 	tests := map[string]string{
 		"it is topsecret":         "it is ***",
 		"it is dG9wc2VjcmV0":      "it is ***",
@@ -184,7 +184,7 @@ func TestMask(t *testing.T) {
 		"a public value of a key": "a public value of a key",
 	}
 	for in, want := range tests {
-		if got := m.mask(in); got != want {
+		if got := m.Text(in); got != want {
 			t.Errorf("%q is told as %q; want %q", in, got, want)
 		}
 	}

@@ -43,7 +43,9 @@ func (c *Client) DeleteWithPropagationPolicy(resources kube.ResourceList, policy
 	if err != nil {
 		return nil, []error{err}
 	}
-	return c.delete(union(resources, earlier), policy)
+	all := union(resources, earlier)
+	c.also = all[len(resources):]
+	return c.delete(all, policy)
 }
 
 func (c *Client) delete(resources kube.ResourceList, policy metav1.DeletionPropagation) (*kube.Result, []error) {
@@ -141,6 +143,7 @@ var errUnseen = errors.New("could not be looked for")
 func (c *Client) removeStale(reader metadata.Interface, info *resource.Info, policy metav1.DeletionPropagation) (deleted bool, err error) {
 	if deleted, err = c.removeOne(reader, info, policy); errors.Is(err, errUnseen) {
 		c.logf("it may be left: %s", err)
+		c.leave(info, err)
 		return false, nil
 	}
 	return deleted, err
@@ -228,10 +231,14 @@ func (c *Client) settled(id manifest.ID, remains bool) {
 }
 
 // WaitForDelete implements kube.InterfaceExt: it waits for the end of objects that were
-// deleted before, which most of them have found by then.
+// deleted before, which most of them have found by then. Of a release that was uninstalled, the
+// SDK knows the objects of the newest version only.
 func (c *Client) WaitForDelete(resources kube.ResourceList, timeout time.Duration) error {
 	if err := c.alive(); err != nil {
 		return err
+	}
+	if len(resources) > 0 && !isHook(resources[0]) {
+		resources = union(resources, c.also)
 	}
 	left := c.remaining(resources)
 	var open []health.Verdict

@@ -234,6 +234,40 @@ func TestNothingOfFailedReleasesIsLeft(t *testing.T) {
 	}
 }
 
+// TestUninstallWaitsForEarlierReleases: the SDK knows the objects of the newest one.
+func TestUninstallWaitsForEarlierReleases(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	w.must(w.install(w.chart(configMap("held", "1", "finalizers: [example.com/hold]"))))
+	all, err := w.storage.History("rel")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fails := job("j", "activeDeadlineSeconds: 1", nowhere, hook("post-upgrade", "hook-failed"))
+	if _, err := w.upgrade(w.chart(configMap("newest", "1"), fails)); err == nil {
+		t.Fatal("the upgrade did not fail")
+	}
+	waits, ended := make(chan struct{}, 1), make(chan error, 1)
+	go func() {
+		ended <- w.uninstall(waiting, with(func(o *cluster.Options) {
+			o.Earlier = []string{all[0].Manifest}
+			o.Lend = func() func() { waits <- struct{}{}; return func() {} }
+		}))
+	}()
+	select {
+	case <-waits:
+	case err := <-ended:
+		t.Fatalf("the uninstallation ended with %v while an object was left", err)
+	}
+	w.Patch(w.configMap("held"), "test", "metadata: {finalizers: null}")
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if w.Get(w.configMap("held")) {
+		t.Error("the object is left")
+	}
+}
+
 // TestCleanupOnFail: what a failed upgrade has created goes again.
 func TestCleanupOnFail(t *testing.T) {
 	t.Parallel()
