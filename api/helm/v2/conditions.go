@@ -46,9 +46,6 @@ const (
 	// ReasonFailed is given to an error that has no reason of its own.
 	ReasonFailed = meta.FailedReason
 
-	// ReasonSuspended is given when the user has stopped reconciliation.
-	ReasonSuspended = meta.SuspendedReason
-
 	// ReasonDependencyNotReady is given while a HelmRelease of dependsOn is not ready.
 	ReasonDependencyNotReady = meta.DependencyNotReadyReason
 
@@ -179,6 +176,13 @@ const (
 
 	// ReasonHelmChartSyncErr is given when a HelmChart could not be written or deleted.
 	ReasonHelmChartSyncErr = "HelmChartSyncErr"
+
+	// ReasonPruneFailed is given when objects that have left the release could not be
+	// looked for or deleted.
+	ReasonPruneFailed = meta.PruneFailedReason
+
+	// ReasonFieldIgnored is given when the spec has a field that has no effect.
+	ReasonFieldIgnored = "FieldIgnored"
 
 	// ReasonInventoryBuildFailed is given when the objects of a release cannot be listed
 	// in the inventory.

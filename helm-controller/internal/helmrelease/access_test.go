@@ -4,13 +4,17 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/fluxcd/pkg/apis/meta"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	helmv2 "weir.dev/api/helm/v2"
 	sourcev1 "weir.dev/api/source/v1"
@@ -124,6 +128,84 @@ func TestWhatOneMayNotLookForHoldsUpNothing(t *testing.T) {
 	w.waitReleased(hr, 3)
 	if cm := w.configMap("app"); !w.Get(cm) || cm.Data["chart"] != "1.2.0" {
 		t.Errorf("the ConfigMap is of chart %q; want 1.2.0", cm.Data["chart"])
+	}
+}
+
+// serving lets an account do anything with Services, until the returned function is called.
+func (w *world) serving(account string) (noMore func()) {
+	w.t.Helper()
+	role := &rbacv1.Role{
+		ObjectMeta: metav1.ObjectMeta{Name: account + "-serving"},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"services"}, Verbs: []string{"*"}}},
+	}
+	binding := &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: role.Name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: w.Namespace, Name: account}},
+	}
+	w.Create(role)
+	w.Create(binding)
+	w.waitMay(account, "services", true)
+	return func() {
+		w.t.Helper()
+		for _, obj := range []client.Object{binding, role} {
+			if err := w.Client.Delete(w.t.Context(), obj); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+		w.waitMay(account, "services", false)
+	}
+}
+
+// waitMay waits until an account may look for objects, or may not.
+func (w *world) waitMay(account, resource string, may bool) {
+	w.t.Helper()
+	w.Eventually("the rights to be known", func() bool {
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			User:               tenant.User(w.Namespace, account),
+			ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: w.Namespace, Verb: "get", Resource: resource},
+		}}
+		if err := w.Client.Create(w.t.Context(), review); err != nil {
+			w.t.Fatal(err)
+		}
+		return review.Status.Allowed == may
+	})
+}
+
+// TestWhatOneMayNotLookForIsNotForgotten: it has left the chart while the tenant had lost the
+// right to it, and goes when that is back.
+func TestWhatOneMayNotLookForIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.account("team")
+	noMore := w.serving("team")
+	w.publish(demo(t, "1.0.0", "templates/svc.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: {{ .Release.Name }}}\nspec: {ports: [{port: 80}]}\n"))
+	hr := w.release("app", func(s *helmv2.HelmReleaseSpec) { s.ServiceAccountName = "team" })
+	w.waitReleased(hr, 1)
+	noMore()
+	service := "Service/" + w.Namespace + "/app"
+	for i, version := range []string{"1.1.0", "1.2.0"} { // not only for as long as one release
+		w.publish(demo(t, version))
+		w.waitReleased(hr, i+2)
+		if !slices.ContainsFunc(hr.Status.Inventory.Entries, func(e helmv2.ResourceRef) bool { return strings.HasSuffix(e.ID, "_Service") }) {
+			t.Errorf("the inventory of release %d is %v; want it to have the Service", i+2, hr.Status.Inventory.Entries)
+		}
+		w.Eventually("one warning for each release", func() bool {
+			told := 0
+			for _, e := range w.events(hr) {
+				if e.Type == corev1.EventTypeWarning && e.Reason == helmv2.ReasonPruneFailed && strings.Contains(e.Message, service) {
+					told += max(1, int(e.Count))
+				}
+			}
+			return told == i+1
+		})
+	}
+	w.serving("team")
+	w.publish(demo(t, "1.3.0"))
+	w.waitReleased(hr, 4)
+	w.WaitGone(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "app"}})
+	if n := len(hr.Status.Inventory.Entries); n != 1 {
+		t.Errorf("the inventory is %v; want the ConfigMap only", hr.Status.Inventory.Entries)
 	}
 }
 

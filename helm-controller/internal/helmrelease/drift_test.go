@@ -68,6 +68,17 @@ func TestDriftIsOnlyToldOf(t *testing.T) {
 	if !conditions.IsReady(hr) {
 		t.Errorf("conditions are %+v; want the release to be Ready", hr.Status.Conditions)
 	}
+	told := func() (times int) {
+		for _, e := range w.events(hr) {
+			if e.Reason == helmv2.ReasonDriftDetected {
+				times += max(1, int(e.Count))
+			}
+		}
+		return times
+	}
+	before := told()
+	w.Poke(hr)
+	w.Eventually("it is told by the next run again", func() bool { return told() > before })
 	w.Patch(w.configMap("app"), "night-shift", "data: {k: '1'}")
 	w.Poke(hr)
 	w.WaitCondition(hr, helmv2.ConditionDrifted, metav1.ConditionFalse, helmv2.ReasonNoDriftDetected)

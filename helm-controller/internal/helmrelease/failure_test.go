@@ -175,6 +175,68 @@ func TestForceReleasesAnew(t *testing.T) {
 	w.Wait("it to be noted", hr, func() bool { return hr.Status.LastHandledForceAt == "another" })
 }
 
+// TestForceThatFailsIsNotReady: the release is as it should be, and the one that was asked for
+// could not be made. That is tried again, by another process as well.
+func TestForceThatFailsIsNotReady(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	key := w.configMap("key")
+	w.Create(key)
+	w.publish(demo(t, "1.0.0", "templates/luck.yaml", "{{ if not (lookup \"v1\" \"ConfigMap\" .Release.Namespace \"key\") }}{{ fail \"no such luck\" }}{{ end }}\n"))
+	hr := w.release("app")
+	w.waitReleased(hr, 1)
+	if err := w.Client.Delete(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	token := w.ask(hr, helmv2.ForceRequestAnnotation)
+	w.Wait("the failure", hr, func() bool { return hr.Status.LastHandledForceAt == token && hr.Status.LastHandledReconcileAt == token })
+	failed := func(when string) {
+		t.Helper()
+		c := conditions.Get(hr, helmv2.ConditionReady)
+		if c.Status == metav1.ConditionTrue || !strings.Contains(c.Message, "no such luck") && c.Reason != helmv2.ReasonProgressing {
+			t.Errorf("%s, Ready is %s %s: %s; want it to tell of the failure", when, c.Status, c.Reason, c.Message)
+		}
+	}
+	failed("at first")
+	w.Poke(hr)
+	w.WaitHandled(hr)
+	failed("when asked again")
+	w.stop()
+	w.start()
+	w.Poke(hr)
+	w.WaitHandled(hr)
+	failed("after a restart")
+	w.Create(w.configMap("key"))
+	w.Poke(hr)
+	w.waitReleased(hr, 2)
+}
+
+// TestFieldWithoutEffectIsToldOnce for each spec.
+func TestFieldWithoutEffectIsToldOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(demo(t, "1.0.0"))
+	hr := w.release("app", func(s *helmv2.HelmReleaseSpec) { s.Rollback = &helmv2.Rollback{Recreate: true} })
+	w.waitReleased(hr, 1)
+	w.waitEvent(hr, corev1.EventTypeWarning, helmv2.ReasonFieldIgnored, "spec.rollback.recreate")
+	w.stop()
+	w.start()
+	w.Poke(hr)
+	w.WaitHandled(hr)
+	w.change(hr, values("k: '2'")) // whose events come after those of before
+	w.waitReleased(hr, 2)
+	w.waitEvent(hr, corev1.EventTypeNormal, helmv2.ReasonUpgradeSucceeded)
+	told := 0
+	for _, e := range w.events(hr) {
+		if e.Reason == helmv2.ReasonFieldIgnored {
+			told += max(1, int(e.Count))
+		}
+	}
+	if told != 2 {
+		t.Errorf("it is told %d times; want once for each of two specs", told)
+	}
+}
+
 // TestBadInput: what cannot be released leaves what is, and says what to mend.
 func TestBadInput(t *testing.T) {
 	t.Parallel()

@@ -109,6 +109,7 @@ func (r *Reconciler) uninstall(ctx context.Context, s *scope) error {
 	if err := r.enterPlace(ctx, s); err != nil {
 		return err
 	}
+	r.recallValues(ctx, s)
 	found, err := r.lastOf(ctx, s)
 	if err != nil {
 		return loop.Fail(helmv2.ReasonUninstallFailed, err)
@@ -141,7 +142,7 @@ func (r *Reconciler) lastOf(ctx context.Context, s *scope) (*seen, error) {
 	if taken, err := r.isTaken(ctx, s, at, found); err != nil || taken {
 		return nil, err
 	}
-	r.recover(ctx, s, found.Recovered, at, history)
+	r.takeIn(ctx, s, found.Recovered, at, history)
 	return &seen{place: at, history: history}, nil
 }
 

@@ -128,6 +128,7 @@ func (r *Reconciler) sayCorrected(hr *helmv2.HelmRelease, s *helmv2.Snapshot, er
 // as it should be with the inventory.
 func (r *Reconciler) tellChanges(ctx context.Context, hr *helmv2.HelmRelease, m *memory, w *work) {
 	tellInventory(m, w.result.Unlisted, w.result.Unserved, w.result.Mask)
+	tellLeft(m, w.result.Left, w.result.Mask)
 	at := r.clusters.At(keyOf(hr))
 	if at == nil {
 		return
@@ -158,6 +159,16 @@ func tellInventory(m *memory, failed error, unserved []string, mask func(string)
 		m.tell(loop.Event{
 			Warning: true, Reason: helmv2.ReasonNamespaceCheckSkipped,
 			Message: fmt.Sprintf("The cluster does not serve %s: objects of it are listed as if it were namespaced", strings.Join(unserved, ", ")),
+		})
+	}
+}
+
+// tellLeft tells which objects have left the release and may be left in the cluster, and why.
+func tellLeft(m *memory, why error, mask func(string) string) {
+	if why != nil {
+		m.tell(loop.Event{
+			Warning: true, Reason: helmv2.ReasonPruneFailed,
+			Message: "Objects that are of the release no more may be left in the cluster: " + mask(why.Error()),
 		})
 	}
 }

@@ -7,11 +7,14 @@ import (
 	"time"
 
 	"github.com/fluxcd/pkg/apis/meta"
+	"github.com/fluxcd/pkg/runtime/conditions"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	helmv2 "weir.dev/api/helm/v2"
 	"weir.dev/helm-controller/internal/plan"
+	"weir.dev/helm-controller/internal/state"
+	"weir.dev/helm-controller/internal/state/observe"
 	"weir.dev/pkg/loop"
 )
 
@@ -103,6 +106,7 @@ func (r *Reconciler) attempt(ctx context.Context, s *scope, reset bool) {
 	st := &s.hr.Status
 	last := plan.Attempt{Generation: st.LastAttemptedGeneration, ChartVersion: st.LastAttemptedRevision, ConfigDigest: st.LastAttemptedConfigDigest}
 	now := plan.Attempt{Generation: s.hr.Generation, ChartVersion: s.chart.version, ConfigDigest: s.config}
+	r.warn(ctx, s)
 	if why, resets := plan.Resets(last, now, reset); resets {
 		if st.Failures+st.InstallFailures+st.UpgradeFailures > 0 {
 			log.FromContext(ctx).V(1).Info("failures count no more", "why", why)
@@ -115,6 +119,30 @@ func (r *Reconciler) attempt(ctx context.Context, s *scope, reset bool) {
 	st.LastAttemptedGeneration, st.LastAttemptedRevision, st.LastAttemptedConfigDigest = now.Generation, now.ChartVersion, now.ConfigDigest
 	st.LastAttemptedRevisionDigest = s.ociDigest()
 	st.LastAttemptedValuesChecksum, st.LastReleaseRevision = "", 0
+}
+
+// isUnmade reports whether a release is as it should be only because another of the same could
+// not be made: a user has asked for it, and it failed before anything was stored, as where the
+// chart does not render. What is recovered was made.
+func isUnmade(s *scope, found observe.Found) bool {
+	st, c := &s.hr.Status, conditions.Get(s.hr, helmv2.ConditionReleased)
+	return (found.State == state.InSync || found.State == state.Drifted) && len(found.Recovered) == 0 &&
+		c != nil && c.Status == metav1.ConditionFalse && c.Reason == helmv2.ReasonUpgradeFailed && c.ObservedGeneration == s.hr.Generation &&
+		st.LastAttemptedGeneration == s.hr.Generation && st.LastAttemptedRevision == s.chart.version && st.LastAttemptedConfigDigest == s.config
+}
+
+// warn tells, once for each spec, of fields that are ignored.
+func (r *Reconciler) warn(ctx context.Context, s *scope) {
+	m := s.memory
+	if !s.hr.GetRollback().Recreate || s.hr.Status.LastAttemptedGeneration == s.hr.Generation || m.warned == s.hr.Generation {
+		return
+	}
+	m.warned = s.hr.Generation
+	log.FromContext(ctx).Info("a field of the spec is ignored", "field", "spec.rollback.recreate")
+	m.tell(loop.Event{
+		Warning: true, Reason: helmv2.ReasonFieldIgnored,
+		Message: "spec.rollback.recreate has no effect: objects that a rollback leaves as they are go on running; take the field out",
+	})
 }
 
 // endPass ends a pass as was decided.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/fluxcd/pkg/apis/meta"
@@ -89,6 +90,20 @@ func (r *Reconciler) composeValues(ctx context.Context, s *scope) error {
 	}
 	s.values, s.sensitive, s.config = composed, read.sensitive, digestOf(s.hr, composed)
 	return nil
+}
+
+// recallValues puts together as much of the values as there still is, so that it is known what
+// must not be shown of a release that is to go.
+func (r *Reconciler) recallValues(ctx context.Context, s *scope) {
+	from := slices.Clone(s.hr.Spec.ValuesFrom)
+	for i := range from {
+		from[i].Optional = true
+	}
+	read := &witness{Reader: r.configs(s.hr)}
+	composed, err := values.Compose(ctx, values.Spec{Namespace: s.hr.Namespace, From: from, Inline: s.hr.Spec.Values}, read)
+	if s.sensitive = read.sensitive; err == nil { // else no value of the release counts as known
+		s.values = composed
+	}
 }
 
 // digestOf identifies values. Those that the newest release was made of keep the digest that

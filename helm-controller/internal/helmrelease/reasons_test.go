@@ -6,10 +6,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/fluxcd/pkg/runtime/conditions"
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	helmv2 "weir.dev/api/helm/v2"
 	sourcev1 "weir.dev/api/source/v1"
@@ -168,6 +170,33 @@ func TestUninstallThatFails(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestUninstallThatFailsTellsNoSecrets, although the Secret is gone that a value came from.
+func TestUninstallThatFailsTellsNoSecrets(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(demo(t, "1.0.0", "templates/hook.yaml", hookOf("{{ .Values.k }}", "pre-delete")))
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "secret"}, StringData: map[string]string{"k": "Do_Not_Tell"}}
+	w.Create(secret)
+	hr := w.release("app", func(s *helmv2.HelmReleaseSpec) {
+		s.ValuesFrom = []meta.ValuesReference{{Kind: "Secret", Name: "secret", ValuesKey: "k", TargetPath: "k"}}
+	})
+	w.waitReleased(hr, 1)
+	for _, obj := range []client.Object{secret, hr} {
+		if err := w.Client.Delete(t.Context(), obj); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := w.WaitCondition(hr, helmv2.ConditionReady, metav1.ConditionFalse, helmv2.ReasonUninstallFailed)
+	e := w.waitEvent(hr, corev1.EventTypeWarning, helmv2.ReasonUninstallFailed, "pre-delete")
+	for _, text := range []string{c.Message, e.Message} {
+		if strings.Contains(text, "Do_Not_Tell") || !strings.Contains(text, "***") {
+			t.Errorf("told is %q; want the error without the value", text)
+		}
+	}
+	w.change(hr, func(s *helmv2.HelmReleaseSpec) { s.Uninstall = &helmv2.Uninstall{DisableHooks: true} })
+	w.WaitGone(hr)
 }
 
 // TestTestsAreAwaited: until a test has ended, nobody knows how it goes.

@@ -16,8 +16,8 @@ import (
 	"weir.dev/pkg/inventory"
 )
 
-// recover takes into the status what a process that was killed could not record.
-func (r *Reconciler) recover(ctx context.Context, s *scope, recovered []*helmv2.Snapshot, at plan.Place, history *releases.History) {
+// takeIn takes into the status what a process that was killed could not record.
+func (r *Reconciler) takeIn(ctx context.Context, s *scope, recovered []*helmv2.Snapshot, at plan.Place, history *releases.History) {
 	if len(recovered) == 0 {
 		return
 	}

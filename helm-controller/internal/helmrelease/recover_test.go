@@ -1,17 +1,29 @@
 package helmrelease
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/fluxcd/pkg/apis/meta"
+	"github.com/fluxcd/pkg/runtime/conditions"
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	helmv2 "weir.dev/api/helm/v2"
 	"weir.dev/helm-controller/internal/action"
 	"weir.dev/helm-controller/internal/plan"
+	"weir.dev/helm-controller/internal/releases"
+	"weir.dev/helm-controller/internal/state"
+	"weir.dev/helm-controller/internal/state/observe"
+	"weir.dev/pkg/loop"
 	"weir.dev/pkg/tenant"
+	"weir.dev/pkg/watch"
 )
 
 // requested returns a HelmRelease of which somebody asks for something once.
@@ -49,14 +61,52 @@ func TestForceIsHandledByAnAction(t *testing.T) {
 
 func failed(err error) action.Result { return action.Result{Err: err} }
 
+// TestIsUnmade: only what a user has asked for in vain is yet to be made.
+func TestIsUnmade(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		why    string
+		change func(hr *helmv2.HelmRelease, found *observe.Found)
+		want   bool
+	}{
+		"a forced upgrade that failed": {why: "the release of before is in order", change: func(*helmv2.HelmRelease, *observe.Found) {}, want: true},
+		"while objects drift":          {why: "so it is all the same", change: func(_ *helmv2.HelmRelease, f *observe.Found) { f.State = state.Drifted }, want: true},
+		"a failed release":             {why: "something was made", change: func(_ *helmv2.HelmRelease, f *observe.Found) { f.State = state.Failed }},
+		"one that was recovered":       {why: "it was made, and not recorded", change: func(_ *helmv2.HelmRelease, f *observe.Found) { f.Recovered = []*helmv2.Snapshot{{}} }},
+		"of another spec":              {why: "that asked for something else", change: func(hr *helmv2.HelmRelease, _ *observe.Found) { hr.Generation++ }},
+		"of another chart":             {why: "it is not asked for any more", change: func(hr *helmv2.HelmRelease, _ *observe.Found) { hr.Status.LastAttemptedRevision = "2.0.0" }},
+		"of other values":              {why: "they are not asked for any more", change: func(hr *helmv2.HelmRelease, _ *observe.Found) { hr.Status.LastAttemptedConfigDigest = "other" }},
+		"unlocked": {why: "nobody knows what of it was made", change: func(hr *helmv2.HelmRelease, _ *observe.Found) {
+			conditions.MarkFalse(hr, helmv2.ConditionReleased, helmv2.ReasonPendingRelease, "unlocked")
+		}},
+		"made": {why: "it was", change: func(hr *helmv2.HelmRelease, _ *observe.Found) {
+			conditions.MarkTrue(hr, helmv2.ConditionReleased, helmv2.ReasonUpgradeSucceeded, "made")
+		}},
+		"nothing said": {why: "it was never tried", change: func(hr *helmv2.HelmRelease, _ *observe.Found) { hr.Status.Conditions = nil }},
+	}
+	for name, tc := range tests {
+		hr, found := a(), observe.Found{State: state.InSync}
+		hr.Status.LastAttemptedGeneration, hr.Status.LastAttemptedRevision, hr.Status.LastAttemptedConfigDigest = hr.Generation, "1.0.0", "one"
+		conditions.MarkFalse(hr, helmv2.ConditionReleased, helmv2.ReasonUpgradeFailed, "no such luck")
+		tc.change(hr, &found)
+		if got := isUnmade(&scope{hr: hr, chart: chartFacts{version: "1.0.0"}, config: "one"}, found); got != tc.want {
+			t.Errorf("%s: %t; want %t (%s)", name, got, tc.want, tc.why)
+		}
+	}
+}
+
 // TestResetIsHandledWithTheReset: one without the other would be lost with a process that is
 // killed.
 func TestResetIsHandledWithTheReset(t *testing.T) {
 	t.Parallel()
 	hr := requested(helmv2.ResetRequestAnnotation, "1")
 	hr.Status.UpgradeFailures, hr.Status.LastAttemptedGeneration = 3, hr.Generation
+	hr.Status.LastAttemptedValuesChecksum, hr.Status.LastReleaseRevision = "of Flux", 7
 	s := &scope{hr: hr}
 	(&Reconciler{}).attempt(t.Context(), s, false)
+	if hr.Status.LastAttemptedValuesChecksum != "" || hr.Status.LastReleaseRevision != 0 {
+		t.Errorf("checksum %q, revision %d; want nothing to be said by fields that are deprecated", hr.Status.LastAttemptedValuesChecksum, hr.Status.LastReleaseRevision)
+	}
 	if hr.Status.UpgradeFailures != 3 || hr.Status.LastHandledResetAt != "" {
 		t.Errorf("%d failures, handled %q; want nothing to be done yet", hr.Status.UpgradeFailures, hr.Status.LastHandledResetAt)
 	}
@@ -84,6 +134,45 @@ func TestReasonsOfWhatCannotBeReached(t *testing.T) {
 		if got := unobserved(err); got != want {
 			t.Errorf("%v: %s; want %s", err, got, want)
 		}
+	}
+}
+
+// TestWhatMayBeLeftIsTold, and no secrets with it.
+func TestWhatMayBeLeftIsTold(t *testing.T) {
+	t.Parallel()
+	var m memory
+	tellLeft(&m, nil, action.Mask(nil))
+	if len(m.told) > 0 {
+		t.Errorf("told is %+v; want nothing where nothing is left", m.told)
+	}
+	tellLeft(&m, errors.New("Service/shop/do-not-tell could not be looked for"), action.Mask([]string{"do-not-tell"}))
+	want := []loop.Event{{
+		Warning: true, Reason: "PruneFailed",
+		Message: "Objects that are of the release no more may be left in the cluster: Service/shop/*** could not be looked for",
+	}}
+	if diff := cmp.Diff(want, m.told); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+}
+
+// broken is a storage that repeats what it was asked to keep to itself.
+type broken struct{ corev1client.SecretInterface }
+
+func (broken) List(context.Context, metav1.ListOptions) (*corev1.SecretList, error) {
+	return nil, errors.New("cannot read do-not-tell")
+}
+
+// TestObservationTellsNoSecrets, whoever asks for it.
+func TestObservationTellsNoSecrets(t *testing.T) {
+	t.Parallel()
+	at := &tenant.Place{Extra: releases.NewWatcher(func(schema.GroupVersionResource) watch.Source { return nil }, func(string, string) {})}
+	s := &scope{
+		hr: a(), at: at, memory: &memory{}, sensitive: []string{"do-not-tell"},
+		history: releases.Open(broken{}, "web"), historyOf: "apps/web", historyAt: at,
+	}
+	_, _, err := (&Reconciler{}).observe(t.Context(), s, plan.Place{Storage: "apps", Namespace: "apps", Name: "web"})
+	if err == nil || !strings.Contains(err.Error(), "cannot read ***") {
+		t.Errorf("the error is %v; want it to be told without the value", err)
 	}
 }
 

@@ -46,7 +46,7 @@ func (r *Reconciler) goOn(ctx context.Context, s *scope) error {
 	}
 	found, history, err := r.observe(ctx, s, at)
 	if err != nil {
-		return loop.Fail(unobserved(err), action.Masked(err, s.sensitive)) // the API server may quote values
+		return loop.Fail(unobserved(err), err)
 	}
 	if moved != "" {
 		taken, err := r.isTaken(ctx, s, at, found)
@@ -62,11 +62,14 @@ func (r *Reconciler) goOn(ctx context.Context, s *scope) error {
 	if err := r.awaitOthers(s, found, at); err != nil {
 		return err
 	}
-	r.recover(ctx, s, found.Recovered, at, history)
+	r.takeIn(ctx, s, found.Recovered, at, history)
+	unmade := isUnmade(s, found)
 	r.attempt(ctx, s, s.memory.pass.reset)
 	s.memory.pass.reset = false
 
-	d := plan.Decide(r.deciding(s, found, moved))
+	in := r.deciding(s, found, moved)
+	in.Unmade = unmade
+	d := plan.Decide(in)
 	if err := r.yield(s, found, at, d); err != nil {
 		return err
 	}
@@ -127,7 +130,8 @@ func placeOf(hr *helmv2.HelmRelease) plan.Place {
 }
 
 // observe collects what is known of the release at a place. The storage is that of the
-// action that has just ended, which need not be read again.
+// action that has just ended, which need not be read again. An error tells no value of a
+// Secret, although the API server may quote one.
 func (r *Reconciler) observe(ctx context.Context, s *scope, at plan.Place) (observe.Found, *releases.History, error) {
 	watcher, ok := s.at.Extra.(*releases.Watcher)
 	if !ok {
@@ -154,7 +158,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope, at plan.Place) (obse
 		IgnoreTests: ignoresTests(s.hr),
 		Digest:      r.opts.Digest,
 	})
-	return found, history, err
+	return found, history, action.Masked(err, s.sensitive)
 }
 
 // errNoStorage says that nothing can be made to read and write releases with.

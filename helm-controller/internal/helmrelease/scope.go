@@ -59,6 +59,7 @@ type memory struct {
 	locked   time.Time      // since when somebody else is; zero if nobody is
 	pass     pass
 	fight    fight // about the release
+	warned   int64 // the generation of which ignored fields were told
 	work     *work // the action that is under way, or whose outcome is yet to be saved; nil if there is none
 
 	// What is yet to be told in events.
