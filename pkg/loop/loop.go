@@ -24,6 +24,7 @@ import (
 	"github.com/fluxcd/pkg/runtime/metrics"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -95,6 +96,14 @@ type Summariser[T Object] interface {
 	Summarise(obj T, out Outcome)
 }
 
+// Forgetter is a Reconciler that keeps something for each object. An object can go without
+// Finalize, if somebody takes its finalizer off, or if it is selected no more.
+type Forgetter interface {
+	// Forget is called in the place of a run of an object that is not there any more. It may
+	// be called again, and for an object that was never there; an error repeats it.
+	Forget(ctx context.Context, key types.NamespacedName) error
+}
+
 // Options tune a Loop. The zero value never jitters and retries by backoff.
 type Options[T Object] struct {
 	// FieldOwner is the field manager of status and finalizer writes; required.
@@ -146,6 +155,9 @@ func (l *Loop[T]) Reconcile(ctx context.Context, req reconcile.Request) (reconci
 	case apierrors.IsNotFound(err):
 		l.status.forget(req.NamespacedName)
 		l.untold.forget(req.NamespacedName)
+		if f, ok := l.kind.(Forgetter); ok {
+			return reconcile.Result{}, f.Forget(ctx, req.NamespacedName)
+		}
 		return reconcile.Result{}, nil
 	case err != nil:
 		return reconcile.Result{}, err

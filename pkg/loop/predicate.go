@@ -6,12 +6,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 )
 
-// Asked lets pass what asks for a run: a new or deleted object, a new
-// generation, or a new value of the annotation reconcile.fluxcd.io/requestedAt.
-// Our own status writes do not.
+// Asked lets pass what asks for a run: a new or deleted object, or one in the place
+// of another of its name, a new generation, or a new value of the annotation
+// reconcile.fluxcd.io/requestedAt. Our own status writes do not.
 func Asked() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-		if e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() {
+		if e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || e.ObjectOld.GetUID() != e.ObjectNew.GetUID() {
 			return true
 		}
 		if !e.ObjectNew.GetDeletionTimestamp().IsZero() && e.ObjectOld.GetDeletionTimestamp().IsZero() {

@@ -25,6 +25,7 @@ func TestAskedUpdate(t *testing.T) {
 		"a generation":         {why: "the spec is new", edit: func(r *sourcev1.GitRepository) { r.Generation++ }, want: true},
 		"a new token":          {why: "a user asks for a run", edit: func(r *sourcev1.GitRepository) { requested(r, "two") }, want: true},
 		"the token taken away": {why: "nobody asks", edit: func(r *sourcev1.GitRepository) { delete(r.Annotations, meta.ReconcileRequestAnnotation) }},
+		"another of its name":  {why: "the watch has missed that one went and one came", edit: func(r *sourcev1.GitRepository) { r.UID = "another" }, want: true},
 		"a deletion":           {why: "the finalizer is waiting", edit: func(r *sourcev1.GitRepository) { r.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} }, want: true},
 		"nothing":              {why: "a cache tells all objects again from time to time", edit: func(*sourcev1.GitRepository) {}},
 	}
