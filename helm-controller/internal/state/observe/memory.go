@@ -8,11 +8,14 @@ import (
 	"time"
 
 	"helm.sh/helm/v3/pkg/release"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	helmv2 "weir.dev/api/helm/v2"
 	"weir.dev/helm-controller/internal/releases"
 	"weir.dev/helm-controller/internal/state"
+	"weir.dev/helm-controller/internal/values"
 	"weir.dev/pkg/tenant"
 )
 
@@ -39,10 +42,13 @@ type stored struct {
 	resourceVersion string
 	status          string
 	content         state.Content
+	owner           types.NamespacedName
 	labelled        bool
+	rollback        bool // or it says so
 
 	release *releases.Release // only until the end of the observation that has read it
 	fits    map[string]error  // by the digest of a snapshot, whether it is of that
+	within  map[string]bool   // by the digest of values, whether they are among its own
 }
 
 // target is what is known of what a rollback would go back to.
@@ -68,7 +74,21 @@ func (m *Memory) newest(ctx context.Context, in Input) (*stored, error) {
 		return nil, nil
 	case watched && m.stored.is(newest) && m.suffices(in):
 		return m.stored, nil
+	case watched:
+		return m.catchUp(ctx, in, newest)
 	}
+	return m.read(ctx, in)
+}
+
+// catchUp is read where it is known which version is the newest. The History of an action that
+// has ended does not know what somebody else has written since, and whoever is woken by that
+// takes up the action, too.
+func (m *Memory) catchUp(ctx context.Context, in Input, newest releases.Version) (*stored, error) {
+	s, err := m.read(ctx, in)
+	if err != nil || s.is(newest) {
+		return s, err
+	}
+	in.History.Doubt()
 	return m.read(ctx, in)
 }
 
@@ -102,14 +122,18 @@ func (m *Memory) read(ctx context.Context, in Input) (*stored, error) {
 
 // learn remembers a release as it was read.
 func (m *Memory) learn(in Input, r *releases.Release) {
+	owner, some := ownerOf(r)
 	m.stored = &stored{
 		version: r.Version, first: r.Info.FirstDeployed.Time, resourceVersion: r.ResourceVersion, status: r.Info.Status.String(),
 		content: state.Content{
 			ChartName: r.Chart.Metadata.Name, ChartVersion: r.Chart.Metadata.Version, ConfigDigest: configDigest(r),
 		},
-		labelled: labelled(in.HelmRelease, r),
+		owner:    owner,
+		labelled: !some || owner == client.ObjectKeyFromObject(in.HelmRelease),
+		rollback: isRollback(r),
 		release:  r,
 		fits:     make(map[string]error),
+		within:   make(map[string]bool),
 	}
 }
 
@@ -119,14 +143,26 @@ func (s *stored) is(v releases.Version) bool {
 }
 
 // suffices reports whether it is remembered whether the newest release is the one of the
-// history.
+// history, and if it is not, whether it was made over the values of one before.
 func (m *Memory) suffices(in Input) bool {
-	last := in.HelmRelease.Status.History.Latest()
-	if last == nil {
-		return true
+	if last := in.HelmRelease.Status.History.Latest(); last != nil {
+		differs, compared := m.stored.fits[keyOf(last)]
+		if !compared || differs == nil {
+			return compared
+		}
 	}
-	_, compared := m.stored.fits[keyOf(last)]
-	return compared
+	_, compared := m.stored.within[in.Wanted.ConfigDigest]
+	return compared || !in.preserves()
+}
+
+// holds reports whether values, of which the digest is known, are among those of the release.
+func (s *stored) holds(digest string, vals map[string]any) bool {
+	holds, compared := s.within[digest]
+	if !compared && s.release != nil {
+		holds = values.Within(vals, s.release.Config)
+		s.within[digest] = holds
+	}
+	return holds
 }
 
 // manifest returns the manifest of the newest release, which is too large to be remembered.
@@ -192,13 +228,23 @@ func (m *Memory) sound(ctx context.Context, in Input, s *helmv2.Snapshot) (bool,
 	return known.sound, nil
 }
 
-// labelled reports whether the objects of a release say that they are of a HelmRelease. All
-// get the labels, or none, so the first tells. One without any objects says nothing else.
-func labelled(hr *helmv2.HelmRelease, r *releases.Release) bool {
-	if of, found := labelsOfFirst(r.Manifest); found {
-		return of[helmv2.LabelName] == hr.Name && of[helmv2.LabelNamespace] == hr.Namespace
+// Owner returns the HelmRelease that the objects of a release are of, by their labels. It is
+// empty if they do not say so, or there are none.
+func Owner(r *releases.Release) types.NamespacedName {
+	owner, _ := ownerOf(r)
+	return owner
+}
+
+// ownerOf returns the HelmRelease that the objects of a release say they are of, and whether
+// there are any. All get the labels, or none, so the first tells.
+func ownerOf(r *releases.Release) (owner types.NamespacedName, some bool) {
+	of, some := labelsOfFirst(r.Manifest)
+	namespace, _ := of[helmv2.LabelNamespace].(string)
+	name, _ := of[helmv2.LabelName].(string)
+	if namespace == "" || name == "" {
+		return types.NamespacedName{}, some
 	}
-	return true
+	return types.NamespacedName{Namespace: namespace, Name: name}, some
 }
 
 // labelsOfFirst returns the labels of the first object of a manifest, if there is one.

@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 	"k8s.io/apimachinery/pkg/types"
@@ -57,6 +56,9 @@ type Found struct {
 	Facts state.Facts
 	State state.State
 	Why   string
+	// Owner is the HelmRelease that the objects of the newest release name; empty if they
+	// name none.
+	Owner types.NamespacedName
 	// Recovered are releases that this HelmRelease has made and its history does not have,
 	// or not as they are by now, because the process was killed in between. They are to
 	// be recorded before anything else is done; see state.Record.
@@ -81,8 +83,14 @@ func Facts(ctx context.Context, m *Memory, in Input) (Found, error) {
 	if err != nil {
 		return found, fmt.Errorf("reading what is stored of the release: %w", err)
 	}
+	if newest != nil {
+		found.Owner = newest.owner
+	}
 	history := in.HelmRelease.Status.History
 	found.Facts = in.facts(newest)
+	if err := broughtBack(ctx, in, newest, found.Facts); err != nil {
+		return found, err
+	}
 	if state.Ours(found.Facts) {
 		if found.Recovered, err = missed(ctx, in, found.Facts.Stored); err != nil {
 			return found, err
@@ -147,12 +155,18 @@ func (in Input) facts(newest *stored) state.Facts {
 // merged returns the digest of the values that were last attempted if a release has these, and
 // by the wish of the spec those of the release before under them; else "".
 func (in Input) merged(newest *stored) string {
-	status := in.HelmRelease.Status
-	if newest.release == nil || !in.HelmRelease.GetUpgrade().PreserveValues || status.LastAttemptedReleaseAction != helmv2.ReleaseActionUpgrade ||
-		in.Wanted.ConfigDigest != status.LastAttemptedConfigDigest || !values.Within(in.Values, newest.release.Config) {
+	if !in.preserves() || !newest.holds(in.Wanted.ConfigDigest, in.Values) {
 		return ""
 	}
-	return status.LastAttemptedConfigDigest
+	return in.Wanted.ConfigDigest
+}
+
+// preserves reports whether the release that was last attempted, which is the one that is
+// wanted, was to have the values of the release before under its own.
+func (in Input) preserves() bool {
+	status := in.HelmRelease.Status
+	return in.HelmRelease.GetUpgrade().PreserveValues && status.LastAttemptedReleaseAction == helmv2.ReleaseActionUpgrade &&
+		in.Wanted.ConfigDigest == status.LastAttemptedConfigDigest
 }
 
 // recordOf returns what a snapshot tells.
@@ -224,13 +238,10 @@ func find(history helmv2.Snapshots, r *releases.Release) *helmv2.Snapshot {
 	return nil
 }
 
-// rollbackDescription begins what Helm says of a release that another was rolled back to.
-const rollbackDescription = "Rollback "
-
 // rolledBackTo returns the snapshot of what a release brings back; nil if it is no
 // rollback.
 func rolledBackTo(history helmv2.Snapshots, r *releases.Release, s *helmv2.Snapshot) *helmv2.Snapshot {
-	if r.Info.Status != state.StatusPendingRollback && !strings.HasPrefix(r.Info.Description, rollbackDescription) {
+	if !isRollback(r) {
 		return nil
 	}
 	for _, earlier := range history {
