@@ -111,7 +111,7 @@ func TestSuspendedReleaseIsOfTheHelmCommand(t *testing.T) {
 	if err := w.helmUpgrade("app", demo(t, "1.0.0"), map[string]any{"k": "by-hand"}); err != nil {
 		t.Fatal(err)
 	}
-	w.settle()
+	w.lookAgain(hr)
 	w.expectValue("app", "by-hand")
 	if got := w.stored("app"); len(got) != 2 {
 		t.Errorf("stored are %q; want nobody to undo what was done while suspended", got)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -63,8 +64,8 @@ type Options struct {
 	DirectSources bool
 	// ExternalArtifacts allows charts that another program publishes.
 	ExternalArtifacts bool
-	// NewRevisionEndsWait has a new chart, spec or values end the wait of the action that
-	// is under way.
+	// NewRevisionEndsWait has a new chart or spec end the wait of the action that is under
+	// way. New values of a Secret or ConfigMap do not.
 	NewRevisionEndsWait bool
 	// PlainVersions leaves the digest of an OCI artifact out of the version of its chart.
 	PlainVersions bool
@@ -102,6 +103,7 @@ type Reconciler struct {
 	client       client.Client
 	live         client.Reader // past the cache
 	save         func(context.Context, *helmv2.HelmRelease) error
+	publish      func(runtime.Object, loop.Event)
 	clusters     *tenant.Clusters
 	wakes        loop.Wakes
 	dependencies *dependency.Gate[*helmv2.HelmRelease]
@@ -112,12 +114,15 @@ type Reconciler struct {
 	jobs         *jobs
 	metrics      *metrics
 	known        memories
+	claims       *claims
 }
 
 // New returns a Reconciler that takes charts from a cache.
 func New(cache *charts.Cache, opts Options) *Reconciler {
 	opts.Defaults = opts.Defaults.documented()
-	return &Reconciler{charts: cache, opts: opts, metrics: shared(), known: memories{byUID: make(map[types.UID]*memory)}}
+	r := &Reconciler{charts: cache, opts: opts, metrics: shared()}
+	r.claims = newClaims(r.wakes.Wake)
+	return r
 }
 
 // Register implements daemon.Reconciler.
@@ -136,7 +141,7 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 		FieldOwner: r.manager, Jitter: d.Jitter(), Metrics: d.Durations(), Patience: patience,
 		HandledAtEnd: true,
 	})
-	r.save = l.Save
+	r.save, r.publish = l.Save, recorder.Record
 	mgr := d.Manager()
 	ctx, indexer := context.Background(), mgr.GetFieldIndexer()
 	for name, index := range map[string]client.IndexerFunc{sourceIndex: indexSource, releaseIndex: indexRelease} {
@@ -152,7 +157,7 @@ func (r *Reconciler) Register(d *daemon.Daemon) error {
 		For(&helmv2.HelmRelease{}, builder.WithPredicates(loop.Asked())).
 		Watches(&helmv2.HelmRelease{}, r.dependencies.Dependents()).
 		Watches(&helmv2.HelmRelease{}, r.twins()).
-		Watches(&helmv2.HelmRelease{}, r.departures()).
+		Watches(&helmv2.HelmRelease{}, r.heirs()).
 		WatchesRawSource(r.wakes.Source()).
 		WithOptions(queue)
 	for _, kind := range r.opts.watched() {
@@ -181,7 +186,9 @@ func (r *Reconciler) connect(d *daemon.Daemon) error {
 			d.Log.Error(err, "objects that are waited for cannot be watched, so they are looked at every few seconds", "resource", resource.String(), "cluster", cluster, "user", user)
 		},
 		Extra: func(_ string, open func(schema.GroupVersionResource) watch.Source) tenant.Runner {
-			return releases.NewWatcher(open, r.wakeOwners)
+			var of *releases.Watcher
+			of = releases.NewWatcher(open, func(storage, name string) { r.wakeOwners(of, storage, name) })
+			return of
 		},
 	}
 	opts.Apply.Manager = r.manager
@@ -209,6 +216,7 @@ func (r *Reconciler) Drain(grace time.Duration) {
 // Reconcile implements loop.Reconciler.
 func (r *Reconciler) Reconcile(ctx context.Context, hr *helmv2.HelmRelease) error {
 	s := r.scope(hr)
+	defer s.end()
 	err := loop.Run(ctx, s,
 		r.awaitOutlived,
 		r.takeUp, // what came of the last action is known first

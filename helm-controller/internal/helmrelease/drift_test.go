@@ -93,20 +93,23 @@ func TestIgnoredFieldsAreLeftToOthers(t *testing.T) {
 	w.Patch(w.configMap("app"), "night-shift", "data: {k: '5', chart: other}")
 	cm := w.configMap("app")
 	w.Wait("the other field is put back", cm, func() bool { return cm.Data["chart"] == "1.0.0" })
-	w.settle()
+	w.lookAgain(hr)
 	w.expectValue("app", "5")
 }
 
-func TestDriftOfNoConcernWakesNobody(t *testing.T) {
+// TestDriftOfNoConcernIsLeft, and nobody looks at the object.
+func TestDriftOfNoConcernIsLeft(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.publish(demo(t, "1.0.0"))
-	hr := w.release("app")
+	hr, watched := w.release("app"), w.release("watched", drift(helmv2.DriftDetectionEnabled))
 	w.waitReleased(hr, 1)
+	w.waitReleased(watched, 1)
 	w.settle()
-	allow := w.Traffic.Forbid(testplane.Any)
+	allow := w.Traffic.Forbid(func(r testplane.Request) bool { return strings.HasSuffix(r.Path, "/configmaps/app") })
 	w.Patch(w.configMap("app"), "night-shift", "data: {k: '5'}")
-	w.settle()
+	w.Patch(w.configMap("watched"), "night-shift", "data: {k: '5'}") // which is seen after the other
+	w.Eventually("what is of concern is put back", func() bool { return w.value("watched") == "1" })
 	allow()
 	w.expectValue("app", "5")
 	w.Get(hr)

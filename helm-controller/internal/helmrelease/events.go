@@ -14,18 +14,24 @@ import (
 // Events implements loop.Reconciler: what actions did is told by them, the rest is that
 // something keeps them from being done. A run that finds all in order tells nothing.
 func (r *Reconciler) Events(before, after *helmv2.HelmRelease, out loop.Outcome) []loop.Event {
-	m := r.known.of(after.UID)
+	m := r.known.of(after)
 	m.settle() // for the status was saved
+	if e, news := outcome(before, after, out); news {
+		m.tell(e)
+	}
+	list := m.toldAbout(after)
+	if !after.DeletionTimestamp.IsZero() && out.Verdict == loop.Succeeded {
+		r.known.forget(keyOf(after))
+	}
+	return list
+}
+
+// toldAbout returns what is yet to be told of a HelmRelease, and forgets it.
+func (m *memory) toldAbout(hr *helmv2.HelmRelease) []loop.Event {
 	list := m.told
 	m.told = nil
-	if e, news := outcome(before, after, out); news {
-		list = append(list, e)
-	}
 	for i := range list {
-		list[i].Metadata = about(after, list[i].Metadata)
-	}
-	if !after.DeletionTimestamp.IsZero() && out.Verdict == loop.Succeeded {
-		r.known.forget(after.UID)
+		list[i].Metadata = about(hr, list[i].Metadata)
 	}
 	return list
 }

@@ -78,7 +78,7 @@ func isTakenAway(s *scope, found observe.Found) bool {
 	case state.Unmanaged:
 		return true
 	case state.Locked:
-		return s.memory.looked && s.history == nil
+		return isAtWork(s, found)
 	case state.Absent:
 		return last.Deleted.IsZero() && last.Status != state.StatusUninstalled
 	default:

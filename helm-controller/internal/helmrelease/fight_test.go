@@ -5,6 +5,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"weir.dev/helm-controller/internal/releases"
+	"weir.dev/helm-controller/internal/state"
+	"weir.dev/helm-controller/internal/state/observe"
 )
 
 // TestFightIsPaced as package drift does it with fields.
@@ -45,6 +49,32 @@ func TestFightIsPaced(t *testing.T) {
 		}
 		if diff := cmp.Diff(tc.want, got); diff != "" {
 			t.Errorf("%s, %s (-want +got):\n%s", name, tc.why, diff)
+		}
+	}
+}
+
+// TestOthersAtWork: what an action of ours has left in the middle is not the work of others.
+func TestOthersAtWork(t *testing.T) {
+	t.Parallel()
+	locked := observe.Found{State: state.Locked, Facts: state.Facts{Stored: &state.Release{Status: state.StatusPendingUpgrade}}}
+	left := locked
+	left.Facts.Recorded = &state.Entry{Fits: true}
+	tests := map[string]struct {
+		why   string
+		s     *scope
+		found observe.Found
+		want  bool
+	}{
+		"somebody has begun":      {s: &scope{memory: &memory{looked: true}}, found: locked, want: true},
+		"it was so at first":      {why: "a process that died has left it", s: &scope{memory: &memory{}}, found: locked},
+		"after an action of ours": {s: &scope{memory: &memory{looked: true}, history: &releases.History{}}, found: locked},
+		"as we have left it":      {why: "an uninstallation that hangs goes on", s: &scope{memory: &memory{looked: true}}, found: left},
+	}
+	for name, tc := range tests {
+		tc.s.hr = a(made(1, 1))
+		waits := (&Reconciler{}).awaitOthers(tc.s, tc.found, askedPlace(tc.s.hr)) != nil
+		if away := isTakenAway(tc.s, tc.found); away != tc.want || waits != tc.want {
+			t.Errorf("%s: taken away %t, awaited %t; want %t (%s)", name, away, waits, tc.want, tc.why)
 		}
 	}
 }

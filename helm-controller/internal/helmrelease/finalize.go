@@ -24,6 +24,7 @@ var errDeleted = errors.New("the HelmRelease is being deleted")
 // What a HelmRelease that is suspended has made stays.
 func (r *Reconciler) Finalize(ctx context.Context, hr *helmv2.HelmRelease) error {
 	s := r.scope(hr)
+	defer s.end()
 	if err := r.awaitOutlived(ctx, s); err != nil {
 		return err
 	}
@@ -38,7 +39,7 @@ func (r *Reconciler) Finalize(ctx context.Context, hr *helmv2.HelmRelease) error
 			return loop.Fail(helmv2.ReasonUninstallFailed, err)
 		}
 	}
-	r.leave(s)
+	r.leave(s.owner)
 	return nil
 }
 
@@ -111,11 +112,8 @@ func (r *Reconciler) uninstall(ctx context.Context, s *scope) error {
 	}
 	r.recallValues(ctx, s)
 	found, err := r.lastOf(ctx, s)
-	if err != nil {
-		return loop.Fail(helmv2.ReasonUninstallFailed, err)
-	}
-	if found == nil {
-		return nil
+	if err != nil || found == nil {
+		return err
 	}
 	return r.begin(ctx, s, found, plan.Decision{Then: plan.Act, Action: plan.Uninstall, Why: "the HelmRelease is being deleted"})
 }
@@ -125,17 +123,20 @@ func (r *Reconciler) uninstall(ctx context.Context, s *scope) error {
 func (r *Reconciler) lastOf(ctx context.Context, s *scope) (*seen, error) {
 	at, err := r.formerPlace(ctx, s)
 	if err != nil {
-		return nil, err
+		return nil, loop.Fail(helmv2.ReasonUninstallFailed, err)
 	}
 	if at.Name == "" {
 		at = askedPlace(s.hr)
 		at.Storage = s.hr.Status.StorageNamespace
 	}
+	if err := r.claim(s, at); err != nil {
+		return nil, err
+	}
 	found, history, err := r.observe(ctx, s, at)
 	known := s.hr.Status.History.Latest() != nil
 	switch {
 	case err != nil && (!known || !errors.Is(err, releases.ErrCorrupt)): // the uninstallation says what is in its way
-		return nil, err
+		return nil, loop.Fail(helmv2.ReasonUninstallFailed, err)
 	case !known && len(found.Recovered) == 0:
 		return nil, nil
 	}
@@ -146,17 +147,35 @@ func (r *Reconciler) lastOf(ctx context.Context, s *scope) (*seen, error) {
 	return &seen{place: at, history: history}, nil
 }
 
-// leave forgets a HelmRelease that goes.
-func (r *Reconciler) leave(s *scope) {
-	if at := r.clusters.At(s.owner); at != nil {
-		at.Drift.ForgetAll(s.owner)
+// Forget implements loop.Forgetter, for a HelmRelease that is gone, or is another controller's
+// from now on. What is under way for one that is gone ends: nobody takes up what comes of it.
+// For one that was moved it goes on to its end, which the other controller finds in the storage.
+func (r *Reconciler) Forget(ctx context.Context, owner types.NamespacedName) error {
+	if r.jobs.underWay(owner) {
+		var hr helmv2.HelmRelease
+		if err := r.live.Get(ctx, owner, &hr); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("looking whether HelmRelease %s is gone: %w", owner, err)
+		}
+		r.jobs.abandon(owner, hr.UID)
+		return nil // its end asks for another run
 	}
-	r.clusters.Leave(s.owner)
-	r.wakes.Take(s.owner)
-	r.dependencies.Forget(s.owner)
-	r.backoff.Forget(requestOf(s.owner))
+	r.jobs.abandon(owner, "")
+	r.leave(owner)
+	r.known.forget(owner)
+	return nil
+}
+
+// leave forgets a HelmRelease that goes, but for what it does and has to tell.
+func (r *Reconciler) leave(owner types.NamespacedName) {
+	if at := r.clusters.At(owner); at != nil {
+		at.Drift.ForgetAll(owner)
+	}
+	r.clusters.Leave(owner)
+	r.wakes.Take(owner)
+	r.dependencies.Forget(owner)
+	r.backoff.Forget(requestOf(owner))
 	if r.opts.Configs != nil {
-		r.opts.Configs.Forget(userOf(s.hr))
+		r.opts.Configs.Forget(userOf(owner))
 	}
 }
 

@@ -68,14 +68,24 @@ func TestConfigsThatAskForRuns(t *testing.T) {
 	w.publish(demo(t, "1.0.0"))
 	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "more"}, Data: map[string]string{"values.yaml": "k: one\n"}}
 	w.Create(config)
-	hr := w.release("app", func(s *helmv2.HelmReleaseSpec) {
-		s.ValuesFrom = []meta.ValuesReference{{Kind: "ConfigMap", Name: "more"}}
-	})
+	selected := &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: "selected", Labels: map[string]string{"reconcile.fluxcd.io/watch": "Enabled"}},
+		Data:       map[string]string{"values.yaml": "k: one\n"},
+	}
+	w.Create(selected)
+	from := func(name string) func(*helmv2.HelmReleaseSpec) {
+		return func(s *helmv2.HelmReleaseSpec) {
+			s.ValuesFrom = []meta.ValuesReference{{Kind: "ConfigMap", Name: name}}
+		}
+	}
+	hr, other := w.release("app", from("more")), w.release("other", from("selected"))
 	w.waitReleased(hr, 1)
+	w.waitReleased(other, 1)
 	w.settle()
 	runs := w.runs(hr)
 	w.Patch(config, "test", "data: {values.yaml: 'k: two'}")
-	w.settle()
+	w.Patch(selected, "test", "data: {values.yaml: 'k: two'}") // which would be seen after the other
+	w.waitReleased(other, 2)
 	if now := w.runs(hr); now != runs {
 		t.Errorf("there were %d more runs; want none to be asked for", now-runs)
 	}

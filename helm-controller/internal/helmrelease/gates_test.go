@@ -160,8 +160,8 @@ func TestFailuresAreRetriedByGate(t *testing.T) {
 	w.WaitCondition(says, helmv2.ConditionStalled, metav1.ConditionTrue, helmv2.ReasonRetriesExceeded)
 	w.WaitCondition(silent, helmv2.ConditionReady, metav1.ConditionFalse, helmv2.ReasonInstallFailed)
 	w.WaitCondition(silent, helmv2.ConditionReconciling, metav1.ConditionTrue, helmv2.ReasonProgressingWithRetry)
-	w.settle() // the interval of retries is minutes
-	if w.Get(silent); conditions.IsStalled(silent) || conditions.Has(silent, helmv2.ConditionRemediated) {
+	w.lookAgain(silent) // the interval of retries is minutes
+	if conditions.IsStalled(silent) || conditions.Has(silent, helmv2.ConditionRemediated) {
 		t.Errorf("conditions are %+v; want it neither to stall nor to be remediated", silent.Status.Conditions)
 	}
 	if diff := cmp.Diff([]string{"1 failed"}, w.stored("silent")); diff != "" {
@@ -201,10 +201,10 @@ func TestDriftIsLookedForByGate(t *testing.T) {
 				w.WaitCondition(silent, helmv2.ConditionDrifted, metav1.ConditionTrue, helmv2.ReasonDriftDetected)
 				w.waitEvent(silent, corev1.EventTypeWarning, helmv2.ReasonDriftDetected, "by somebody")
 			}
-			w.settle()
+			w.lookAgain(says)
 			w.expectValue("silent", tc.value)
 			w.expectValue("says", "5") // for that is what its spec says
-			if w.Get(says); conditions.Has(says, helmv2.ConditionDrifted) {
+			if conditions.Has(says, helmv2.ConditionDrifted) {
 				t.Errorf("Drifted is there where detection is disabled (%s)", tc.why)
 			}
 		})

@@ -2,6 +2,7 @@ package helmrelease_test
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -221,7 +222,8 @@ func (w *world) stored(release string) []string {
 	return out
 }
 
-// settle waits until the controller asks nothing for a while.
+// settle waits until the controller asks nothing for a while, so that what comes next is not
+// mixed up with what came before. That nothing comes is no proof: see lookAgain.
 func (w *world) settle() {
 	w.t.Helper()
 	seen, since := -1, time.Now()
@@ -233,6 +235,14 @@ func (w *world) settle() {
 	})
 }
 
+// lookAgain has a run of hr come to its end, with all that it begins. What is still as it was
+// then was not missed for want of time.
+func (w *world) lookAgain(hr *helmv2.HelmRelease) {
+	w.t.Helper()
+	w.Poke(hr)
+	w.WaitHandled(hr)
+}
+
 // history is that of a status, in short.
 func history(hr *helmv2.HelmRelease) []string {
 	var out []string
@@ -240,4 +250,11 @@ func history(hr *helmv2.HelmRelease) []string {
 		out = append(out, fmt.Sprintf("%d %s %s by %s", s.Version, s.ChartVersion, s.Status, s.Action))
 	}
 	return out
+}
+
+// readsOf matches requests for one HelmRelease, which the controller has in a cache.
+func readsOf(hr *helmv2.HelmRelease) func(testplane.Request) bool {
+	return func(r testplane.Request) bool {
+		return r.Method == http.MethodGet && strings.HasSuffix(r.Path, "/helmreleases/"+hr.Name)
+	}
 }

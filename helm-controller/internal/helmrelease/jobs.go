@@ -66,7 +66,10 @@ type job struct {
 	owner object
 	ended chan struct{}
 	stop  context.CancelCauseFunc
-	left  bool // nobody is there to take it up; guarded by the lock of the jobs
+
+	// Guarded by the lock of the jobs.
+	left bool     // nobody is there to take it up
+	over []func() // to be called when it is not waited for any more
 }
 
 // start starts a job, and calls after when it has ended; false if the process is stopping.
@@ -126,9 +129,23 @@ func (b *job) takenUp() {
 	b.close()
 }
 
+// atEnd has done called when what came of the job is known to the API server, or nobody is
+// there to take it up.
+func (b *job) atEnd(done func()) {
+	b.of.mu.Lock()
+	defer b.of.mu.Unlock()
+	if b.over = append(b.over, done); !b.of.open[b] {
+		b.close()
+	}
+}
+
 // close ends the waiting for the job, and with the last one that for all. The lock is held.
 func (b *job) close() {
 	delete(b.of.open, b)
+	for _, done := range b.over {
+		done()
+	}
+	b.over = nil
 	b.of.tell()
 }
 
@@ -143,12 +160,14 @@ func (j *jobs) tell() {
 	}
 }
 
-// abandon interrupts the jobs of an object that is gone. Nobody takes up what comes of them.
-func (j *jobs) abandon(uid types.UID) {
+// abandon gives up the jobs for objects of a name but for the one that is there, if there is
+// any: nobody takes up what comes of them. They end soon; it reports whether one is still
+// under way.
+func (j *jobs) abandon(name types.NamespacedName, there types.UID) (underWay bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for b := range j.open {
-		if b.owner.uid != uid {
+		if b.owner.NamespacedName != name || b.owner.uid == there {
 			continue
 		}
 		b.left = true
@@ -156,23 +175,22 @@ func (j *jobs) abandon(uid types.UID) {
 			b.close()
 		} else {
 			b.interrupt(errGone)
+			underWay = true
 		}
 	}
+	return underWay
 }
 
-// outlived interrupts jobs that were begun for another object of the same name, which is
-// gone by now, and reports whether one is still under way.
-func (j *jobs) outlived(owner object) bool {
+// underWay reports whether a job for an object of a name is.
+func (j *jobs) underWay(name types.NamespacedName) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	found := false
 	for b := range j.open {
-		if b.owner.NamespacedName == owner.NamespacedName && b.owner.uid != owner.uid && !b.hasEnded() {
-			b.interrupt(errGone)
-			found = true
+		if b.owner.NamespacedName == name && !b.hasEnded() {
+			return true
 		}
 	}
-	return found
+	return false
 }
 
 // drain lets no more jobs begin, and returns when all have ended and were taken up. Those

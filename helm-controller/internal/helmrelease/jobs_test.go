@@ -164,11 +164,15 @@ func TestJobMayWaitButNotHang(t *testing.T) {
 		if want := (overworked{time.Minute}); !errors.Is(worked, want) || took != 5*time.Hour+time.Minute {
 			t.Errorf("it is ended with %v after %s; want %v when it has worked for a minute", worked, took, want)
 		}
-		if errors.Is(cutBy(contextOf(t, worked)), worked) {
+		failed := errors.New("it failed")
+		if errors.Is(cutBy(contextOf(t, worked), failed), worked) {
 			t.Error("it counts as ended from outside; want it to have failed")
 		}
-		if got := cutBy(contextOf(t, errStopping)); !errors.Is(got, errStopping) {
+		if got := cutBy(contextOf(t, errStopping), failed); !errors.Is(got, errStopping) {
 			t.Errorf("the end of the process counts as %v", got)
+		}
+		if got := cutBy(contextOf(t, errStopping), nil); got != nil {
+			t.Errorf("what had succeeded by then counts as ended by %v", got)
 		}
 	})
 }
@@ -193,26 +197,31 @@ func TestWorkLimit(t *testing.T) {
 // TestJobOfWhatIsGoneHoldsUpNobody: whoever would take it up does not come any more.
 func TestJobOfWhatIsGoneHoldsUpNobody(t *testing.T) {
 	t.Parallel()
-	successor := object{NamespacedName: one.NamespacedName, uid: "2"}
+	const successor = types.UID("2")
 	tests := map[string]struct {
 		why string
 		end func(j *jobs, b *job) // the job ends only if it is interrupted
 	}{
-		"abandoned, then ended": {why: "its object was seen to go", end: func(j *jobs, _ *job) { j.abandon(one.uid) }},
+		"abandoned, then ended": {why: "its object was seen to go", end: func(j *jobs, _ *job) {
+			if !j.abandon(one.NamespacedName, "") {
+				t.Error("it is not said to be under way")
+			}
+		}},
 		"ended, then abandoned": {why: "its outcome was not taken up in time", end: func(j *jobs, b *job) {
 			b.interrupt(errDeleted)
 			<-b.ended
-			j.abandon(one.uid)
+			if j.underWay(one.NamespacedName) || j.abandon(one.NamespacedName, "") {
+				t.Error("it is said to be under way")
+			}
 		}},
 		"outlived": {why: "another of its name was seen first", end: func(j *jobs, b *job) {
-			if !j.outlived(successor) {
+			if !j.abandon(one.NamespacedName, successor) {
 				t.Error("the successor does not wait for the job of before")
 			}
 			<-b.ended
-			if j.outlived(successor) {
+			if j.abandon(one.NamespacedName, successor) {
 				t.Error("the successor waits for a job that has ended")
 			}
-			j.abandon(one.uid)
 		}},
 	}
 	for name, tc := range tests {
@@ -220,8 +229,10 @@ func TestJobOfWhatIsGoneHoldsUpNobody(t *testing.T) {
 			t.Parallel()
 			j := newJobs(1)
 			b, _ := j.start(one, longest, func(ctx context.Context, _ func() func()) { <-ctx.Done() }, func(*job) {})
-			j.abandon(successor.uid)
-			if j.outlived(one) || b.hasEnded() {
+			over := make(chan struct{})
+			b.atEnd(func() { close(over) })
+			other := types.NamespacedName{Namespace: "apps", Name: "other"}
+			if j.abandon(one.NamespacedName, one.uid) || j.abandon(other, "") || j.underWay(other) || b.hasEnded() || !j.underWay(one.NamespacedName) {
 				t.Fatal("a job is interrupted for its own object, or because of another")
 			}
 			tc.end(j, b)
@@ -231,6 +242,28 @@ func TestJobOfWhatIsGoneHoldsUpNobody(t *testing.T) {
 				j.drain(2 * longest)
 			}()
 			await(t, "the end: "+tc.why, drained)
+			await(t, "what is called at the end", over)
 		})
+	}
+}
+
+// TestWhatIsCalledAtTheEnd of a job is called when its outcome was taken up, and not before;
+// at once if that is over.
+func TestWhatIsCalledAtTheEnd(t *testing.T) {
+	t.Parallel()
+	j, called := newJobs(1), 0
+	b, _ := j.start(one, longest, func(context.Context, func() func()) {}, func(*job) {})
+	b.atEnd(func() { called++ })
+	await(t, "the job", b.ended)
+	if called > 0 {
+		t.Error("it is called before the outcome was taken up")
+	}
+	b.takenUp()
+	b.takenUp()
+	if called != 1 {
+		t.Errorf("it is called %d times; want once", called)
+	}
+	if b.atEnd(func() { called++ }); called != 2 {
+		t.Errorf("after the end, it is called %d times; want once more", called-1)
 	}
 }

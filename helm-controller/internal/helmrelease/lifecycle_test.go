@@ -139,7 +139,7 @@ func TestSuspendedIsLeftAlone(t *testing.T) {
 	allow := w.Traffic.Forbid(testplane.Writes("configmaps", "secrets"))
 	w.Patch(w.configMap("app"), "night-shift", "data: {k: '5'}")
 	w.publish(demo(t, "1.1.0"))
-	w.settle()
+	w.lookAgain(hr)
 	allow()
 	w.expectValue("app", "5")
 	w.change(hr, func(s *helmv2.HelmReleaseSpec) { s.Suspend = false })
@@ -160,11 +160,11 @@ func TestActionGoesOnWhileSuspended(t *testing.T) {
 	w := newWorld(t)
 	w.publish(stuck(t, "1.0.0"))
 	hr := w.release("app", values("k: stuck"))
-	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "app"}}
-	w.Wait("the Deployment", d, func() bool { return true })
+	w.waitUnderWay(hr, "install")
 	w.change(hr, func(s *helmv2.HelmReleaseSpec) { s.Suspend = true })
-	w.Patch(d, "night-shift", "spec: {template: {spec: {nodeSelector: null}}}")
+	w.unstick("app")
 	w.waitReleased(hr, 1)
+	w.waitEvent(hr, corev1.EventTypeNormal, helmv2.ReasonInstallSucceeded) // not when it is resumed
 	if conditions.Has(hr, helmv2.ConditionReconciling) {
 		t.Errorf("conditions are %+v; want none of it to go on", hr.Status.Conditions)
 	}
@@ -342,26 +342,23 @@ func TestTwoOfOneReleaseDoNotFight(t *testing.T) {
 // neither when it goes nor when it is given another name.
 func TestReleaseOfAnotherIsLeft(t *testing.T) {
 	t.Parallel()
-	named := func(name string) func(*helmv2.HelmReleaseSpec) {
-		return func(s *helmv2.HelmReleaseSpec) { s.ReleaseName, s.Suspend = name, false }
-	}
 	for _, how := range []string{"deleted", "renamed"} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			w.publish(demo(t, "1.0.0"))
-			older := w.release("a-older", named("app"), values("k: older"), func(s *helmv2.HelmReleaseSpec) { s.Suspend = true })
-			younger := w.release("b-younger", named("app"), values("k: younger"))
+			older := w.release("a-older", named("app", true), values("k: older"))
+			younger := w.release("b-younger", named("app", false), values("k: younger"))
 			w.waitReleased(younger, 1)
-			w.change(older, named("app"))
+			w.change(older, named("app", false))
 			w.waitMessage(older, helmv2.ConditionReady, "is that of HelmRelease") // which has made it
 			w.change(younger, func(s *helmv2.HelmReleaseSpec) { s.Suspend = true })
 			w.waitReleased(older, 2)
 			w.expectValue("app", "older")
-			w.change(younger, named("app"))
+			w.change(younger, named("app", false))
 			w.waitMessage(younger, helmv2.ConditionReady, "is that of HelmRelease")
 			if how == "renamed" {
-				w.change(younger, named("other"))
+				w.change(younger, named("other", false))
 				w.waitReleased(younger, 1)
 				w.expectValue("other", "younger")
 			} else {

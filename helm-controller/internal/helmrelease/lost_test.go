@@ -10,7 +10,6 @@ import (
 	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/fluxcd/pkg/runtime/conditions"
 	"github.com/google/go-cmp/cmp"
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -74,8 +73,7 @@ func TestReleaseThatWasNotRecorded(t *testing.T) {
 	w.lose(hr, helmv2.HelmReleaseStatus{})
 	w.start()
 	w.waitReleased(hr, 1)
-	w.settle()
-	w.Get(hr)
+	w.lookAgain(hr)
 	if diff := cmp.Diff([]string{"1 deployed"}, w.stored("app")); diff != "" {
 		t.Errorf("stored (-want +got):\n%s", diff)
 	}
@@ -109,8 +107,7 @@ func TestUpgradeOverEarlierValuesThatWasNotRecorded(t *testing.T) {
 	w.lose(hr, *before)
 	w.start()
 	w.Wait("Ready", hr, func() bool { return ready(hr) })
-	w.settle()
-	w.Get(hr)
+	w.lookAgain(hr)
 	if diff := cmp.Diff([]string{"1 superseded", "2 deployed"}, w.stored("app")); diff != "" {
 		t.Errorf("stored (-want +got):\n%s", diff)
 	}
@@ -152,13 +149,11 @@ func TestRequestIsHandledAtTheEnd(t *testing.T) {
 	}
 	before := w.runs(hr)
 	w.Poke(hr)
-	w.Eventually("a run", func() bool { return w.runs(hr) > before })
-	w.settle()
+	w.Eventually("a run", func() bool { return w.runs(hr) > before }) // which has written its status
 	if w.Get(hr); hr.Status.LastHandledReconcileAt != "" {
 		t.Errorf("handled is %q while the action is under way", hr.Status.LastHandledReconcileAt)
 	}
-	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "app"}}
-	w.Patch(d, "night-shift", "spec: {template: {spec: {nodeSelector: null}}}")
+	w.unstick("app")
 	w.WaitHandled(hr)
 	if !ready(hr) {
 		t.Errorf("conditions are %+v when the request is handled; want it to be Ready", hr.Status.Conditions)

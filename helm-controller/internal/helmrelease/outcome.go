@@ -17,9 +17,15 @@ import (
 
 // countedAfter returns the failures after an action.
 func countedAfter(hr *helmv2.HelmRelease, defaults Defaults, w *work) plan.Counters {
-	st, res := &hr.Status, &w.result
-	return plan.Counters{All: st.Failures, Installs: st.InstallFailures, Upgrades: st.UpgradeFailures}.After(
+	res := &w.result
+	return countersOf(hr).After(
 		plan.Outcome{Action: w.action, Failed: res.Err != nil, Wrote: res.Wrote, Cut: w.isCut()}, attempted(hr), defaults.plan(hr))
+}
+
+// countersOf returns the failures that the status has.
+func countersOf(hr *helmv2.HelmRelease) plan.Counters {
+	st := &hr.Status
+	return plan.Counters{All: st.Failures, Installs: st.InstallFailures, Upgrades: st.UpgradeFailures}
 }
 
 // recordResult records in the status what an action has left. To do it twice is to do it once.

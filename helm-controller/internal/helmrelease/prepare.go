@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"helm.sh/helm/v3/pkg/chart"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	helmv2 "weir.dev/api/helm/v2"
@@ -252,9 +253,9 @@ func (r *Reconciler) configs(hr *helmv2.HelmRelease) client.Reader {
 	if r.opts.Configs == nil {
 		return r.client
 	}
-	return r.opts.Configs.For(userOf(hr), loop.Awaited(hr))
+	return r.opts.Configs.For(userOf(keyOf(hr)), loop.Awaited(hr))
 }
 
-func userOf(hr *helmv2.HelmRelease) followed.User {
-	return followed.User{Kind: helmv2.HelmReleaseKind, NamespacedName: client.ObjectKeyFromObject(hr)}
+func userOf(owner types.NamespacedName) followed.User {
+	return followed.User{Kind: helmv2.HelmReleaseKind, NamespacedName: owner}
 }

@@ -35,10 +35,10 @@ func TestReadyWhileAnActionRuns(t *testing.T) {
 		"an unlock at first": {what: plan.Unlock, want: open("Running 'unlock' action with timeout of 5m0s")},
 	}
 	for name, tc := range tests {
-		r := &Reconciler{known: memories{byUID: make(map[types.UID]*memory)}}
+		r := &Reconciler{}
 		hr := a(func(hr *helmv2.HelmRelease) { hr.Status.Conditions = tc.before })
 		w := &work{action: tc.what, ready: running(hr, tc.what)}
-		r.known.of(hr.UID).work = w
+		r.known.of(hr).work = w
 		ready := conditions.Get(hr, helmv2.ConditionReady)
 		begun := ready.LastTransitionTime
 		ready.LastTransitionTime = metav1.Time{}

@@ -44,9 +44,15 @@ func (r *Reconciler) goOn(ctx context.Context, s *scope) error {
 	if moved != "" {
 		at = was
 	}
+	if err := r.claim(s, at); err != nil {
+		return err
+	}
 	found, history, err := r.observe(ctx, s, at)
 	if err != nil {
 		return loop.Fail(unobserved(err), err)
+	}
+	if err := r.leaveToOwner(ctx, s, found, at); err != nil {
+		return err
 	}
 	if moved != "" {
 		taken, err := r.isTaken(ctx, s, at, found)
@@ -100,7 +106,7 @@ func (r *Reconciler) awaitOthers(s *scope, found observe.Found, at plan.Place) e
 		m.looked, m.locked = true, time.Time{}
 		return nil
 	}
-	if !m.looked || s.history != nil || leftByUs(found) {
+	if !isAtWork(s, found) {
 		return nil
 	}
 	if m.locked.IsZero() {
@@ -113,6 +119,16 @@ func (r *Reconciler) awaitOthers(s *scope, found observe.Found, at plan.Place) e
 	return loop.Wait(helmv2.ReasonPendingRelease, left, "Helm release %s/%s.v%d is in %s state: somebody else works on it",
 		at.Namespace, at.Name, found.Facts.Stored.Version, found.Facts.Stored.Status)
 }
+
+// isAtWork reports whether a release that is locked is so because of somebody else, who has
+// begun since this process looked at it first.
+func isAtWork(s *scope, found observe.Found) bool {
+	return s.memory.looked && s.history == nil && !leftByUs(found)
+}
+
+// isOurs reports whether the newest release was made by this HelmRelease, whether its history
+// has that already or not.
+func isOurs(found observe.Found) bool { return leftByUs(found) || len(found.Recovered) > 0 }
 
 // leftByUs reports whether the newest release is as an action of ours has left it.
 func leftByUs(found observe.Found) bool {
@@ -197,10 +213,10 @@ func ignoresTests(hr *helmv2.HelmRelease) bool {
 
 // deciding is all that the next step depends on.
 func (r *Reconciler) deciding(s *scope, found observe.Found, moved string) plan.Input {
-	p, st := &s.memory.pass, s.hr.Status
+	p := &s.memory.pass
 	in := plan.Input{
 		State: found.State, Why: found.Why, Moved: moved, Spec: r.opts.Defaults.plan(s.hr), Attempted: attempted(s.hr),
-		Counters:   plan.Counters{All: st.Failures, Installs: st.InstallFailures, Upgrades: st.UpgradeFailures},
+		Counters:   countersOf(s.hr),
 		Remediated: found.Remediated, Forced: p.forced, Resting: time.Now().Before(restsUntil(s.hr)), Done: p.done,
 	}
 	switch {

@@ -48,7 +48,6 @@ func TestResetGivesAnotherAttempt(t *testing.T) {
 	allow := w.Traffic.Forbid(testplane.Writes("configmaps", "secrets"))
 	w.Poke(hr) // to be asked for a run is not to be given another attempt
 	w.WaitHandled(hr)
-	w.settle()
 	allow()
 	if w.Get(hr); !conditions.IsStalled(hr) || hr.Status.InstallFailures != 2 {
 		t.Errorf("status is %+v; want it to be stalled with its failures", hr.Status)

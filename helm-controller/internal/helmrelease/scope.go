@@ -36,12 +36,20 @@ type scope struct {
 	historyAt *tenant.Place     // and in which cluster, as whom
 	recovered bool              // by goOn: the history has what was not recorded at its time
 	unsaved   bool              // the status has what must not be lost
+	claimed   []func()          // to be called at the end of the run: others may be at these releases again
 }
 
 // scope begins a run.
 func (r *Reconciler) scope(hr *helmv2.HelmRelease) *scope {
 	owner := client.ObjectKeyFromObject(hr)
-	return &scope{hr: hr, owner: owner, memory: r.known.of(hr.UID), woken: r.wakes.Take(owner)}
+	return &scope{hr: hr, owner: owner, memory: r.known.of(hr), woken: r.wakes.Take(owner)}
+}
+
+// end ends a run.
+func (s *scope) end() {
+	for _, free := range s.claimed {
+		free()
+	}
 }
 
 // object identifies what the run is about.
@@ -50,6 +58,7 @@ func (s *scope) object() object { return object{NamespacedName: s.owner, uid: s.
 // memory is what is kept of a HelmRelease between runs. Only one run of an object is under
 // way at a time, and a job knows nothing of it.
 type memory struct {
+	of          types.UID
 	expressions *expressions
 	applied     chartApplied // the HelmChart
 	chart       chartFacts
@@ -77,23 +86,29 @@ func (m *memory) settle() {
 	}
 }
 
-// memories holds the memory of each HelmRelease.
+// memories holds the memory of each HelmRelease. The zero value is ready.
 type memories struct {
-	mu    sync.Mutex
-	byUID map[types.UID]*memory
+	mu     sync.Mutex
+	byName map[types.NamespacedName]*memory
 }
 
-func (m *memories) of(uid types.UID) *memory {
+// of returns the memory of a HelmRelease, which is none of another that had its name before.
+func (m *memories) of(hr *helmv2.HelmRelease) *memory {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, ok := m.byUID[uid]; !ok {
-		m.byUID[uid] = &memory{}
+	kept, ok := m.byName[keyOf(hr)]
+	if !ok || kept.of != hr.UID {
+		if m.byName == nil {
+			m.byName = make(map[types.NamespacedName]*memory)
+		}
+		kept = &memory{of: hr.UID}
+		m.byName[keyOf(hr)] = kept
 	}
-	return m.byUID[uid]
+	return kept
 }
 
-func (m *memories) forget(uid types.UID) {
+func (m *memories) forget(name types.NamespacedName) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.byUID, uid)
+	delete(m.byName, name)
 }

@@ -186,10 +186,7 @@ func TestRestartChangesNothing(t *testing.T) {
 	w.stop()
 	was := hr.Status.DeepCopy()
 	w.start()
-	w.Poke(hr)
-	w.WaitHandled(hr)
-	w.settle()
-	w.Get(hr)
+	w.lookAgain(hr)
 	hr.Status.LastHandledReconcileAt = was.LastHandledReconcileAt
 	if diff := cmp.Diff(*was, hr.Status); diff != "" {
 		t.Errorf("the status has changed (-before +after):\n%s", diff)

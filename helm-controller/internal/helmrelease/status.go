@@ -30,7 +30,7 @@ func (r *Reconciler) Report(hr *helmv2.HelmRelease, out loop.Outcome) (reason, m
 // when that began. Where nothing more is tried, Ready says what went wrong, and Stalled that
 // nothing more is tried.
 func (r *Reconciler) Summarise(hr *helmv2.HelmRelease, out loop.Outcome) {
-	if w := r.known.of(hr.UID).work; out.Verdict == loop.Progressing && w != nil {
+	if w := r.known.of(hr).work; out.Verdict == loop.Progressing && w != nil {
 		keep(hr, w.ready)
 	}
 	if out.Verdict != loop.Stalled || !isOfRelease(out.Reason) {

@@ -167,7 +167,7 @@ func isForeign(hr *helmv2.HelmRelease, chart *sourcev1.HelmChart) bool {
 	return owner != keyOf(hr) && owner != types.NamespacedName{}
 }
 
-// refuseForeign stalls an object whose HelmChart is that of another HelmRelease already: the
+// refuseForeign has an object wait whose HelmChart is that of another HelmRelease already: the
 // names of two of different namespaces can amount to one name of a HelmChart. One whose
 // HelmRelease is gone is free.
 func (r *Reconciler) refuseForeign(ctx context.Context, hr *helmv2.HelmRelease, chart *sourcev1.HelmChart) error {
@@ -182,8 +182,8 @@ func (r *Reconciler) refuseForeign(ctx context.Context, hr *helmv2.HelmRelease, 
 	case err != nil:
 		return loop.Fail(helmv2.ReasonArtifactFailed, fmt.Errorf("looking for the owner of %s: %w", shown(chart), err))
 	default:
-		return loop.Stall(helmv2.ReasonArtifactFailed,
-			fmt.Errorf("%s is that of %s already: give this one another name, or refer to the chart by spec.chartRef", shown(chart), another(hr, owner)))
+		return loop.Wait(helmv2.ReasonArtifactFailed, r.opts.RequeueDependency,
+			"%s is that of %s already: give this one another name, or refer to the chart by spec.chartRef", shown(chart), another(hr, owner))
 	}
 }
 

@@ -123,15 +123,15 @@ func TestHelmChartOfAnotherIsLeft(t *testing.T) {
 	w.release("other")
 	chart := w.foreign("app", "other")
 	hr := w.release("app", template)
-	stalled := w.WaitCondition(hr, helmv2.ConditionStalled, metav1.ConditionTrue, helmv2.ReasonArtifactFailed)
-	if want := "HelmChart/" + w.Namespace + "/" + chart.Name + " is that of HelmRelease '" + w.Namespace + "/other' already"; !strings.HasPrefix(stalled.Message, want) {
-		t.Errorf("Stalled says %q; want it to begin with %q", stalled.Message, want)
+	c := w.WaitCondition(hr, helmv2.ConditionReady, metav1.ConditionFalse, helmv2.ReasonArtifactFailed)
+	if want := "HelmChart/" + w.Namespace + "/" + chart.Name + " is that of HelmRelease '" + w.Namespace + "/other' already"; !strings.HasPrefix(c.Message, want) {
+		t.Errorf("Ready says %q; want it to begin with %q", c.Message, want)
 	}
 	if hr.Status.HelmChart != "" {
 		t.Errorf("status.helmChart is %q; want none that is another's", hr.Status.HelmChart)
 	}
 	was := chart.DeepCopy()
-	w.settle()
+	w.lookAgain(hr)
 	if w.Get(chart); !cmp.Equal(was.Spec, chart.Spec) || !cmp.Equal(was.Labels, chart.Labels) {
 		t.Errorf("the HelmChart is %+v %v; want it as it was", chart.Spec, chart.Labels)
 	}
@@ -140,6 +140,22 @@ func TestHelmChartOfAnotherIsLeft(t *testing.T) {
 	if err := w.Client.Delete(t.Context(), chart); err != nil {
 		t.Fatal(err)
 	}
+	w.Wait("a HelmChart of its own", chart, func() bool { return chart.Labels[helmv2.LabelName] == "app" })
+}
+
+// TestHelmChartThatIsLeftBecomesFree when its HelmRelease goes, which is noticed at once.
+func TestHelmChartThatIsLeftBecomesFree(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "--requeue-dependency=1h")
+	other := w.release("other", func(s *helmv2.HelmReleaseSpec) { s.Suspend = true })
+	w.Wait("it to be suspended", other, func() bool { return len(other.Finalizers) > 0 })
+	chart := w.foreign("app", "other")
+	hr := w.release("app", template)
+	w.waitMessage(hr, helmv2.ConditionReady, "is that of HelmRelease")
+	if err := w.Client.Delete(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	w.WaitGone(other)
 	w.Wait("a HelmChart of its own", chart, func() bool { return chart.Labels[helmv2.LabelName] == "app" })
 }
 

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	helmv2 "weir.dev/api/helm/v2"
+	sourcev1 "weir.dev/api/source/v1"
 )
 
 // sourceIndex finds the HelmReleases of a source in the cache.
@@ -29,49 +30,49 @@ func indexSource(obj client.Object) []string {
 	return []string{kind + "/" + key.String()}
 }
 
+type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
 // followers asks for runs of the HelmReleases of a source that offers something else. A
 // run that finds what it knew costs nothing.
 func (r *Reconciler) followers() handler.EventHandler {
-	tell := func(ctx context.Context, source client.Object, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-		var list helmv2.HelmReleaseList
-		key := kindOf(source) + "/" + client.ObjectKeyFromObject(source).String()
-		if err := r.client.List(ctx, &list, client.MatchingFields{sourceIndex: key}); err != nil {
-			log.FromContext(ctx).Error(err, "looking for the HelmReleases of a source", "source", key)
-			return
-		}
-		for i := range list.Items {
-			q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
-		}
-	}
 	return handler.Funcs{
-		CreateFunc: func(ctx context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			tell(ctx, e.Object, q)
-		},
-		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) { r.tellFollowers(ctx, e.Object, q) },
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
 			if offer(e.ObjectOld) != offer(e.ObjectNew) {
-				tell(ctx, e.ObjectNew, q)
+				r.tellFollowers(ctx, e.ObjectNew, q)
 			}
 		},
-		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			tell(ctx, e.Object, q) // a HelmChart of ours is made anew
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) {
+			r.tellFollowers(ctx, e.Object, q) // a HelmChart of ours is made anew
 		},
 	}
 }
 
-// departures ends what is under way for HelmReleases that are gone without having been let
-// go, because somebody has taken the finalizer off: nobody takes up what comes of it.
-func (r *Reconciler) departures() handler.EventHandler {
-	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
-	left := func(obj client.Object) {
-		r.jobs.abandon(obj.GetUID())
-		r.known.forget(obj.GetUID())
+// tellFollowers asks for runs of the HelmReleases of a source.
+func (r *Reconciler) tellFollowers(ctx context.Context, source client.Object, q queue) {
+	var list helmv2.HelmReleaseList
+	key := kindOf(source) + "/" + client.ObjectKeyFromObject(source).String()
+	if err := r.client.List(ctx, &list, client.MatchingFields{sourceIndex: key}); err != nil {
+		log.FromContext(ctx).Error(err, "looking for the HelmReleases of a source", "source", key)
+		return
 	}
-	return handler.Funcs{
-		UpdateFunc: func(_ context.Context, e event.UpdateEvent, _ queue) {
-			if e.ObjectOld.GetUID() != e.ObjectNew.GetUID() { // the watch has missed what was in between
-				left(e.ObjectOld)
-			}
-		},
-		DeleteFunc: func(_ context.Context, e event.DeleteEvent, _ queue) { left(e.Object) },
+	for i := range list.Items {
+		q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
 	}
+}
+
+// heirs asks for runs of the HelmReleases that want a HelmChart whose own HelmRelease is gone
+// and has left it.
+func (r *Reconciler) heirs() handler.EventHandler {
+	return handler.Funcs{DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) {
+		var left sourcev1.HelmChartList
+		of := client.MatchingLabels{helmv2.LabelName: e.Object.GetName(), helmv2.LabelNamespace: e.Object.GetNamespace()}
+		if err := r.client.List(ctx, &left, of); err != nil {
+			log.FromContext(ctx).Error(err, "looking for the HelmCharts that a HelmRelease has left")
+			return
+		}
+		for i := range left.Items {
+			r.tellFollowers(ctx, &left.Items[i], q)
+		}
+	}}
 }

@@ -3,12 +3,13 @@ package helmrelease
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -17,9 +18,10 @@ import (
 
 	helmv2 "weir.dev/api/helm/v2"
 	"weir.dev/helm-controller/internal/plan"
-	"weir.dev/helm-controller/internal/state"
+	"weir.dev/helm-controller/internal/releases"
 	"weir.dev/helm-controller/internal/state/observe"
 	"weir.dev/pkg/loop"
+	"weir.dev/pkg/tenant"
 )
 
 // releaseIndex finds the HelmReleases of one release in the cache.
@@ -32,7 +34,7 @@ func indexRelease(obj client.Object) []string {
 	if !ok {
 		return nil
 	}
-	asked := releaseKey(hr.GetStorageNamespace(), hr.GetReleaseName())
+	asked := askedKey(hr)
 	if held := heldBy(hr); held != "" && held != asked {
 		return []string{asked, held}
 	}
@@ -40,6 +42,11 @@ func indexRelease(obj client.Object) []string {
 }
 
 func releaseKey(storage, name string) string { return storage + "/" + name }
+
+// askedKey identifies the release that a HelmRelease asks for.
+func askedKey(hr *helmv2.HelmRelease) string {
+	return releaseKey(hr.GetStorageNamespace(), hr.GetReleaseName())
+}
 
 // heldBy identifies the release that a HelmRelease has made, by its status; "" if there is
 // none.
@@ -66,21 +73,80 @@ func clusterOf(hr *helmv2.HelmRelease) string {
 }
 
 // refuseTwin has a HelmRelease wait whose release is that of another already: each would
-// undo what the other does, without end.
+// undo what the other does, without end. That is known before anything else is done for it,
+// unless it has ever begun to make the release: then leaveToOwner decides.
 func (r *Reconciler) refuseTwin(ctx context.Context, s *scope) error {
-	storage, name := s.hr.GetStorageNamespace(), s.hr.GetReleaseName()
-	list, err := r.ownersOf(ctx, releaseKey(storage, name))
+	begun := s.hr.Status.History.Latest() == nil && s.hr.Status.StorageNamespace == s.hr.GetStorageNamespace()
+	if begun || heldBy(s.hr) == askedKey(s.hr) {
+		return nil
+	}
+	return r.refuseIf(ctx, s, func() (types.NamespacedName, error) { return types.NamespacedName{}, nil })
+}
+
+// leaveToOwner is refuseTwin by what is stored: the release that was made last is of whom its
+// objects name.
+func (r *Reconciler) leaveToOwner(ctx context.Context, s *scope, found observe.Found, at plan.Place) error {
+	asked := askedPlace(s.hr)
+	if asked.Storage != at.Storage || asked.Name != at.Name { // what was found is what it has yet to leave
+		return r.refuseIf(ctx, s, func() (types.NamespacedName, error) { return ownerAt(ctx, s, asked) })
+	}
+	if isOurs(found) {
+		return nil
+	}
+	return r.refuseIf(ctx, s, func() (types.NamespacedName, error) { return found.Owner, nil })
+}
+
+// refuseIf ends the run if another HelmRelease has more right to the release that is asked
+// for. Whose the stored release is, is asked if there is any other.
+func (r *Reconciler) refuseIf(ctx context.Context, s *scope, ownerOf func() (types.NamespacedName, error)) error {
+	others, err := r.othersOf(ctx, s.hr, askedKey(s.hr))
+	if err != nil || len(others) == 0 {
+		return err
+	}
+	owner, err := ownerOf()
 	if err != nil {
 		return loop.Fail(helmv2.ReasonFailed, err)
 	}
-	for i := range list {
-		if clusterOf(&list[i]) == clusterOf(s.hr) && goesFirst(&list[i], s.hr, storage, name) {
+	for _, other := range others {
+		if goesFirst(other, s.hr, owner) {
 			return loop.Wait(helmv2.ReasonFailed, r.opts.RequeueDependency,
 				"release %s/%s is that of %s already: give this one another spec.releaseName, or delete or suspend the other",
-				s.hr.GetReleaseNamespace(), name, another(s.hr, keyOf(&list[i])))
+				s.hr.GetReleaseNamespace(), s.hr.GetReleaseName(), another(s.hr, keyOf(other)))
 		}
 	}
 	return nil
+}
+
+// ownerAt returns whose a stored release is, which is empty if nothing says so.
+func ownerAt(ctx context.Context, s *scope, at plan.Place) (types.NamespacedName, error) {
+	secrets, err := secretsOf(s.at, at.Storage)
+	if err != nil {
+		return types.NamespacedName{}, err
+	}
+	last, err := releases.Open(secrets, at.Name).Last(ctx)
+	switch {
+	case errors.Is(err, releases.ErrNotFound), errors.Is(err, releases.ErrCorrupt), apierrors.IsForbidden(err):
+		return types.NamespacedName{}, nil
+	case err != nil:
+		return types.NamespacedName{}, fmt.Errorf("looking for whose release %s/%s is: %w", at.Namespace, at.Name, err)
+	}
+	return observe.Owner(last), nil
+}
+
+// othersOf returns the other HelmReleases that ask for a release of the same cluster or hold
+// it.
+func (r *Reconciler) othersOf(ctx context.Context, hr *helmv2.HelmRelease, key string) ([]*helmv2.HelmRelease, error) {
+	list, err := r.ownersOf(ctx, key)
+	if err != nil {
+		return nil, loop.Fail(helmv2.ReasonFailed, err)
+	}
+	var others []*helmv2.HelmRelease
+	for i := range list {
+		if list[i].UID != hr.UID && clusterOf(&list[i]) == clusterOf(hr) {
+			others = append(others, &list[i])
+		}
+	}
+	return others, nil
 }
 
 // ownersOf returns the HelmReleases that ask for a release or hold it, by its key, in whichever cluster.
@@ -93,48 +159,55 @@ func (r *Reconciler) ownersOf(ctx context.Context, key string) ([]helmv2.HelmRel
 }
 
 // isTaken reports whether another HelmRelease has taken over a release that this one had
-// made, which must not take it away then.
+// made, which must not take it away then. It need not have come to its end with that.
 func (r *Reconciler) isTaken(ctx context.Context, s *scope, at plan.Place, found observe.Found) (bool, error) {
-	if found.State != state.Unmanaged {
+	if found.Facts.Stored == nil || isOurs(found) || found.Owner == s.owner {
 		return false, nil
 	}
 	key := releaseKey(at.Storage, at.Name)
-	list, err := r.ownersOf(ctx, key)
+	others, err := r.othersOf(ctx, s.hr, key)
 	if err != nil {
-		return false, loop.Fail(helmv2.ReasonFailed, err)
+		return false, err
 	}
-	for i := range list {
-		if list[i].UID != s.hr.UID && clusterOf(&list[i]) == clusterOf(s.hr) && hold(&list[i], s.hr, key) > 0 {
+	for _, other := range others {
+		if found.Owner == keyOf(other) || hold(other, s.hr, key) > 0 {
 			log.FromContext(ctx).Info("the release is left to another HelmRelease, which has taken it over", "release", at.Namespace+"/"+at.Name,
-				"by", client.ObjectKeyFromObject(&list[i]).String())
+				"by", keyOf(other).String())
 			return true, nil
 		}
 	}
 	return false, nil
 }
 
-// wakeOwners asks for runs of the HelmReleases of a release that somebody else has written.
-func (r *Reconciler) wakeOwners(storage, name string) {
+// wakeOwners asks for runs of the HelmReleases of a release that somebody else has written,
+// in the cluster that a watch is of: others may have one of the same name.
+func (r *Reconciler) wakeOwners(in tenant.Runner, storage, name string) {
 	list, err := r.ownersOf(context.Background(), releaseKey(storage, name))
 	if err != nil {
 		return // the cache has stopped, and with it all else
 	}
 	for i := range list {
-		r.wakes.Wake(client.ObjectKeyFromObject(&list[i]))
+		if at := r.clusters.At(keyOf(&list[i])); at != nil && at.Extra == in {
+			r.wakes.Wake(keyOf(&list[i]))
+		}
 	}
 }
 
-// goesFirst reports whether another HelmRelease has more right to a release than hr, and is
-// not suspended. To ask for it is none: anybody can name the namespace of somebody else.
-// Who has made it goes first, of several the one that did so last; then who lives where it is
-// stored; then who was there before.
-func goesFirst(other, hr *helmv2.HelmRelease, storage, name string) bool {
-	if other.UID == hr.UID || other.Spec.Suspend {
+// goesFirst reports whether another HelmRelease has more right to the release that hr asks
+// for, and is not suspended. To ask for it is none: anybody can name the namespace of somebody
+// else. Whose it is by what is stored goes first; then who has made it, of several the one
+// that did so last; then who lives where it is stored; then who was there before.
+func goesFirst(other, hr *helmv2.HelmRelease, owner types.NamespacedName) bool {
+	switch {
+	case other.UID == hr.UID, other.Spec.Suspend, owner == keyOf(hr):
 		return false
+	case owner == keyOf(other):
+		return true
 	}
-	if order := hold(other, hr, releaseKey(storage, name)); order != 0 {
+	if order := hold(other, hr, askedKey(hr)); order != 0 {
 		return order > 0
 	}
+	storage := hr.GetStorageNamespace()
 	if there, here := other.Namespace == storage, hr.Namespace == storage; there != here {
 		return there
 	}
@@ -146,17 +219,13 @@ func goesFirst(other, hr *helmv2.HelmRelease, storage, name string) bool {
 
 // hold compares what two HelmReleases have made of a release: it is positive if a has it,
 // and b has not, or had it before. What a status says is no proof, for people can write it: it
-// is not believed against one who lives where the release is stored and has it, too.
+// is believed only of those who live where the release is stored.
 func hold(a, b *helmv2.HelmRelease, key string) int {
-	switch x, y := heldBy(a) == key, heldBy(b) == key; {
+	has := func(hr *helmv2.HelmRelease) bool {
+		return heldBy(hr) == key && hr.Namespace == hr.Status.StorageNamespace
+	}
+	switch x, y := has(a), has(b); {
 	case x && y:
-		storage, _, _ := strings.Cut(key, "/")
-		if there, here := a.Namespace == storage, b.Namespace == storage; there != here {
-			if there {
-				return 1
-			}
-			return -1
-		}
 		last, before := a.Status.History.Latest(), b.Status.History.Latest()
 		return cmp.Or(last.LastDeployed.Compare(before.LastDeployed.Time), cmp.Compare(last.Version, before.Version))
 	case x:
@@ -170,7 +239,6 @@ func hold(a, b *helmv2.HelmRelease, key string) int {
 
 // twins asks for runs of the HelmReleases of a release that another lets go.
 func (r *Reconciler) twins() handler.EventHandler {
-	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 	tell := func(ctx context.Context, obj client.Object, q queue) {
 		told := make(map[types.UID]bool)
 		for _, key := range indexRelease(obj) {

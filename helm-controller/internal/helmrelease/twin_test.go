@@ -1,6 +1,7 @@
 package helmrelease
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -31,18 +32,23 @@ func TestGoesFirst(t *testing.T) {
 	tests := map[string]struct {
 		why       string
 		hr, other adjust
+		owner     string // by what is stored
 		want      bool
 	}{
 		"of the same second, by name":    {other: adjust{created(1000)}, want: true},
 		"older":                          {other: adjust{created(1), func(hr *helmv2.HelmRelease) { hr.Name = "z" }}, want: true},
 		"newer":                          {other: adjust{created(2000)}},
 		"suspended":                      {other: adjust{created(1), suspended}},
-		"suspended, and has it":          {why: "so a release is handed over", other: adjust{created(1), made(1, 1), suspended}},
+		"suspended, and has it":          {why: "so a release is handed over", other: adjust{created(1), made(1, 1), suspended}, owner: "apps/other"},
 		"itself":                         {other: adjust{created(1), func(hr *helmv2.HelmRelease) { hr.UID = "1" }}},
 		"has it":                         {why: "to be older is no right", other: adjust{created(2000), made(1, 1)}, want: true},
-		"has it, from elsewhere":         {why: "it was let to the storage", other: adjust{created(2000), elsewhere, made(1, 1)}, want: true},
 		"says it has it, from elsewhere": {why: "people can write a status", other: adjust{elsewhere, made(9999, 1<<33)}, hr: adjust{made(1, 1)}},
-		"has it where it lives":          {why: "the same, seen from there", other: adjust{made(1, 1)}, hr: adjust{elsewhere, made(9999, 1<<33)}, want: true},
+		"says so, of what is not stored": {why: "the same", other: adjust{created(1), elsewhere, made(9999, 1<<33)}},
+		"has it, from elsewhere":         {why: "what is stored says so", other: adjust{created(2000), elsewhere, made(1, 1)}, owner: "tenant/other", want: true},
+		"has it, by what is stored":      {why: "it was killed before it could record that", other: adjust{created(2000)}, hr: adjust{made(9, 9)}, owner: "apps/other", want: true},
+		"has it not, by what is stored":  {why: "a status is no proof", other: adjust{created(1), made(9, 9)}, owner: "apps/web"},
+		"is of one that is gone":         {why: "then statuses are all there is", other: adjust{created(2000), made(1, 1)}, owner: "apps/gone", want: true},
+		"has it where it lives":          {why: "nothing stored tells", other: adjust{made(1, 1)}, hr: adjust{elsewhere, made(9999, 1<<33)}, want: true},
 		"has it not":                     {other: adjust{created(1)}, hr: adjust{made(1, 1)}},
 		"has another":                    {why: "that is no hold on this one", other: adjust{created(2000), made(1, 1), func(hr *helmv2.HelmRelease) { hr.Status.History[0].Name = "x" }}},
 		"has taken it over":              {why: "the later one has it", other: adjust{made(2, 9)}, hr: adjust{made(1, 1)}, want: true},
@@ -52,9 +58,12 @@ func TestGoesFirst(t *testing.T) {
 		"lives there, this one is not":   {other: adjust{created(2000)}, hr: adjust{elsewhere}, want: true},
 	}
 	for name, tc := range tests {
-		hr := a(append(adjust{created(1000)}, tc.hr...)...)
-		other := a(append(adjust{created(1000), func(hr *helmv2.HelmRelease) { hr.UID, hr.Name = "2", "other" }}, tc.other...)...)
-		if got := goesFirst(other, hr, "apps", "web"); got != tc.want {
+		asks := func(hr *helmv2.HelmRelease) { hr.Spec.StorageNamespace, hr.Spec.ReleaseName = "apps", "web" }
+		hr := a(append(adjust{created(1000), asks}, tc.hr...)...)
+		other := a(append(adjust{created(1000), asks, func(hr *helmv2.HelmRelease) { hr.UID, hr.Name = "2", "other" }}, tc.other...)...)
+		var owner types.NamespacedName
+		owner.Namespace, owner.Name, _ = strings.Cut(tc.owner, "/")
+		if got := goesFirst(other, hr, owner); got != tc.want {
 			t.Errorf("%s: %t; want %t (%s)", name, got, tc.want, tc.why)
 		}
 	}

@@ -116,12 +116,13 @@ func (r *Reconciler) begin(ctx context.Context, s *scope, seen *seen, d plan.Dec
 		env.Lend = r.metrics.lending(lend)
 		ctx = log.IntoContext(ctx, logger)
 		w.result = carryOut(ctx, w.action, func() action.Result { return action.Run(ctx, env, w.action, in) })
-		w.cut = cutBy(ctx)
+		w.cut = cutBy(ctx, w.result.Err)
 	}, r.ended)
 	if !ok { // the process that comes next begins it
 		release()
 		return underWay(s.hr, w.action, 0)
 	}
+	r.keepClaim(s, seen.place, job)
 	w.job, s.memory.work = job, w
 	return underWay(s.hr, w.action, r.opts.RequeueDependency)
 }
@@ -151,7 +152,7 @@ func (r *Reconciler) ended(b *job) {
 // awaitOutlived ends the run while an action is under way that was begun for another object
 // of the same name, which is gone: objects are waited for by the name of their owner.
 func (r *Reconciler) awaitOutlived(_ context.Context, s *scope) error {
-	if !r.jobs.outlived(s.object()) {
+	if !r.jobs.abandon(s.owner, s.hr.UID) {
 		return nil
 	}
 	return loop.Progress(r.opts.RequeueDependency, "Awaiting the end of an action for a HelmRelease that had this name before")
@@ -254,7 +255,8 @@ func (r *Reconciler) takeUp(ctx context.Context, s *scope) error {
 // Suspend implements loop.Suspender: an action that was under way goes on to its end, and
 // what comes of it is recorded.
 func (r *Reconciler) Suspend(hr *helmv2.HelmRelease) {
-	m := r.known.of(hr.UID)
+	r.jobs.abandon(keyOf(hr), hr.UID)
+	m := r.known.of(hr)
 	if w := m.work; w != nil && w.job.hasEnded() {
 		r.conclude(context.Background(), hr, m, w)
 		defer r.settleSuspended(hr, m)
@@ -275,6 +277,9 @@ func (r *Reconciler) settleSuspended(hr *helmv2.HelmRelease, m *memory) {
 		return
 	}
 	m.settle()
+	for _, e := range m.toldAbout(hr) { // which would be old news when it is resumed
+		r.publish(hr, e)
+	}
 }
 
 // overtake ends the run while an action is under way. If that is asked for, a new spec or
@@ -299,11 +304,11 @@ func (r *Reconciler) overtaken(ctx context.Context, hr *helmv2.HelmRelease, w *w
 	return source.GetArtifact().Revision != w.revision
 }
 
-// cutBy returns why an action was ended from outside; nil if it was not. One that hangs has
-// failed by itself.
-func cutBy(ctx context.Context) error {
+// cutBy returns why an action was ended from outside that ended with err; nil if it was not.
+// One that hangs has failed by itself, and one that succeeded was at its end already.
+func cutBy(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
-	if errors.As(cause, &overworked{}) {
+	if err == nil || errors.As(cause, &overworked{}) {
 		return nil
 	}
 	return cause
@@ -334,6 +339,7 @@ func (r *Reconciler) conclude(ctx context.Context, hr *helmv2.HelmRelease, m *me
 		}
 	}()
 	if !w.concluded {
+		w.counted = countersOf(hr) // as they are, if they cannot be counted on
 		w.counted = countedAfter(hr, r.opts.Defaults, w)
 	}
 	recordResult(hr, w)
