@@ -15,7 +15,7 @@ func TestLinks(t *testing.T) {
 	t.Parallel()
 	scaffolds := []string{root + "daemon", root + "loop"}
 	engines := []string{root + "apply", root + "drift", root + "tenant"}
-	kinds := []string{root + "gitaccess", root + "ociaccess", root + "dependency", root + "tenantaccess", root + "correction", root + "buildspec"} // what they share
+	kinds := []string{root + "gitaccess", root + "ociaccess", root + "dependency", root + "tenantaccess", root + "correction", root + "buildspec", root + "helmvalues"} // what they share
 	testSupport := []string{root + "testplane", root + "depcheck", root + "gitserver/gitservertest", root + "oci/ocitest", root + "creds/credstest", root + "pullrequest/hosttest"}
 	pure := []string{root + "artifact/...", root + "build", root + "inventory", root + "manifest", root + "mask"}
 	clients := []string{root + "creds", root + "creds/registry", root + "creds/githubapp", root + "git/...", root + "gitserver", root + "oci", root + "pullrequest"}

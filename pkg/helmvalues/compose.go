@@ -1,4 +1,4 @@
-package values
+package helmvalues
 
 import (
 	"context"
@@ -57,7 +57,7 @@ type Reader interface {
 // loses if it has no map around it, if an earlier entry has the same map, and if it is not
 // the first with a target path. This is how it has come about in Flux, and what
 // releases in clusters were made with.
-func Compose(ctx context.Context, spec Spec, read Reader) (map[string]any, error) {
+func Compose(ctx context.Context, spec Spec, read Reader, set Setter) (map[string]any, error) {
 	inline, err := inlineValues(spec.Inline)
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func Compose(ctx context.Context, spec Spec, read Reader) (map[string]any, error
 	for _, ref := range spec.From {
 		value, found, err := from.value(ctx, ref)
 		if err == nil && found {
-			result, err = add(result, inline, ref, value)
+			result, err = set.add(result, inline, ref, value)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("values from %s %s/%s, key %q: %w", ref.Kind, spec.Namespace, ref.Name, ref.GetValuesKey(), err)
@@ -77,7 +77,7 @@ func Compose(ctx context.Context, spec Spec, read Reader) (map[string]any, error
 }
 
 // add puts what an entry has into result.
-func add(result, inline map[string]any, ref meta.ValuesReference, value []byte) (map[string]any, error) {
+func (s Setter) add(result, inline map[string]any, ref meta.ValuesReference, value []byte) (map[string]any, error) {
 	if ref.TargetPath == "" {
 		more, err := parse(value)
 		return merge(result, more), err
@@ -85,7 +85,7 @@ func add(result, inline map[string]any, ref meta.ValuesReference, value []byte) 
 	// What only inline has is not copied here. So what is set in it is set in inline,
 	// too, and still there when that is merged at the end.
 	result = merge(result, inline)
-	if err := set(result, ref, string(value)); err != nil {
+	if err := s.set(result, ref, string(value)); err != nil {
 		return nil, fmt.Errorf("%w %q", err, ref.TargetPath)
 	}
 	return result, nil

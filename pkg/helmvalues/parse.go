@@ -1,4 +1,4 @@
-package values
+package helmvalues
 
 import (
 	"fmt"
@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/fluxcd/pkg/apis/meta"
-	"helm.sh/helm/v3/pkg/strvals"
 	"sigs.k8s.io/yaml"
 )
 
@@ -30,18 +29,27 @@ func parse(document []byte) (map[string]any, error) {
 // setting in it.
 var verbatim = strings.NewReplacer(`\`, `\\`, `,`, `\,`, `{`, `\{`)
 
+// Setter understands assignments to paths as the flags of the helm command have them, and
+// makes them. It is the package strvals of Helm, which this one does without.
+type Setter struct {
+	// Typed is that of --set: ParseInto.
+	Typed func(assignment string, values map[string]any) error
+	// Text is that of --set-string: ParseIntoString.
+	Text func(assignment string, values map[string]any) error
+}
+
 // set puts the value of an entry at its target path in values, as the helm command does:
 // a number, a boolean, null or a list in braces is told from a string, unless it is in
 // quotes; more settings may follow after a comma. A literal value is a string whatever it
 // has.
-func set(values map[string]any, ref meta.ValuesReference, value string) error {
-	assign := strvals.ParseInto
+func (s Setter) set(values map[string]any, ref meta.ValuesReference, value string) error {
+	assign := s.Typed
 	switch {
 	case ref.Literal:
-		// Not ParseLiteralInto, to which a dot in a path is one even if it is escaped.
-		assign, value = strvals.ParseIntoString, verbatim.Replace(value)
+		// Not ParseLiteralInto of Helm, to which a dot in a path is one even if it is escaped.
+		assign, value = s.Text, verbatim.Replace(value)
 	case quoted(value, "'"), quoted(value, `"`):
-		assign, value = strvals.ParseIntoString, strings.Trim(value, `'"`)
+		assign, value = s.Text, strings.Trim(value, `'"`)
 	}
 	// The parser quotes what it does not understand, which may be the value.
 	if assign(ref.TargetPath+"="+value, values) != nil {
