@@ -63,7 +63,7 @@ it. What SOPS has encrypted is shown as ` + render.Mask + `.`,
 	}
 	l.bind(ks.Flags())
 	ks.Flags().BoolVar(&l.offline, "dry-run", false, "ask no cluster; the variables of ConfigMaps and Secrets are left out, and --kustomization-file is needed")
-	cmd.AddCommand(ks)
+	cmd.AddCommand(ks, newBuildArtifact(s))
 	choose(cmd)
 	return cmd
 }

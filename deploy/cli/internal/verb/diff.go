@@ -54,7 +54,7 @@ found out.`,
 	d.bind(ks.Flags())
 	ks.Flags().BoolVar(&d.missingIsFine, "ignore-not-found", false, "compare the Kustomization of --kustomization-file also if the cluster has none")
 	ks.Flags().Bool("progress-bar", false, "of no effect: scripts may give it")
-	cmd.AddCommand(ks)
+	cmd.AddCommand(ks, newDiffArtifact(s))
 	choose(cmd)
 	return cmd
 }
