@@ -17,7 +17,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"weir.dev/pkg/creds"
+	"weir.dev/pkg/oci"
 )
 
 // Media types of an artifact.
@@ -33,16 +37,9 @@ const (
 	AnnotationCreated  = "org.opencontainers.image.created"
 )
 
-// Scheme is what URLs of artifacts begin with.
-const Scheme = "oci://"
-
 var (
 	// ErrURL is returned for what is no URL of an artifact.
 	ErrURL = errors.New("not the URL of an artifact")
-	// ErrNotFound is returned when there is no such artifact.
-	ErrNotFound = errors.New("there is no such artifact")
-	// ErrUnauthorized is returned when the registry does not let in.
-	ErrUnauthorized = errors.New("the registry does not let in")
 	// ErrContent is returned for an artifact that has no archive of files.
 	ErrContent = errors.New("the artifact has no archive of files")
 )
@@ -53,18 +50,19 @@ type Access struct {
 	Insecure bool
 	// Credentials are USER:PASSWORD, or a token; as the user is logged in for Docker, if it
 	// is empty.
-	Credentials string
-	// Transport is how requests are sent; nil is one of the library.
-	Transport http.RoundTripper
+	Credentials creds.Hidden
 }
 
 // Registry talks to registries.
 type Registry struct {
 	access Access
+	reader *oci.Client
 }
 
 // New returns a registry.
-func New(access Access) *Registry { return &Registry{access: access} }
+func New(access Access) *Registry {
+	return &Registry{access: access, reader: oci.NewClient(oci.Limits{Tags: maxTags})}
+}
 
 func (r *Registry) names() []name.Option {
 	if r.access.Insecure {
@@ -75,44 +73,64 @@ func (r *Registry) names() []name.Option {
 
 // reference reads the URL of an artifact.
 func (r *Registry) reference(url string) (name.Reference, error) {
-	text, ok := strings.CutPrefix(url, Scheme)
+	text, ok := strings.CutPrefix(url, oci.Scheme)
 	if !ok || text == "" {
-		return nil, fmt.Errorf("%w: %q does not begin with %s", ErrURL, url, Scheme)
+		return nil, fmt.Errorf("%w: %q does not begin with %s", ErrURL, url, oci.Scheme)
 	}
 	ref, err := name.ParseReference(text, r.names()...)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %q is not %sHOST/REPOSITORY:TAG", ErrURL, url, Scheme)
+		return nil, fmt.Errorf("%w: %q is not %sHOST/REPOSITORY:TAG", ErrURL, url, oci.Scheme)
 	}
 	return ref, nil
 }
 
 // repository reads the URL of a repository, which names no artifact of it.
 func (r *Registry) repository(url string) (name.Repository, error) {
-	text, ok := strings.CutPrefix(url, Scheme)
+	text, ok := strings.CutPrefix(url, oci.Scheme)
 	if !ok {
-		return name.Repository{}, fmt.Errorf("%w: %q does not begin with %s", ErrURL, url, Scheme)
+		return name.Repository{}, fmt.Errorf("%w: %q does not begin with %s", ErrURL, url, oci.Scheme)
 	}
 	repo, err := name.NewRepository(text, r.names()...)
 	if err != nil {
-		return name.Repository{}, fmt.Errorf("%w: %q is not %sHOST/REPOSITORY", ErrURL, url, Scheme)
+		return name.Repository{}, fmt.Errorf("%w: %q is not %sHOST/REPOSITORY", ErrURL, url, oci.Scheme)
 	}
 	return repo, nil
 }
 
-// options are those of a request.
-func (r *Registry) options(ctx context.Context) []remote.Option {
-	out := []remote.Option{remote.WithContext(ctx), remote.WithUserAgent("weir")}
-	if r.access.Transport != nil {
-		out = append(out, remote.WithTransport(r.access.Transport))
-	}
-	switch user, password, both := strings.Cut(r.access.Credentials, ":"); {
-	case r.access.Credentials == "":
-		return append(out, remote.WithAuthFromKeychain(authn.DefaultKeychain))
+// who returns as whom a repository is asked.
+func (r *Registry) who(ctx context.Context, repo name.Repository) (authn.Authenticator, error) {
+	user, password, both := strings.Cut(r.access.Credentials.Reveal(), ":")
+	switch {
+	case r.access.Credentials.Empty():
+		return authn.Resolve(ctx, authn.DefaultKeychain, repo)
 	case both:
-		return append(out, remote.WithAuth(&authn.Basic{Username: user, Password: password}))
+		return &authn.Basic{Username: user, Password: password}, nil
 	default:
-		return append(out, remote.WithAuth(&authn.Bearer{Token: user}))
+		return &authn.Bearer{Token: user}, nil
 	}
+}
+
+// session returns what reads a repository.
+func (r *Registry) session(ctx context.Context, repo name.Repository) (*oci.Session, error) {
+	where, err := oci.ParseURL(oci.Scheme + repo.Name())
+	if err != nil {
+		return nil, err
+	}
+	who, err := r.who(ctx, repo)
+	if err != nil {
+		return nil, err
+	}
+	login, err := oci.LoginOf(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	return r.reader.Session(where, oci.Access{Login: login, Insecure: r.access.Insecure})
+}
+
+// writing returns the options of what writes to a repository.
+func (r *Registry) writing(ctx context.Context, repo name.Repository) ([]remote.Option, error) {
+	who, err := r.who(ctx, repo)
+	return []remote.Option{remote.WithContext(ctx), remote.WithUserAgent("weir"), remote.WithAuth(who)}, err
 }
 
 // Described is what is known of an artifact without its content.
@@ -130,7 +148,7 @@ type Described struct {
 // describe returns what is known of an artifact.
 func describe(ref name.Reference, digest v1.Hash, annotations map[string]string) Described {
 	d := Described{
-		URL: Scheme + ref.Context().Digest(digest.String()).String(), Repository: ref.Context().Name(), Digest: digest.String(),
+		URL: oci.Scheme + ref.Context().Digest(digest.String()).String(), Repository: ref.Context().Name(), Digest: digest.String(),
 		Source: annotations[AnnotationSource], Revision: annotations[AnnotationRevision],
 	}
 	if tag, ok := ref.(name.Tag); ok {
@@ -139,17 +157,21 @@ func describe(ref name.Reference, digest v1.Hash, annotations map[string]string)
 	return d
 }
 
-// explain says what an answer of a registry means.
+// explain says what an answer of a registry to what writes means.
 func explain(doing string, ref fmt.Stringer, err error) error {
-	var answer *remoteError
-	if !errors.As(err, &answer) {
-		return fmt.Errorf("%s %s%s: %w", doing, Scheme, ref, err)
+	var answer *transport.Error
+	if errors.As(err, &answer) {
+		switch answer.StatusCode {
+		case http.StatusNotFound:
+			err = oci.ErrNotFound
+		case http.StatusUnauthorized, http.StatusForbidden:
+			err = oci.ErrUnauthorized
+		}
 	}
-	switch answer.StatusCode {
-	case http.StatusNotFound:
-		return fmt.Errorf("%s %s%s: %w", doing, Scheme, ref, ErrNotFound)
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Errorf("%s %s%s: %w", doing, Scheme, ref, ErrUnauthorized)
-	}
-	return fmt.Errorf("%s %s%s: %w", doing, Scheme, ref, err)
+	return about(doing, ref, err)
+}
+
+// about says what was done as an error came.
+func about(doing string, ref fmt.Stringer, err error) error {
+	return fmt.Errorf("%s %s%s: %w", doing, oci.Scheme, ref, err)
 }

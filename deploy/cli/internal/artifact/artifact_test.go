@@ -8,10 +8,12 @@ import (
 	"io"
 	"io/fs"
 	"log"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +27,8 @@ import (
 
 	"weir.dev/deploy/cli/internal/artifact"
 	"weir.dev/pkg/artifact/archive"
+	"weir.dev/pkg/creds"
+	"weir.dev/pkg/oci"
 )
 
 const (
@@ -37,7 +41,7 @@ func start(t *testing.T) string {
 	t.Helper()
 	s := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(s.Close)
-	return artifact.Scheme + strings.TrimPrefix(s.URL, "http://") + "/fleet"
+	return oci.Scheme + strings.TrimPrefix(s.URL, "http://") + "/fleet"
 }
 
 // folder makes a folder of files. One whose name ends with an exclamation mark can be executed.
@@ -165,8 +169,12 @@ func TestBuildLinks(t *testing.T) {
 				t.Fatal(err)
 			}
 			var packed bytes.Buffer
-			if err := artifact.Build(&packed, artifact.Content{Path: dir}); err != nil {
+			var omitted []string
+			if err := artifact.Build(&packed, artifact.Content{Path: dir, Omitted: func(path string) { omitted = append(omitted, path) }}); err != nil {
 				t.Fatal(err)
+			}
+			if len(omitted) != 1 || omitted[0] != tc.link {
+				t.Errorf("%v are said to be left out, want %s", omitted, tc.link)
 			}
 			if diff := cmp.Diff(map[string]string{"a.yaml": "a", "b/c.yaml": "c"}, listed(t, packed.Bytes())); diff != "" {
 				t.Errorf("without following (-want +got):\n%s", diff)
@@ -189,7 +197,7 @@ func TestBuildLinks(t *testing.T) {
 func TestPushIsWhatFluxPushes(t *testing.T) {
 	t.Parallel()
 	url := start(t)
-	r := artifact.New(artifact.Access{Credentials: "ann:s3cret"})
+	r := artifact.New(artifact.Access{Credentials: creds.Hide("ann:s3cret")})
 	content := artifact.Content{Path: folder(t, map[string]string{"a.yaml": "a"})}
 	pushed, err := r.Push(t.Context(), url+":v1", content, artifact.Metadata{
 		Source: source, Revision: revision, Created: time.Unix(0, 0), Annotations: map[string]string{"team": "shop"},
@@ -197,7 +205,7 @@ func TestPushIsWhatFluxPushes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ref, err := name.ParseReference(strings.TrimPrefix(pushed.URL, artifact.Scheme))
+	ref, err := name.ParseReference(strings.TrimPrefix(pushed.URL, oci.Scheme))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +220,7 @@ func TestPushIsWhatFluxPushes(t *testing.T) {
 	got := []string{string(manifest.MediaType), string(manifest.Config.MediaType), string(manifest.Layers[0].MediaType), pushed.Tag, pushed.Repository}
 	want := []string{
 		"application/vnd.oci.image.manifest.v1+json", "application/vnd.cncf.flux.config.v1+json", "application/vnd.cncf.flux.content.v1.tar+gzip",
-		"v1", strings.TrimPrefix(url, artifact.Scheme),
+		"v1", strings.TrimPrefix(url, oci.Scheme),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -236,7 +244,7 @@ func TestPushIsWhatFluxPushes(t *testing.T) {
 func TestPull(t *testing.T) {
 	t.Parallel()
 	url := start(t)
-	r := artifact.New(artifact.Access{Credentials: "ann:s3cret"})
+	r := artifact.New(artifact.Access{Credentials: creds.Hide("ann:s3cret")})
 	files := map[string]string{"a.yaml": "a", "b/c.sh!": "c"}
 	pushed, err := r.Push(t.Context(), url+":v1", artifact.Content{Path: folder(t, files)}, artifact.Metadata{Source: source, Revision: revision})
 	if err != nil {
@@ -260,7 +268,7 @@ func TestPull(t *testing.T) {
 	if _, err := r.Pull(t.Context(), url+":v1", t.TempDir(), archive.Limits{MaxUnpacked: 1}); !errors.Is(err, archive.ErrTooLarge) {
 		t.Errorf("more than the limit: %v", err)
 	}
-	if _, err := r.Pull(t.Context(), url+":v2", t.TempDir(), archive.Limits{}); !errors.Is(err, artifact.ErrNotFound) {
+	if _, err := r.Pull(t.Context(), url+":v2", t.TempDir(), archive.Limits{}); !errors.Is(err, oci.ErrNotFound) {
 		t.Errorf("what there is not: %v", err)
 	}
 }
@@ -278,7 +286,7 @@ func TestPullStaysInTheFolder(t *testing.T) {
 			if err := errors.Join(os.Mkdir(into, 0o755), os.Symlink(outer, filepath.Join(into, "link"))); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := artifact.New(artifact.Access{Credentials: "ann:s3cret"}).Pull(t.Context(), url+":v1", into, archive.Limits{}); err == nil {
+			if _, err := artifact.New(artifact.Access{Credentials: creds.Hide("ann:s3cret")}).Pull(t.Context(), url+":v1", into, archive.Limits{}); err == nil {
 				t.Error("it is pulled")
 			}
 			if _, err := os.Stat(filepath.Join(outer, "evil")); !errors.Is(err, fs.ErrNotExist) {
@@ -307,7 +315,7 @@ func put(t *testing.T, url string, files map[string]string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ref, err := name.ParseReference(strings.TrimPrefix(url, artifact.Scheme))
+	ref, err := name.ParseReference(strings.TrimPrefix(url, oci.Scheme))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +327,7 @@ func put(t *testing.T, url string, files map[string]string) {
 func TestDiff(t *testing.T) {
 	t.Parallel()
 	url := start(t)
-	r := artifact.New(artifact.Access{Credentials: "ann:s3cret"})
+	r := artifact.New(artifact.Access{Credentials: creds.Hide("ann:s3cret")})
 	put(t, url+":v1", map[string]string{"a.yaml": "a", "gone.yaml": "g", "same.yaml": "s"}) // packed by another program
 	got, err := r.Diff(t.Context(), url+":v1", artifact.Content{Path: folder(t, map[string]string{"a.yaml": "b", "new.yaml": "n", "same.yaml": "s"})})
 	if err != nil {
@@ -331,10 +339,39 @@ func TestDiff(t *testing.T) {
 	}
 }
 
+// TestListReadsEachArtifactOnce: most tags are further ones of what others lead to.
+func TestListReadsEachArtifactOnce(t *testing.T) {
+	t.Parallel()
+	var reads atomic.Int32
+	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/manifests/") {
+			reads.Add(1)
+		}
+		inner.ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	url := oci.Scheme + strings.TrimPrefix(s.URL, "http://") + "/fleet"
+	r := artifact.New(artifact.Access{Credentials: creds.Hide("ann:s3cret")})
+	put(t, url+":v0", map[string]string{"a.yaml": "a"})
+	put(t, url+":v1", map[string]string{"a.yaml": "b"})
+	if _, err := r.Tag(t.Context(), url+":v1", []string{"v2", "v3", "v4"}); err != nil {
+		t.Fatal(err)
+	}
+	reads.Store(0)
+	all, err := r.List(t.Context(), url, artifact.Filter{})
+	if err != nil || len(all) != 5 {
+		t.Fatalf("List = %v, %v; want 5", all, err)
+	}
+	if got := reads.Load(); got != 2 {
+		t.Errorf("%d manifests were read, and there are 2 artifacts", got)
+	}
+}
+
 func TestTagAndList(t *testing.T) {
 	t.Parallel()
 	url := start(t)
-	r := artifact.New(artifact.Access{Credentials: "ann:s3cret"})
+	r := artifact.New(artifact.Access{Credentials: creds.Hide("ann:s3cret")})
 	content := artifact.Content{Path: folder(t, map[string]string{"a.yaml": "a"})}
 	pushed, err := r.Push(t.Context(), url+":v1.9.0", content, artifact.Metadata{Source: source, Revision: revision})
 	if err != nil {
@@ -368,7 +405,12 @@ func TestTagAndList(t *testing.T) {
 			t.Errorf("%s, %s (-want +got):\n%s", name, tc.why, diff)
 		}
 	}
-	if _, err := r.Tag(t.Context(), url+":none", []string{"latest"}); !errors.Is(err, artifact.ErrNotFound) {
+	for _, filter := range []artifact.Filter{{SemVer: "none"}, {Regexp: "("}} {
+		if _, err := r.List(t.Context(), url, filter); !errors.Is(err, artifact.ErrFilter) {
+			t.Errorf("List with the filter %+v: %v", filter, err)
+		}
+	}
+	if _, err := r.Tag(t.Context(), url+":none", []string{"latest"}); !errors.Is(err, oci.ErrNotFound) {
 		t.Errorf("tagging what there is not: %v", err)
 	}
 	if _, err := r.Tag(t.Context(), url+":v1.9.0", []string{"no tag"}); !errors.Is(err, artifact.ErrURL) {

@@ -46,89 +46,95 @@ type Content struct {
 	// Follow takes files that symbolic links lead to, within the folder, for the links.
 	// Without it links are left out.
 	Follow bool
+	// Omitted, if set, hears of each symbolic link that is left out.
+	Omitted func(path string)
 	// Limits bound the archive.
 	Limits archive.Limits
+}
+
+// taker takes files, in the order of archives.
+type taker interface {
+	File(path string, executable bool, size int64, content io.Reader) error
 }
 
 // Build writes the archive of the content. What dst received is good only if that succeeds.
 func Build(dst io.Writer, c Content) error {
 	w := archive.NewWriter(dst, c.Limits)
-	files, err := c.write(w)
-	switch {
-	case err != nil:
+	if err := c.give(w); err != nil {
 		return err
-	case files == 0:
-		return ErrEmpty
 	}
 	return w.Close()
 }
 
-// write adds all there is and returns how many files that is.
-func (c Content) write(w *archive.Writer) (int, error) {
+// give gives all files to a taker. There is at least one.
+func (c Content) give(to taker) error {
 	if c.Stdin != nil {
-		return c.writeStdin(w)
+		return c.giveStdin(to)
 	}
 	info, err := os.Stat(c.Path)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if !info.IsDir() {
-		root, err := os.OpenRoot(filepath.Dir(c.Path))
-		if err != nil {
-			return 0, err
-		}
-		defer root.Close()
-		f := file{path: filepath.Base(c.Path), from: filepath.Base(c.Path)}
-		return 1, f.add(w, root)
+	if info.IsDir() {
+		return c.giveFolder(to)
 	}
-	return c.writeFolder(w)
+	root, err := os.OpenRoot(filepath.Dir(c.Path))
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	name := filepath.Base(c.Path)
+	return file{path: name, from: name}.give(to, root)
 }
 
-// writeStdin adds what is piped in, as one file.
-func (c Content) writeStdin(w *archive.Writer) (int, error) {
+// giveStdin gives what is piped in, as one file.
+func (c Content) giveStdin(to taker) error {
 	limit := c.Limits.MaxUnpacked
-	if limit <= 0 {
+	if limit <= 0 { // a pipe need not end
 		limit = archive.DefaultMaxUnpacked
 	}
 	// The size has to be known before the content.
 	spool, err := os.CreateTemp("", "weir-stdin-")
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer func() { _ = errors.Join(spool.Close(), os.Remove(spool.Name())) }() // it is in a folder for such
 	n, err := io.Copy(spool, io.LimitReader(c.Stdin, limit+1))
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("reading what is piped in: %w", err)
+		return fmt.Errorf("reading what is piped in: %w", err)
 	case n > limit:
-		return 0, fmt.Errorf("what is piped in: %w", archive.ErrTooLarge)
+		return fmt.Errorf("what is piped in: %w", archive.ErrTooLarge)
 	case n == 0:
-		return 0, nil
+		return ErrEmpty
 	}
 	if _, err := spool.Seek(0, io.SeekStart); err != nil {
-		return 0, err
+		return err
 	}
-	return 1, w.File(stdinFile, false, n, spool)
+	return to.File(stdinFile, false, n, spool)
 }
 
-// writeFolder adds the files of the folder that are not ignored, in the order of archives.
-func (c Content) writeFolder(w *archive.Writer) (int, error) {
+// giveFolder gives the files of the folder that are not ignored.
+func (c Content) giveFolder(to taker) error {
 	root, err := os.OpenRoot(c.Path)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer root.Close()
-	found := tree{root: root, ignored: matcher(c.Ignore), follow: c.Follow}
+	found := tree{root: root, ignored: matcher(c.Ignore), follow: c.Follow, omitted: c.Omitted}
 	if err := found.walk("", "", nil); err != nil {
-		return 0, err
+		return err
+	}
+	if len(found.files) == 0 {
+		return ErrEmpty
 	}
 	slices.SortFunc(found.files, func(a, b file) int { return archive.Compare(a.path, b.path) })
 	for _, f := range found.files {
-		if err := f.add(w, root); err != nil {
-			return 0, err
+		if err := f.give(to, root); err != nil {
+			return err
 		}
 	}
-	return len(found.files), nil
+	return nil
 }
 
 // matcher decides what is ignored.
@@ -148,8 +154,8 @@ type file struct {
 	from string // below the root
 }
 
-// add writes the file.
-func (f file) add(w *archive.Writer, root *os.Root) error {
+// give opens the file for a taker.
+func (f file) give(to taker, root *os.Root) error {
 	in, err := root.Open(filepath.FromSlash(f.from))
 	if err != nil {
 		return err
@@ -159,7 +165,7 @@ func (f file) add(w *archive.Writer, root *os.Root) error {
 	if err != nil {
 		return err
 	}
-	return w.File(f.path, info.Mode()&0o100 != 0, info.Size(), in)
+	return to.File(f.path, info.Mode()&0o100 != 0, info.Size(), in)
 }
 
 // tree collects files.
@@ -167,6 +173,7 @@ type tree struct {
 	root    *os.Root
 	ignored gitignore.Matcher
 	follow  bool
+	omitted func(path string)
 	files   []file
 }
 
@@ -189,35 +196,49 @@ func (t *tree) walk(at, from string, above []string) error {
 // take collects what an entry of a folder is.
 func (t *tree) take(f file, e fs.DirEntry, above []string) error {
 	isDir := e.IsDir()
-	if e.Type()&fs.ModeSymlink != 0 {
-		if !t.follow || t.ignored.Match(strings.Split(f.path, "/"), false) {
-			return nil
-		}
-		info, target, err := t.target(f.from)
-		if err != nil {
-			return err
-		}
-		if isDir = info.IsDir(); isDir {
-			for _, seen := range append(slices.Clone(above), f.from) {
-				if target == "." || seen == target || strings.HasPrefix(seen, target+"/") {
-					return fmt.Errorf("%s: the link leads to a folder that it is in", f.path)
-				}
-			}
-			above = append(slices.Clone(above), target)
-		} else if !info.Mode().IsRegular() {
-			return nil
-		}
-	} else if !isDir && !e.Type().IsRegular() {
+	switch {
+	case e.Type()&fs.ModeSymlink != 0:
+		return t.takeLink(f, above)
+	case !isDir && !e.Type().IsRegular(), t.ignores(f, isDir):
 		return nil
-	}
-	if t.ignored.Match(strings.Split(f.path, "/"), isDir) {
-		return nil
-	}
-	if isDir {
+	case isDir:
 		return t.walk(f.path, f.from, above)
 	}
 	t.files = append(t.files, f)
 	return nil
+}
+
+// takeLink collects what a link leads to, if links are followed.
+func (t *tree) takeLink(f file, above []string) error {
+	switch {
+	case t.ignores(f, false):
+		return nil
+	case !t.follow:
+		if t.omitted != nil {
+			t.omitted(f.path)
+		}
+		return nil
+	}
+	info, target, err := t.target(f.from)
+	switch {
+	case err != nil:
+		return err
+	case info.Mode().IsRegular():
+		t.files = append(t.files, f)
+		return nil
+	case !info.IsDir(), t.ignores(f, true):
+		return nil
+	}
+	for _, seen := range append(slices.Clone(above), f.from) {
+		if target == "." || seen == target || strings.HasPrefix(seen, target+"/") {
+			return fmt.Errorf("%s: the link leads to a folder that it is in", f.path)
+		}
+	}
+	return t.walk(f.path, f.from, append(slices.Clone(above), target))
+}
+
+func (t *tree) ignores(f file, isDir bool) bool {
+	return t.ignored.Match(strings.Split(f.path, "/"), isDir)
 }
 
 // target returns what a link leads to, and where that is below the root.

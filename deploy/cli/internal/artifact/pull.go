@@ -1,78 +1,51 @@
 package artifact
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 
-	"github.com/Masterminds/semver/v3"
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"golang.org/x/sync/errgroup"
 
 	"weir.dev/pkg/artifact/archive"
 )
 
-const (
-	// maxTags is how many tags of a repository are listed.
-	maxTags = 10_000
-	// atOnce is how many artifacts are asked for at the same time.
-	atOnce = 8
-)
-
-// ErrTooManyTags is returned for a repository with more tags than are listed.
-var ErrTooManyTags = fmt.Errorf("the repository has more than %d tags", maxTags)
-
-// open finds an artifact and the layer that has its files: the one of the right type, or else
-// the first.
-func (r *Registry) open(ctx context.Context, url string) (Described, v1.Layer, error) {
+// open finds an artifact and its archive: the layer of the right type, or else the first.
+func (r *Registry) open(ctx context.Context, url string, limit int64) (Described, io.ReadCloser, error) {
 	ref, err := r.reference(url)
 	if err != nil {
 		return Described{}, nil, err
 	}
-	img, err := remote.Image(ref, r.options(ctx)...)
+	s, err := r.session(ctx, ref.Context())
 	if err != nil {
-		return Described{}, nil, explain("reading", ref, err)
+		return Described{}, nil, about("reading", ref, err)
 	}
-	manifest, err := img.Manifest()
+	found, err := s.Resolve(ctx, ref.Identifier())
 	if err != nil {
-		return Described{}, nil, explain("reading", ref, err)
+		return Described{}, nil, about("reading", ref, err)
 	}
-	digest, err := img.Digest()
+	manifest, err := s.Image(ctx, found.Digest)
 	if err != nil {
-		return Described{}, nil, explain("reading", ref, err)
+		return Described{}, nil, about("reading", ref, err)
 	}
-	known := describe(ref, digest, manifest.Annotations)
+	known := describe(ref, found.Digest, manifest.Annotations)
 	if len(manifest.Layers) == 0 {
-		return known, nil, fmt.Errorf("%s: %w", url, ErrContent)
+		return known, nil, about("reading", ref, ErrContent)
 	}
 	chosen := max(0, slices.IndexFunc(manifest.Layers, func(d v1.Descriptor) bool { return d.MediaType == ContentType }))
-	// Not by the image, which reads a configuration of any size first.
-	layer, err := remote.Layer(ref.Context().Digest(manifest.Layers[chosen].Digest.String()), r.options(ctx)...)
+	packed, err := s.Blob(ctx, manifest.Layers[chosen], cmp.Or(limit, archive.DefaultMaxSize))
 	if err != nil {
-		return known, nil, explain("reading", ref, err)
+		return known, nil, about("reading", ref, err)
 	}
-	return known, layer, nil
-}
-
-// read gives take the files of a layer.
-func read(layer v1.Layer, limits archive.Limits, take func(archive.Entry, io.Reader) error) (err error) {
-	packed, err := layer.Compressed()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, packed.Close()) }()
-	return archive.Read(packed, limits, take)
+	return known, packed, nil
 }
 
 // Pull writes the files of an artifact into a folder that there is. Nothing outside of it is
@@ -83,11 +56,12 @@ func (r *Registry) Pull(ctx context.Context, url, folder string, limits archive.
 		return Described{}, err
 	}
 	defer root.Close()
-	known, layer, err := r.open(ctx, url)
+	known, packed, err := r.open(ctx, url, limits.MaxSize)
 	if err != nil {
 		return known, err
 	}
-	err = read(layer, limits, func(e archive.Entry, content io.Reader) error { return extract(root, e, content) })
+	defer packed.Close()
+	err = archive.Read(packed, limits, func(e archive.Entry, content io.Reader) error { return extract(root, e, content) })
 	if err != nil {
 		return known, fmt.Errorf("pulling %s: %w", url, err)
 	}
@@ -127,52 +101,43 @@ type Difference struct {
 
 // Diff compares content with an artifact, and returns the files that are not the same in both.
 func (r *Registry) Diff(ctx context.Context, url string, content Content) ([]Difference, error) {
-	_, layer, err := r.open(ctx, url)
+	here := make(sums)
+	if err := content.give(here); err != nil {
+		return nil, err
+	}
+	_, packed, err := r.open(ctx, url, content.Limits.MaxSize)
 	if err != nil {
 		return nil, err
 	}
-	there, err := sums(func(take func(archive.Entry, io.Reader) error) error { return read(layer, content.Limits, take) })
-	if err != nil {
-		return nil, fmt.Errorf("pulling %s: %w", url, err)
-	}
-	packed, err := os.CreateTemp("", "weir-artifact-")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = errors.Join(packed.Close(), os.Remove(packed.Name())) }() // it is in a folder for such
-	if err := Build(packed, content); err != nil {
-		return nil, err
-	}
-	if _, err := packed.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
-	here, err := sums(func(take func(archive.Entry, io.Reader) error) error {
-		return archive.Read(packed, content.Limits, take)
+	defer packed.Close()
+	there := make(sums)
+	err = archive.Read(packed, content.Limits, func(e archive.Entry, file io.Reader) error {
+		if e.Dir {
+			return nil
+		}
+		return there.File(e.Path, e.Executable, e.Size, file)
 	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("pulling %s: %w", url, err)
 	}
 	return compare(here, there), nil
 }
 
-// sums returns what identifies each file of an archive.
-func sums(each func(take func(archive.Entry, io.Reader) error) error) (map[string]string, error) {
-	out := make(map[string]string)
-	return out, each(func(e archive.Entry, content io.Reader) error {
-		if e.Dir {
-			return nil
-		}
-		sum := sha256.New()
-		if _, err := io.Copy(sum, content); err != nil {
-			return err
-		}
-		out[e.Path] = fmt.Sprintf("%x %t", sum.Sum(nil), e.Executable)
-		return nil
-	})
+// sums identify the content of files, by their paths.
+type sums map[string]string
+
+// File implements taker.
+func (s sums) File(path string, executable bool, size int64, content io.Reader) error {
+	sum := sha256.New()
+	if _, err := io.Copy(sum, io.LimitReader(content, size)); err != nil {
+		return err
+	}
+	s[path] = fmt.Sprintf("%s %t", hex.EncodeToString(sum.Sum(nil)), executable)
+	return nil
 }
 
 // compare returns the files that are not the same, by their paths.
-func compare(here, there map[string]string) []Difference {
+func compare(here, there sums) []Difference {
 	var out []Difference
 	for path, sum := range here {
 		if other, both := there[path]; !both || other != sum {
@@ -186,102 +151,4 @@ func compare(here, there map[string]string) []Difference {
 	}
 	slices.SortFunc(out, func(a, b Difference) int { return cmp.Compare(a.Path, b.Path) })
 	return out
-}
-
-// Filter says which tags are listed. Those of a range of versions come with the highest first.
-type Filter struct {
-	SemVer string
-	Regexp string
-}
-
-// List describes the artifacts of a repository that have a tag.
-func (r *Registry) List(ctx context.Context, url string, filter Filter) ([]Described, error) {
-	repo, err := r.repository(url)
-	if err != nil {
-		return nil, err
-	}
-	tags, err := r.tags(ctx, repo)
-	if err != nil {
-		return nil, err
-	}
-	if tags, err = filter.choose(tags); err != nil {
-		return nil, err
-	}
-	out := make([]Described, len(tags))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(atOnce)
-	for i, tag := range tags {
-		g.Go(func() error {
-			var err error
-			out[i], err = r.look(ctx, repo.Tag(tag))
-			return err
-		})
-	}
-	return out, g.Wait()
-}
-
-// tags lists the tags of a repository.
-func (r *Registry) tags(ctx context.Context, repo name.Repository) ([]string, error) {
-	puller, err := remote.NewPuller(r.options(ctx)...)
-	if err != nil {
-		return nil, err
-	}
-	lister, err := puller.Lister(ctx, repo)
-	if err != nil {
-		return nil, explain("listing", repo, err)
-	}
-	var all []string
-	for lister.HasNext() {
-		page, err := lister.Next(ctx)
-		if err != nil {
-			return nil, explain("listing", repo, err)
-		}
-		if all = append(all, page.Tags...); len(all) > maxTags {
-			return nil, fmt.Errorf("listing %s%s: %w", Scheme, repo, ErrTooManyTags)
-		}
-	}
-	slices.Sort(all)
-	return all, nil
-}
-
-// look describes an artifact by its manifest.
-func (r *Registry) look(ctx context.Context, tag name.Tag) (Described, error) {
-	found, err := remote.Get(tag, r.options(ctx)...)
-	if err != nil {
-		return Described{}, explain("reading", tag, err)
-	}
-	var annotations map[string]string
-	if manifest, err := v1.ParseManifest(bytes.NewReader(found.Manifest)); err == nil {
-		annotations = manifest.Annotations // what is no image has none that we know
-	}
-	return describe(tag, found.Digest, annotations), nil
-}
-
-// choose returns the tags that are asked for.
-func (f Filter) choose(tags []string) ([]string, error) {
-	if f.Regexp != "" {
-		want, err := regexp.Compile(f.Regexp)
-		if err != nil {
-			return nil, err
-		}
-		tags = slices.DeleteFunc(tags, func(tag string) bool { return !want.MatchString(tag) })
-	}
-	if f.SemVer == "" {
-		return tags, nil
-	}
-	within, err := semver.NewConstraint(f.SemVer)
-	if err != nil {
-		return nil, fmt.Errorf("%q is no range of versions: %w", f.SemVer, err)
-	}
-	versions := make(map[string]*semver.Version)
-	tags = slices.DeleteFunc(tags, func(tag string) bool {
-		v, err := semver.NewVersion(tag)
-		if err != nil || !within.Check(v) {
-			return true
-		}
-		versions[tag] = v
-		return false
-	})
-	slices.SortStableFunc(tags, func(a, b string) int { return versions[b].Compare(versions[a]) })
-	return tags, nil
 }

@@ -13,13 +13,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
-
-// remoteError is how the library tells the answer of a registry.
-type remoteError = transport.Error
 
 // Metadata says where the content of an artifact is from.
 type Metadata struct {
@@ -62,7 +58,11 @@ func (r *Registry) Push(ctx context.Context, url string, content Content, m Meta
 	if err != nil {
 		return Described{}, err
 	}
-	if err := remote.Write(ref, img, r.options(ctx)...); err != nil {
+	options, err := r.writing(ctx, ref.Context())
+	if err != nil {
+		return Described{}, err
+	}
+	if err := remote.Write(ref, img, options...); err != nil {
 		return Described{}, explain("pushing", ref, err)
 	}
 	return describe(ref, digest, m.all()), nil
@@ -102,12 +102,20 @@ func (r *Registry) Tag(ctx context.Context, url string, tags []string) (Describe
 		}
 		all = append(all, tag)
 	}
-	found, err := remote.Get(ref, r.options(ctx)...)
+	options, err := r.writing(ctx, ref.Context())
+	if err != nil {
+		return Described{}, err
+	}
+	pusher, err := remote.NewPusher(options...)
+	if err != nil {
+		return Described{}, err
+	}
+	found, err := remote.Get(ref, options...)
 	if err != nil {
 		return Described{}, explain("reading", ref, err)
 	}
 	for _, tag := range all {
-		if err := remote.Tag(tag, found, r.options(ctx)...); err != nil {
+		if err := pusher.Put(ctx, tag, found); err != nil {
 			return Described{}, explain("tagging", tag, err)
 		}
 	}

@@ -70,7 +70,7 @@ func (b *Bootstrap) keep(ctx context.Context, l Login, have map[string][]byte) e
 
 // want returns what the Secret is to have; nil if what it has is good.
 func (b *Bootstrap) want(ctx context.Context, l Login, have map[string][]byte) (map[string][]byte, error) {
-	want, err := l.data(have, func(known []byte) ([]byte, error) { return b.hostKeys().Of(ctx, b.Options.URL, known) })
+	want, err := l.Secret(have, func(known []byte) ([]byte, error) { return b.hostKeys().Of(ctx, b.Options.URL, known) })
 	if err != nil {
 		return nil, fmt.Errorf("secret '%s': %w", b.secretKey(), err)
 	}

@@ -42,14 +42,9 @@ type Login struct {
 func (l Login) given() bool { return !l.Password.Empty() || !l.Bearer.Empty() }
 
 // Secret returns what a Secret is to have by which one gets in like that, where have is what
-// it has; nil if that is good as it is. Scan asks the host of the repository for its keys.
-func (l Login) Secret(ctx context.Context, have map[string][]byte, scan func(context.Context) ([]byte, error)) (map[string][]byte, error) {
-	return l.data(ctx, have, scan)
-}
-
-// data returns what the Secret is to have, where have is what it has; nil if that is good
-// as it is. hostKeys returns the lines of known_hosts that it takes, of those that it has.
-func (l Login) data(have map[string][]byte, hostKeys func(known []byte) ([]byte, error)) (map[string][]byte, error) {
+// it has; nil if that is good as it is. hostKeys returns the lines of known_hosts that it
+// takes, of those that it has.
+func (l Login) Secret(have map[string][]byte, hostKeys func(known []byte) ([]byte, error)) (map[string][]byte, error) {
 	if !l.SSH {
 		return l.overHTTP(have)
 	}

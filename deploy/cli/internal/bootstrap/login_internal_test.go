@@ -97,7 +97,7 @@ func TestLoginData(t *testing.T) {
 		"a bearer token":                 {why: "it goes without a password", login: Login{Bearer: creds.Hide("b"), CA: []byte("ca")}, have: map[string][]byte{keyPassword: []byte("p")}, want: map[string][]byte{keyBearerToken: []byte("b"), keyCA: []byte("ca")}},
 	}
 	for name, tc := range tests {
-		got, err := tc.login.data(tc.have, known)
+		got, err := tc.login.Secret(tc.have, known)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -105,7 +105,7 @@ func TestLoginData(t *testing.T) {
 			t.Errorf("%s (-want +got), %s:\n%s", name, tc.why, diff)
 		}
 	}
-	fresh, err := Login{SSH: true}.data(nil, known)
+	fresh, err := Login{SSH: true}.Secret(nil, known)
 	if got := slices.Sorted(maps.Keys(fresh)); err != nil || !slices.Equal(got, []string{keyIdentity, keyPublic, keyKnownHosts}) {
 		t.Errorf("a new Secret has %q, %v", got, err)
 	}
@@ -123,7 +123,7 @@ func TestLoginDataFails(t *testing.T) {
 		"no host keys": {Login{SSH: true}, "nobody there"},
 	}
 	for name, tc := range tests {
-		data, err := tc.login.data(nil, func([]byte) ([]byte, error) { return nil, lost })
+		data, err := tc.login.Secret(nil, func([]byte) ([]byte, error) { return nil, lost })
 		if err == nil || data != nil || !strings.Contains(err.Error(), tc.says) || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: %v, want what says %q", name, err, tc.says)
 		}

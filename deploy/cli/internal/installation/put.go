@@ -56,8 +56,11 @@ func Put(ctx context.Context, cfg *rest.Config, owner types.NamespacedName, objs
 		return nil, err
 	}
 	foreseen, err := engine.Apply(ctx, prepared.Plan(seen, opts), apply.Request{DryRun: true})
-	if err != nil || dryRun {
+	switch {
+	case dryRun:
 		return foreseen, err
+	case err != nil:
+		return nil, err
 	}
 	return engine.Apply(ctx, prepared.Plan(seen, opts), apply.Request{})
 }

@@ -16,7 +16,11 @@ import (
 	"weir.dev/deploy/cli/internal/session"
 	"weir.dev/deploy/cli/internal/show"
 	"weir.dev/pkg/artifact/archive"
+	"weir.dev/pkg/oci"
 )
+
+// piped is the value of a flag that means what is piped in.
+const piped = "-"
 
 // registryFlags say how a registry is reached.
 type registryFlags struct {
@@ -25,13 +29,13 @@ type registryFlags struct {
 }
 
 func (r *registryFlags) bind(fs *pflag.FlagSet) {
-	fs.StringVar(&r.credentials, "creds", "", "USER:PASSWORD or a token for the registry; by default as you are logged in for Docker")
+	fs.StringVar(&r.credentials, "creds", "", "USER:PASSWORD or a token for the registry, by default as you are logged in for Docker; better - to read it")
 	fs.StringVar(&r.provider, "provider", "generic", "how to log in: generic")
 	fs.BoolVar(&r.insecure, "insecure-registry", false, "talk to the registry by http")
 }
 
 // open returns the registry.
-func (r *registryFlags) open() (*artifact.Registry, error) {
+func (r *registryFlags) open(ctx context.Context, s *session.Session) (*artifact.Registry, error) {
 	switch r.provider {
 	case "generic":
 	case "aws", "azure", "gcp":
@@ -39,7 +43,8 @@ func (r *registryFlags) open() (*artifact.Registry, error) {
 	default:
 		return nil, oneOf("provider", r.provider, "generic")
 	}
-	return artifact.New(artifact.Access{Insecure: r.insecure, Credentials: r.credentials}), nil
+	credentials, err := s.Given(ctx, r.credentials, "", "user and password")
+	return artifact.New(artifact.Access{Insecure: r.insecure, Credentials: credentials}), err
 }
 
 // contentFlags say what an artifact is made of.
@@ -50,19 +55,25 @@ type contentFlags struct {
 }
 
 func (f *contentFlags) bind(fs *pflag.FlagSet, short string) {
-	fs.StringVarP(&f.path, "path", short, "", "folder or file that the artifact is made of; - is what is piped in")
+	fs.StringVarP(&f.path, "path", short, "", "folder or file that the artifact is made of, or - to read it")
 	fs.StringSliceVar(&f.ignore, "ignore-paths", artifact.IgnoredByDefault(), "what to leave out, in the format of .gitignore")
 	fs.BoolVar(&f.follow, "resolve-symlinks", false, "take the files that symbolic links lead to; without it links are left out")
 }
 
-func (f *contentFlags) content(s *session.Session) (artifact.Content, error) {
-	out := artifact.Content{Path: f.path, Ignore: f.ignore, Follow: f.follow}
+// content returns what the flags say; other is a flag that may read the same pipe.
+func (f *contentFlags) content(s *session.Session, other string) (artifact.Content, error) {
+	out := artifact.Content{Path: f.path, Ignore: f.ignore, Follow: f.follow, Omitted: func(path string) {
+		s.Warn("the symbolic link %s is left out: --resolve-symlinks takes what it leads to", path)
+	}}
 	switch f.path {
 	case "":
 		return out, session.Hint(errors.New("nothing says what the artifact is made of"), "name a folder: --path FOLDER, or --path - for what is piped in")
-	case "-":
+	case piped:
 		if out.Stdin = s.In; s.In == nil {
 			return out, errors.New("nothing is piped in")
+		}
+		if other == piped {
+			return out, errors.New("--path and --creds cannot both be what is piped in")
 		}
 	}
 	return out, nil
@@ -79,11 +90,11 @@ func oneURL(cmd *cobra.Command, args []string) error {
 // aboutRegistry returns an error with what to do about it.
 func aboutRegistry(err error) error {
 	switch {
-	case errors.Is(err, artifact.ErrUnauthorized):
-		return session.Hint(err, "log in to the registry for Docker, or use --creds USER:PASSWORD")
+	case errors.Is(err, oci.ErrUnauthorized):
+		return session.Hint(err, "log in to the registry for Docker, or pipe USER:PASSWORD into --creds -")
 	case errors.Is(err, artifact.ErrURL):
 		return session.Hint(err, "for example oci://registry.example.com/manifests/podinfo:latest")
-	case errors.Is(err, artifact.ErrNotFound):
+	case errors.Is(err, oci.ErrNotFound):
 		return session.Hint(err, "see which there are: weir list artifacts oci://HOST/REPOSITORY")
 	}
 	return err
@@ -148,11 +159,11 @@ func (p *pusher) run(ctx context.Context, url string) error {
 		}
 		m.Annotations[key] = value
 	}
-	content, err := p.content.content(p.Session)
+	content, err := p.content.content(p.Session, p.registry.credentials)
 	if err != nil {
 		return err
 	}
-	registry, err := p.registry.open()
+	registry, err := p.registry.open(ctx, p.Session)
 	if err != nil {
 		return err
 	}
@@ -188,7 +199,7 @@ func newPull(s *session.Session) *cobra.Command {
 			if info, err := os.Stat(folder); err != nil || !info.IsDir() {
 				return session.Hint(fmt.Errorf("--output: %s is not a folder", folder), "mkdir %s", folder)
 			}
-			r, err := registry.open()
+			r, err := registry.open(ctx, s)
 			if err != nil {
 				return err
 			}
@@ -218,7 +229,7 @@ func newTag(s *session.Session) *cobra.Command {
 			if len(tags) == 0 {
 				return errors.New("--tag is missing")
 			}
-			r, err := registry.open()
+			r, err := registry.open(ctx, s)
 			if err != nil {
 				return err
 			}
@@ -242,7 +253,7 @@ func newList(s *session.Session) *cobra.Command {
 	var noHeader bool
 	cmd := artifactCommand(s, "artifacts", "List the artifacts of a repository", `  weir list artifacts oci://registry.example.com/manifests/podinfo --filter-semver=">=1.0.0"`,
 		func(ctx context.Context, url string) error {
-			r, err := registry.open()
+			r, err := registry.open(ctx, s)
 			if err != nil {
 				return err
 			}
@@ -291,11 +302,11 @@ The exit code is 0 if they are the same, 1 if they are not, and 2 if that could 
 }
 
 func compareArtifact(ctx context.Context, s *session.Session, flags *registryFlags, of *contentFlags, url string) ([]artifact.Difference, error) {
-	content, err := of.content(s)
+	content, err := of.content(s, flags.credentials)
 	if err != nil {
 		return nil, err
 	}
-	r, err := flags.open()
+	r, err := flags.open(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -320,7 +331,7 @@ func newBuildArtifact(s *session.Session) *cobra.Command {
 		Use: "artifact --path FOLDER", Short: "Make the archive of an artifact", Args: cobra.NoArgs,
 		Example: `  weir build artifact --path=./deploy --output=./artifact.tgz`,
 		RunE: func(*cobra.Command, []string) error {
-			c, err := content.content(s)
+			c, err := content.content(s, "")
 			if err != nil {
 				return err
 			}

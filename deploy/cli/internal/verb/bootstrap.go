@@ -36,13 +36,13 @@ const (
 // bootstrapper has the flags that all hosts have.
 type bootstrapper struct {
 	*session.Session
+	keyFlags
 	flags installation.Flags
 
 	branch, path, secret, sshHost string
 	interval                      time.Duration
 	tokenAuth, force              bool
-	key                           bootstrap.KeyOptions
-	privateKeyFile, caFile        string
+	caFile                        string
 	commit                        bootstrap.Commit
 	gpgKeyRing, gpgKeyID, gpgPass string
 	sshSigningKey, sshSigningPass string
@@ -51,7 +51,6 @@ type bootstrapper struct {
 	pull                          bool
 	pullBranch                    string
 	dryRun, export                bool
-	given                         func(flag string) bool
 }
 
 func newBootstrap(s *session.Session) *cobra.Command {
@@ -86,11 +85,8 @@ func (b *bootstrapper) bind(fs *pflag.FlagSet) {
 	fs.StringVar(&b.secret, "secret-name", "", "Secret with which the cluster gets in to the repository; by default named as the namespace")
 	fs.DurationVar(&b.interval, "interval", time.Minute, "How often the cluster looks for new commits")
 	fs.BoolVar(&b.tokenAuth, "token-auth", false, "Have the cluster use the password or token, and no SSH key")
-	fs.StringVar(&b.key.Algorithm, "ssh-key-algorithm", bootstrap.ECDSA, "Algorithm of a new SSH key: ecdsa, ed25519 or rsa")
-	fs.IntVar(&b.key.Bits, "ssh-rsa-bits", 2048, "Bits of a new RSA key")
-	fs.StringVar(&b.key.Curve, "ssh-ecdsa-curve", "p384", "Curve of a new ECDSA key: p256, p384 or p521")
+	b.keyFlags.bind(fs)
 	fs.StringVar(&b.sshHost, "ssh-hostname", "", "Host and port of the repository for SSH, if they are others than for https")
-	fs.StringVar(&b.privateKeyFile, "private-key-file", "", "File of a private SSH key, for the cluster to use")
 	fs.StringVar(&b.caFile, "ca-file", "", "File of the authority that has signed the certificate of the host")
 	fs.StringVar(&b.commit.Name, "author-name", "Flux", "Name of who commits")
 	fs.StringVar(&b.commit.Email, "author-email", "", "Address of who commits")
@@ -109,7 +105,6 @@ func (b *bootstrapper) bind(fs *pflag.FlagSet) {
 	fs.BoolVar(&b.export, "export", false, "Print the files as they would be; nothing is changed")
 	fs.String(manifestsFlag, "", "Folder of manifests to install")
 	_ = fs.MarkHidden(manifestsFlag) // there is such a flag
-	b.given = fs.Changed
 }
 
 // login is how one gets in to a repository.
@@ -219,7 +214,7 @@ func (b *bootstrapper) prepare(ctx context.Context, in login) (*bootstrap.Bootst
 		return nil, err
 	}
 	if in.trusted == nil {
-		in.trusted = b.knownHosts()
+		in.trusted = knownHosts(b.Session)
 	}
 	run := &bootstrap.Bootstrap{
 		Options: options, Config: cfg, Client: c, Discovery: d, Git: in.git, GitURL: in.url, Login: in.how, Host: in.host,

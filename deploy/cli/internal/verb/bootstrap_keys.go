@@ -10,46 +10,72 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/spf13/pflag"
 	"golang.org/x/crypto/ssh"
 	"k8s.io/apimachinery/pkg/types"
 
 	"weir.dev/deploy/cli/internal/bootstrap"
+	"weir.dev/deploy/cli/internal/session"
 	"weir.dev/pkg/creds"
 	"weir.dev/pkg/git"
 )
 
-// sshKey returns how the cluster gets a key: by the file that is named, with its passphrase
+// keyFlags say by which SSH key a cluster gets in to a repository.
+type keyFlags struct {
+	key            bootstrap.KeyOptions
+	privateKeyFile string
+	given          func(flag string) bool
+}
+
+func (k *keyFlags) bind(fs *pflag.FlagSet) {
+	fs.StringVar(&k.key.Algorithm, "ssh-key-algorithm", bootstrap.ECDSA, "Algorithm of a new SSH key: ecdsa, ed25519 or rsa")
+	fs.IntVar(&k.key.Bits, "ssh-rsa-bits", 2048, "Bits of a new RSA key")
+	fs.StringVar(&k.key.Curve, "ssh-ecdsa-curve", "p384", "Curve of a new ECDSA key: p256, p384 or p521")
+	fs.StringVar(&k.privateKeyFile, "private-key-file", "", "File of a private SSH key, for the cluster to use")
+	k.given = fs.Changed
+}
+
+// login returns how the cluster gets a key: by the file that is named, with its passphrase
 // if somebody has said it, or by one of its own.
-func (b *bootstrapper) sshKey(ctx context.Context, passphrase creds.Hidden) (bootstrap.Login, error) {
+func (k *keyFlags) login(ctx context.Context, s *session.Session, passphrase creds.Hidden) (bootstrap.Login, error) {
 	l := bootstrap.Login{SSH: true}
-	if err := b.key.Validate(); err != nil {
+	if err := k.key.Validate(); err != nil {
 		return l, err
 	}
-	if b.given("ssh-key-algorithm") || b.given("ssh-rsa-bits") || b.given("ssh-ecdsa-curve") {
-		l.Key = b.key
+	if k.given("ssh-key-algorithm") || k.given("ssh-rsa-bits") || k.given("ssh-ecdsa-curve") {
+		l.Key = k.key
 	}
-	if b.privateKeyFile == "" {
+	if k.privateKeyFile == "" {
 		return l, nil
 	}
 	var err error
-	if l.Identity, err = readFile("--private-key-file", b.privateKeyFile); err != nil {
+	if l.Identity, err = readFile("--private-key-file", k.privateKeyFile); err != nil {
 		return l, err
 	}
 	l.Passphrase = passphrase
 	var encrypted *ssh.PassphraseMissingError
 	if _, err := ssh.ParsePrivateKey(l.Identity); errors.As(err, &encrypted) && passphrase.Empty() {
-		l.Passphrase, err = b.Secret(ctx, "", passwordVariable, "password of the private key")
+		l.Passphrase, err = s.Secret(ctx, "", passwordVariable, "password of the private key")
 		return l, err
 	}
 	return l, nil
 }
 
-// hostKeys finds the keys of hosts: as the cluster knows them, or the user, or as a host
-// shows them now.
+// sshKey returns how the cluster gets a key.
+func (b *bootstrapper) sshKey(ctx context.Context, passphrase creds.Hidden) (bootstrap.Login, error) {
+	return b.keyFlags.login(ctx, b.Session, passphrase)
+}
+
+// hostKeys finds the keys of hosts.
 func (b *bootstrapper) hostKeys() bootstrap.HostKeys {
+	return hostKeys(b.Session, types.NamespacedName{Namespace: b.Namespace(), Name: cmp.Or(b.secret, b.Namespace())})
+}
+
+// hostKeys finds the keys of hosts: as the cluster knows them by a Secret, or the user, or as
+// a host shows them now.
+func hostKeys(s *session.Session, secret types.NamespacedName) bootstrap.HostKeys {
 	return bootstrap.HostKeys{
-		Secret:  types.NamespacedName{Namespace: b.Namespace(), Name: cmp.Or(b.secret, b.Namespace())},
-		Trusted: b.knownHosts(), Tell: b.Session,
+		Secret: secret, Trusted: knownHosts(s), Tell: s,
 		Scan: func(ctx context.Context, rawURL string) ([]byte, error) {
 			return git.NewClient(git.Limits{}).ScanHostKeys(ctx, rawURL, creds.Proxy{})
 		},
@@ -57,11 +83,11 @@ func (b *bootstrapper) hostKeys() bootstrap.HostKeys {
 }
 
 // knownHosts returns the lines of the known_hosts files of the user, and of the machine.
-func (b *bootstrapper) knownHosts() []byte {
-	files := filepath.SplitList(b.Getenv("SSH_KNOWN_HOSTS"))
+func knownHosts(s *session.Session) []byte {
+	files := filepath.SplitList(s.Getenv("SSH_KNOWN_HOSTS"))
 	if len(files) == 0 {
 		files = []string{"/etc/ssh/ssh_known_hosts"}
-		if home := b.Getenv("HOME"); home != "" {
+		if home := s.Getenv("HOME"); home != "" {
 			files = append([]string{filepath.Join(home, ".ssh", "known_hosts")}, files...)
 		}
 	}
@@ -70,7 +96,7 @@ func (b *bootstrapper) knownHosts() []byte {
 		data, err := readFile("known hosts", file)
 		if err != nil {
 			if !errors.Is(err, fs.ErrNotExist) {
-				b.Warn("%v", err)
+				s.Warn("%v", err)
 			}
 			continue
 		}

@@ -1,17 +1,21 @@
 package verb
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -23,6 +27,7 @@ import (
 	"weir.dev/deploy/cli/internal/installation"
 	"weir.dev/deploy/cli/internal/kinds"
 	"weir.dev/deploy/cli/internal/session"
+	"weir.dev/pkg/apply"
 )
 
 // creation is what all of create has.
@@ -79,12 +84,12 @@ func (c *creation) command(use, short, example string, build func(ctx context.Co
 	return &cobra.Command{
 		Use: use + " NAME", Short: short, Example: example, Args: oneName, ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, cancel := c.Context(cmd.Context())
-			defer cancel()
-			objs, err := build(ctx, args[0])
+			objs, err := build(cmd.Context(), args[0]) // which may ask somebody, who may think
 			if err != nil {
 				return err
 			}
+			ctx, cancel := c.Context(cmd.Context())
+			defer cancel()
 			return c.finish(ctx, objs)
 		},
 	}
@@ -97,21 +102,18 @@ func (c *creation) finish(ctx context.Context, objs []client.Object) error {
 		return err
 	}
 	if c.export {
+		for _, obj := range wanted {
+			if err := legible(obj); err != nil {
+				return err
+			}
+		}
 		return printManifests(c.Out, wanted)
-	}
-	cfg, err := c.Config()
-	if err != nil {
-		return err
-	}
-	changes, err := installation.Put(ctx, cfg, types.NamespacedName{}, wanted, false)
-	for _, change := range changes {
-		c.Done("%s %s", change.ID, change.Effect)
-	}
-	if err != nil {
-		return err
 	}
 	h, err := newHand(c.Session)
 	if err != nil {
+		return err
+	}
+	if err := h.put(ctx, wanted); err != nil {
 		return err
 	}
 	for _, obj := range wanted {
@@ -120,6 +122,30 @@ func (c *creation) finish(ctx context.Context, objs []client.Object) error {
 		}
 	}
 	return nil
+}
+
+// put brings objects into the cluster, and says what that changed.
+func (h *hand) put(ctx context.Context, objs []*unstructured.Unstructured) error {
+	for _, obj := range objs {
+		k, known := kinds.Of(obj.GroupVersionKind().GroupKind())
+		if !known {
+			continue
+		}
+		if _, err := h.reader.Mapping(k); err != nil {
+			return err // which says what to do about it
+		}
+	}
+	cfg, err := h.Config()
+	if err != nil {
+		return err
+	}
+	changes, err := installation.Put(ctx, cfg, types.NamespacedName{}, objs, false)
+	for _, change := range changes {
+		if err == nil || change.Effect != apply.Unchanged {
+			h.Done("%s %s", change.ID, change.Effect)
+		}
+	}
+	return err
 }
 
 // untilReady waits until an object is ready, if a controller says that of its kind.
@@ -141,8 +167,9 @@ func (h *hand) untilReady(ctx context.Context, obj *unstructured.Unstructured) e
 
 // metadata is that of a new object.
 func (c *creation) metadata(name string) (metav1.ObjectMeta, error) {
-	if wrong := validation.IsDNS1123Subdomain(name); len(wrong) > 0 {
-		return metav1.ObjectMeta{}, fmt.Errorf("%q is no name of an object: %s", name, wrong[0])
+	if len(validation.IsDNS1123Subdomain(name)) > 0 {
+		return metav1.ObjectMeta{}, session.Hint(fmt.Errorf("%q is no name of an object", name),
+			"names have small letters, digits, '-' and '.', begin and end with a letter or digit, and are no longer than %d", validation.DNS1123SubdomainMaxLength)
 	}
 	out := metav1.ObjectMeta{Name: name, Namespace: c.Namespace()}
 	if len(c.labels) > 0 {
@@ -199,6 +226,29 @@ func asWritten(obj client.Object) (*unstructured.Unstructured, error) {
 		delete(u.Object, "spec")
 	}
 	return u, nil
+}
+
+// legible has a Secret show the text in it as text, as somebody would write it who is going to
+// encrypt it.
+func legible(obj *unstructured.Unstructured) error {
+	if obj.GetObjectKind().GroupVersionKind().GroupKind() != corev1.SchemeGroupVersion.WithKind("Secret").GroupKind() {
+		return nil
+	}
+	secret := &corev1.Secret{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, secret); err != nil {
+		return err
+	}
+	text := make(map[string]any)
+	for key, value := range secret.Data {
+		if utf8.Valid(value) && !bytes.ContainsRune(value, 0) {
+			text[key] = string(value)
+			unstructured.RemoveNestedField(obj.Object, "data", key)
+		}
+	}
+	if len(text) == len(secret.Data) {
+		delete(obj.Object, "data")
+	}
+	return unstructured.SetNestedMap(obj.Object, text, "stringData")
 }
 
 // printManifests prints objects as manifests.

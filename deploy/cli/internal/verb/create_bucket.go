@@ -31,7 +31,7 @@ func newCreateBucket(c *creation) *cobra.Command {
 	fs.BoolVar(&b.spec.Insecure, "insecure", false, "talk to the storage by http")
 	fs.StringVar(&b.provider, "provider", "generic", "kind of storage: generic, aws, azure or gcp")
 	fs.StringVar(&b.accessKey, "access-key", "", "access key")
-	fs.StringVar(&b.secretKey, "secret-key", "", "secret key")
+	fs.StringVar(&b.secretKey, "secret-key", "", "secret key; better in the variable "+bucketVariable+", or - to read it")
 	fs.StringVar(&b.secret, "secret-ref", "", "Secret that there is, with which the controller gets in")
 	fs.StringVar(&b.proxy, "proxy-secret-ref", "", "Secret with the address of a proxy")
 	fs.StringSliceVar(&b.ignore, "ignore-paths", nil, "what to leave out, in the format of .gitignore")
@@ -42,7 +42,7 @@ func newCreateBucket(c *creation) *cobra.Command {
 	return cmd
 }
 
-func (b *createBucket) build(_ context.Context, name string) ([]client.Object, error) {
+func (b *createBucket) build(ctx context.Context, name string) ([]client.Object, error) {
 	m, err := b.metadata(name)
 	if err != nil {
 		return nil, err
@@ -66,7 +66,11 @@ func (b *createBucket) build(_ context.Context, name string) ([]client.Object, e
 		return nil, session.Hint(errors.New("what lets the controller in does not belong into Git as it is"),
 			"make a Secret with accesskey and secretkey, and name it by --secret-ref")
 	}
-	secret, err := b.secretOf(name, map[string][]byte{"accesskey": []byte(b.accessKey), "secretkey": []byte(b.secretKey)})
+	key, err := b.Secret(ctx, b.secretKey, bucketVariable, "secret key")
+	if err != nil {
+		return nil, err
+	}
+	secret, err := b.secretOf(name, map[string][]byte{"accesskey": []byte(b.accessKey), "secretkey": []byte(key.Reveal())})
 	bucket.Spec.SecretRef = localRef(name)
 	return []client.Object{secret, bucket}, err
 }
@@ -80,8 +84,8 @@ func (b *createBucket) check() error {
 		return err
 	}
 	switch {
-	case (b.accessKey == "") != (b.secretKey == ""):
-		return errors.New("--access-key and --secret-key belong together")
+	case b.accessKey == "" && b.secretKey != "":
+		return errors.New("--access-key is missing")
 	case b.accessKey != "" && b.secret != "":
 		return errors.New("--secret-ref names a Secret that there is: leave out --access-key and --secret-key")
 	case b.sts == "" && (b.stsEndpoint != "" || b.stsSecret != "" || b.stsCert != ""):

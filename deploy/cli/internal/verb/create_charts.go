@@ -49,9 +49,10 @@ func (v *verification) identities() []sourcev1.OIDCIdentityMatch {
 // createHelm makes a HelmRepository.
 type createHelm struct {
 	*creation
-	url, secret, provider, username, password string
-	tls                                       tlsFiles
-	passCredentials                           bool
+	url, secret, provider string
+	basic                 basicLogin
+	tls                   tlsFiles
+	passCredentials       bool
 }
 
 func newCreateHelm(c *creation) *cobra.Command {
@@ -60,8 +61,7 @@ func newCreateHelm(c *creation) *cobra.Command {
   weir create source helm podinfo --url=oci://registry.example.com/charts --secret-ref=registry-auth`, r.build)
 	fs := cmd.Flags()
 	fs.StringVar(&r.url, "url", "", "URL of the repository: https, http or oci")
-	fs.StringVarP(&r.username, "username", "u", "", "user name")
-	fs.StringVarP(&r.password, "password", "p", "", "password")
+	r.basic.bind(fs, helmVariable)
 	fs.StringVar(&r.secret, "secret-ref", "", "Secret that there is, with which the controller gets in")
 	fs.StringVar(&r.provider, "oci-provider", "", "how the controller logs in to a registry: generic, aws, azure or gcp")
 	fs.BoolVar(&r.passCredentials, "pass-credentials", false, "send the credentials to other hosts, too, where the index has charts there")
@@ -69,7 +69,7 @@ func newCreateHelm(c *creation) *cobra.Command {
 	return cmd
 }
 
-func (r *createHelm) build(_ context.Context, name string) ([]client.Object, error) {
+func (r *createHelm) build(ctx context.Context, name string) ([]client.Object, error) {
 	m, err := r.metadata(name)
 	if err != nil {
 		return nil, err
@@ -90,25 +90,27 @@ func (r *createHelm) build(_ context.Context, name string) ([]client.Object, err
 		}
 		repo.Spec.Provider = sourcev1.OCIProvider(r.provider)
 	}
-	return r.letIn(repo)
+	return r.letIn(ctx, repo)
 }
 
 // letIn adds a Secret to a repository, if the flags have what lets in.
-func (r *createHelm) letIn(repo *sourcev1.HelmRepository) ([]client.Object, error) {
+func (r *createHelm) letIn(ctx context.Context, repo *sourcev1.HelmRepository) ([]client.Object, error) {
+	switch {
+	case r.basic.username == "" && r.basic.password == "" && r.tls == tlsFiles{}:
+		return []client.Object{repo}, nil
+	case r.secret != "":
+		return nil, errors.New("--secret-ref names a Secret that there is: leave out what another would be made of")
+	case r.export:
+		return nil, session.Hint(errors.New("what lets the controller in does not belong into Git as it is"),
+			"make a Secret of it, and name that by --secret-ref: weir create secret helm %s", repo.Name)
+	}
 	files, err := r.tls.data()
 	if err != nil {
 		return nil, err
 	}
-	login, err := basic(r.username, r.password)
-	if err != nil || len(files)+len(login) == 0 {
-		return []client.Object{repo}, err
-	}
-	if r.secret != "" {
-		return nil, errors.New("--secret-ref names a Secret that there is: leave out what another would be made of")
-	}
-	if r.export {
-		return nil, session.Hint(errors.New("what lets the controller in does not belong into Git as it is"),
-			"make a Secret of it, and name that by --secret-ref: weir create secret helm %s", repo.Name)
+	login, err := r.basic.data(ctx, r.Session)
+	if err != nil {
+		return nil, err
 	}
 	objs := []client.Object{repo}
 	for _, s := range []struct {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"strings"
 
@@ -17,6 +18,15 @@ import (
 	"weir.dev/deploy/cli/internal/session"
 )
 
+// Variables of the environment that have what others can see if it is a flag.
+const (
+	helmVariable   = "HELM_PASSWORD"
+	ociVariable    = "OCI_PASSWORD"
+	proxyVariable  = "PROXY_PASSWORD"
+	bucketVariable = "BUCKET_SECRET_KEY"
+	tokenVariable  = "RECEIVER_TOKEN"
+)
+
 // secretOf makes a Secret.
 func (c *creation) secretOf(name string, data map[string][]byte) (*corev1.Secret, error) {
 	m, err := c.metadata(name)
@@ -24,9 +34,9 @@ func (c *creation) secretOf(name string, data map[string][]byte) (*corev1.Secret
 }
 
 // secretCommand returns a command that makes a Secret of data.
-func (c *creation) secretCommand(use, short, example string, data func() (map[string][]byte, error)) *cobra.Command {
-	return c.command(use, short, example, func(_ context.Context, name string) ([]client.Object, error) {
-		content, err := data()
+func (c *creation) secretCommand(use, short, example string, data func(ctx context.Context) (map[string][]byte, error)) *cobra.Command {
+	return c.command(use, short, example, func(ctx context.Context, name string) ([]client.Object, error) {
+		content, err := data(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -35,24 +45,35 @@ func (c *creation) secretCommand(use, short, example string, data func() (map[st
 	})
 }
 
-// basic returns a user name and a password as a Secret has them; nothing if there are none.
-func basic(username, password string) (map[string][]byte, error) {
+// basicLogin is a user name and a password.
+type basicLogin struct {
+	username, password string
+	variable           string // of the environment, which may have the password
+}
+
+func (b *basicLogin) bind(fs *pflag.FlagSet, variable string) {
+	b.variable = variable
+	fs.StringVarP(&b.username, "username", "u", "", "user name")
+	fs.StringVarP(&b.password, "password", "p", "", "password; better in the variable "+variable+", or - to read it")
+}
+
+// data returns what a Secret has of it; nothing if there is none.
+func (b *basicLogin) data(ctx context.Context, s *session.Session) (map[string][]byte, error) {
 	switch {
-	case username == "" && password == "":
+	case b.username == "" && b.password == "":
 		return nil, nil
-	case username == "" || password == "":
-		return nil, errors.New("--username and --password belong together")
+	case b.username == "":
+		return nil, errors.New("--username is missing")
 	}
-	return map[string][]byte{"username": []byte(username), "password": []byte(password)}, nil
+	password, err := s.Secret(ctx, b.password, b.variable, "password")
+	return map[string][]byte{"username": []byte(b.username), "password": []byte(password.Reveal())}, err
 }
 
 // merged returns what all of the parts have.
 func merged(parts ...map[string][]byte) map[string][]byte {
 	out := make(map[string][]byte)
 	for _, part := range parts {
-		for key, value := range part {
-			out[key] = value
-		}
+		maps.Copy(out, part)
 	}
 	return out
 }
@@ -100,7 +121,7 @@ func (t *tlsFiles) data() (map[string][]byte, error) {
 func newCreateSecretTLS(c *creation) *cobra.Command {
 	t := &tlsFiles{}
 	cmd := c.secretCommand("tls", "Create a Secret of certificates", `  weir create secret tls certs --tls-crt-file=./client.crt --tls-key-file=./client.key --ca-crt-file=./ca.crt --export`,
-		func() (map[string][]byte, error) {
+		func(context.Context) (map[string][]byte, error) {
 			data, err := t.data()
 			if err == nil && len(data) == 0 {
 				err = errors.New("there is nothing to put into the Secret: name files by --tls-crt-file and --tls-key-file, or by --ca-crt-file")
@@ -112,11 +133,11 @@ func newCreateSecretTLS(c *creation) *cobra.Command {
 }
 
 func newCreateSecretHelm(c *creation) *cobra.Command {
-	var username, password string
+	var basic basicLogin
 	t := &tlsFiles{}
-	cmd := c.secretCommand("helm", "Create a Secret for a HelmRepository", `  weir create secret helm charts --username=ann --password=$PASSWORD --export`,
-		func() (map[string][]byte, error) {
-			login, err := basic(username, password)
+	cmd := c.secretCommand("helm", "Create a Secret for a HelmRepository", `  HELM_PASSWORD=… weir create secret helm charts --username=ann --export`,
+		func(ctx context.Context) (map[string][]byte, error) {
+			login, err := basic.data(ctx, c.Session)
 			if err != nil {
 				return nil, err
 			}
@@ -126,17 +147,16 @@ func newCreateSecretHelm(c *creation) *cobra.Command {
 			}
 			return merged(login, files), err
 		})
-	fs := cmd.Flags()
-	fs.StringVarP(&username, "username", "u", "", "user name")
-	fs.StringVarP(&password, "password", "p", "", "password")
-	t.bind(fs)
+	basic.bind(cmd.Flags(), helmVariable)
+	t.bind(cmd.Flags())
 	return cmd
 }
 
 func newCreateSecretProxy(c *creation) *cobra.Command {
-	var address, username, password string
-	cmd := c.secretCommand("proxy", "Create a Secret with the address of a proxy", `  weir create secret proxy egress --address=https://proxy.example.com:3128 --username=ann --password=$PASSWORD`,
-		func() (map[string][]byte, error) {
+	var address string
+	var basic basicLogin
+	cmd := c.secretCommand("proxy", "Create a Secret with the address of a proxy", `  PROXY_PASSWORD=… weir create secret proxy egress --address=https://proxy.example.com:3128 --username=ann`,
+		func(ctx context.Context) (map[string][]byte, error) {
 			if err := needed(flagValue{"address", address}); err != nil {
 				return nil, err
 			}
@@ -147,13 +167,11 @@ func newCreateSecretProxy(c *creation) *cobra.Command {
 			if err := oneOf("address", u.Scheme, "http", "https", "socks5"); err != nil {
 				return nil, err
 			}
-			login, err := basic(username, password)
+			login, err := basic.data(ctx, c.Session)
 			return merged(login, map[string][]byte{"address": []byte(address)}), err
 		})
-	fs := cmd.Flags()
-	fs.StringVar(&address, "address", "", "URL of the proxy")
-	fs.StringVarP(&username, "username", "u", "", "user name")
-	fs.StringVarP(&password, "password", "p", "", "password")
+	cmd.Flags().StringVar(&address, "address", "", "URL of the proxy")
+	basic.bind(cmd.Flags(), proxyVariable)
 	return cmd
 }
 
@@ -161,7 +179,7 @@ func newCreateSecretNotation(c *creation) *cobra.Command {
 	var policy string
 	var authorities []string
 	cmd := c.secretCommand("notation", "Create a Secret of what notation trusts", `  weir create secret notation trusted --trust-policy-file=./trustpolicy.json --ca-cert-file=./ca.crt`,
-		func() (map[string][]byte, error) {
+		func(context.Context) (map[string][]byte, error) {
 			if err := needed(flagValue{"trust-policy-file", policy}, flagValue{"ca-cert-file", strings.Join(authorities, "")}); err != nil {
 				return nil, err
 			}
@@ -195,7 +213,7 @@ func newCreateSecretNotation(c *creation) *cobra.Command {
 func newCreateSecretGitHubApp(c *creation) *cobra.Command {
 	var id, owner, installation, keyFile, baseURL string
 	cmd := c.secretCommand("githubapp", "Create a Secret of a GitHub App", `  weir create secret githubapp app --app-id=1 --app-installation-id=2 --app-private-key=./app.pem`,
-		func() (map[string][]byte, error) {
+		func(context.Context) (map[string][]byte, error) {
 			if err := needed(flagValue{"app-id", id}, flagValue{"app-private-key", keyFile}); err != nil {
 				return nil, err
 			}
@@ -226,13 +244,18 @@ func newCreateSecretGitHubApp(c *creation) *cobra.Command {
 }
 
 func newCreateSecretOCI(c *creation) *cobra.Command {
-	var where, username, password string
-	cmd := c.command("oci", "Create a Secret for a registry", `  weir create secret oci registry-auth --url=registry.example.com --username=ann --password=$PASSWORD --export`,
-		func(_ context.Context, secretName string) ([]client.Object, error) {
-			if err := needed(flagValue{"url", where}, flagValue{"username", username}, flagValue{"password", password}); err != nil {
+	var where string
+	var basic basicLogin
+	cmd := c.command("oci", "Create a Secret for a registry", `  OCI_PASSWORD=… weir create secret oci registry-auth --url=registry.example.com --username=ann --export`,
+		func(ctx context.Context, secretName string) ([]client.Object, error) {
+			if err := needed(flagValue{"url", where}, flagValue{"username", basic.username}); err != nil {
 				return nil, err
 			}
-			config, err := dockerConfig(where, username, password)
+			login, err := basic.data(ctx, c.Session)
+			if err != nil {
+				return nil, err
+			}
+			config, err := dockerConfig(where, string(login["username"]), string(login["password"]))
 			if err != nil {
 				return nil, err
 			}
@@ -240,10 +263,8 @@ func newCreateSecretOCI(c *creation) *cobra.Command {
 			secret.Type = corev1.SecretTypeDockerConfigJson
 			return []client.Object{secret}, err
 		})
-	fs := cmd.Flags()
-	fs.StringVar(&where, "url", "", "host of the registry, or a repository of it")
-	fs.StringVarP(&username, "username", "u", "", "user name")
-	fs.StringVarP(&password, "password", "p", "", "password")
+	cmd.Flags().StringVar(&where, "url", "", "host of the registry, or a repository of it")
+	basic.bind(cmd.Flags(), ociVariable)
 	return cmd
 }
 

@@ -12,8 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"weir.dev/deploy/cli/internal/bootstrap"
@@ -25,22 +23,16 @@ import (
 // gitLogin is how a controller gets in to a Git repository.
 type gitLogin struct {
 	*session.Session
-	url, username, password, bearer string
-	key                             bootstrap.KeyOptions
-	privateKeyFile, caFile          string
-	given                           func(flag string) bool
+	keyFlags
+	url, username, password, bearer, caFile string
 }
 
 func (l *gitLogin) bind(fs *pflag.FlagSet) {
+	l.keyFlags.bind(fs)
 	fs.StringVar(&l.url, "url", "", "URL of the repository: https, http or ssh")
 	fs.StringVarP(&l.username, "username", "u", "", "user name, for https")
-	fs.StringVarP(&l.password, "password", "p", "", "password, for https; or of the private key")
-	fs.StringVar(&l.key.Algorithm, "ssh-key-algorithm", bootstrap.ECDSA, "algorithm of a new SSH key: ecdsa, ed25519 or rsa")
-	fs.IntVar(&l.key.Bits, "ssh-rsa-bits", 2048, "bits of a new RSA key")
-	fs.StringVar(&l.key.Curve, "ssh-ecdsa-curve", "p384", "curve of a new ECDSA key: p256, p384 or p521")
-	fs.StringVar(&l.privateKeyFile, "private-key-file", "", "file of a private SSH key to use instead of a new one")
+	fs.StringVarP(&l.password, "password", "p", "", "password, for https; or of the private key; better in the variable "+passwordVariable+", or - to read it")
 	fs.StringVar(&l.caFile, "ca-file", "", "file of the authority that has signed the certificate of the host")
-	l.given = fs.Changed
 }
 
 // wanted reports whether there has to be a Secret.
@@ -70,67 +62,69 @@ func (l *gitLogin) check() error {
 }
 
 // live returns what a Secret has that there may be.
-func (l *gitLogin) live(ctx context.Context, namespace, name string) (map[string][]byte, error) {
+func (l *gitLogin) live(ctx context.Context, key client.ObjectKey) (map[string][]byte, error) {
+	ctx, cancel := l.Context(ctx)
+	defer cancel()
 	c, err := l.Client()
 	if err != nil {
 		return nil, err
 	}
-	secret := &corev1.Secret{}
-	err = c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, secret)
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	return secret.Data, err
+	return bootstrap.SecretData(ctx, c, key)
 }
 
-// data returns what the Secret is to have, where have is what it has; nil if that is good as
-// it is.
-func (l *gitLogin) data(ctx context.Context, have map[string][]byte) (map[string][]byte, error) {
-	in := bootstrap.Login{SSH: l.overSSH()}
+// data returns what the Secret of a key is to have, where have is what it has; nil if that is
+// good as it is. Who is asked for a password may think.
+func (l *gitLogin) data(ctx context.Context, key client.ObjectKey, have map[string][]byte) (map[string][]byte, error) {
+	in, err := l.how(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !in.SSH && in.Password.Empty() && in.Bearer.Empty() {
+		return map[string][]byte{"ca.crt": in.CA}, nil
+	}
+	return in.Secret(have, func(known []byte) ([]byte, error) {
+		ctx, cancel := l.Context(ctx)
+		defer cancel()
+		return hostKeys(l.Session, key).Of(ctx, l.url, known)
+	})
+}
+
+// how returns how the controller gets in.
+func (l *gitLogin) how(ctx context.Context) (bootstrap.Login, error) {
+	var in bootstrap.Login
 	var err error
-	if in.SSH {
-		if l.given("ssh-key-algorithm") || l.given("ssh-rsa-bits") || l.given("ssh-ecdsa-curve") {
-			in.Key = l.key
-		}
+	if l.overSSH() {
+		passphrase := creds.Hidden{}
 		if l.privateKeyFile != "" {
-			if in.Identity, err = readFile("--private-key-file", l.privateKeyFile); err != nil {
-				return nil, err
+			if passphrase, err = l.Given(ctx, l.password, passwordVariable, "password of the private key"); err != nil {
+				return in, err
 			}
-			in.Passphrase = creds.Hide(l.password)
 		}
-		return in.Secret(ctx, have, l.scan)
+		return l.keyFlags.login(ctx, l.Session, passphrase)
 	}
 	if l.caFile != "" {
 		if in.CA, err = readFile("--ca-file", l.caFile); err != nil {
-			return nil, err
+			return in, err
 		}
 	}
 	switch {
 	case l.bearer != "":
-		in.Bearer = creds.Hide(l.bearer)
+		in.Bearer, err = l.Given(ctx, l.bearer, "", "token")
+		return in, err
 	case l.username == "" && l.password == "" && in.CA != nil:
-		return map[string][]byte{"ca.crt": in.CA}, nil
+		return in, nil
 	case l.username == "":
-		return nil, errors.New("--username is missing")
-	default:
-		in.Username = creds.Hide(l.username)
-		if in.Password, err = secretFrom(l.Session, l.password, "GIT_PASSWORD", "password"); err != nil {
-			return nil, err
-		}
+		return in, errors.New("--username is missing")
 	}
-	return in.Secret(ctx, have, l.scan)
-}
-
-// scan asks the host of the repository for its keys.
-func (l *gitLogin) scan(ctx context.Context) ([]byte, error) {
-	l.Say("asking the host for its keys")
-	return git.NewClient(git.Limits{}).ScanHostKeys(ctx, l.url, creds.Proxy{})
+	in.Username = creds.Hide(l.username)
+	in.Password, err = l.Secret(ctx, l.password, passwordVariable, "password")
+	return in, err
 }
 
 func newCreateSecretGit(c *creation) *cobra.Command {
 	l := &gitLogin{Session: c.Session}
 	cmd := c.command("git", "Create a Secret for a Git repository", `  weir create secret git podinfo-auth --url=ssh://git@example.com/podinfo --ssh-key-algorithm=ed25519
-  weir create secret git podinfo-auth --url=https://example.com/podinfo.git --username=ann --password=$PASSWORD --export`,
+  GIT_PASSWORD=… weir create secret git podinfo-auth --url=https://example.com/podinfo.git --username=ann --export`,
 		func(ctx context.Context, name string) ([]client.Object, error) {
 			if err := needed(flagValue{"url", l.url}); err != nil {
 				return nil, err
@@ -138,7 +132,7 @@ func newCreateSecretGit(c *creation) *cobra.Command {
 			if err := l.check(); err != nil {
 				return nil, err
 			}
-			data, err := l.data(ctx, nil)
+			data, err := l.data(ctx, client.ObjectKey{Namespace: c.Namespace(), Name: name}, nil)
 			if err != nil {
 				return nil, err
 			}
@@ -151,7 +145,7 @@ func newCreateSecretGit(c *creation) *cobra.Command {
 	fs := cmd.Flags()
 	l.bind(fs)
 	fs.StringVar(&l.caFile, "ca-crt-file", "", "file of the authority that has signed the certificate of the host")
-	fs.StringVar(&l.bearer, "bearer-token", "", "token, for https")
+	fs.StringVar(&l.bearer, "bearer-token", "", "token, for https; better - to read it")
 	fs.Lookup("ca-file").Deprecated = "use --ca-crt-file"
 	return cmd
 }
@@ -169,7 +163,7 @@ func newCreateSecretReceiver(c *creation) *cobra.Command {
 	r := &receiverSecret{creation: c}
 	cmd := c.command("receiver", "Create a Secret for a Receiver", `  weir create secret receiver github-webhook --type=github --hostname=hooks.example.com`, r.build)
 	fs := cmd.Flags()
-	fs.StringVar(&r.token, "token", "", "what a caller has to know; by default something new")
+	fs.StringVar(&r.token, "token", "", "what a caller has to know, by default something new; better in the variable "+tokenVariable+", or - to read it")
 	fs.StringVar(&r.kind, "type", "", "type of the Receiver")
 	fs.StringVar(&r.host, "hostname", "", "host at which the Receiver of the same name is called; the Secret then says the URL")
 	fs.StringVar(&r.email, "email-claim", "", "who a caller has to be, for type gcr")
@@ -177,7 +171,7 @@ func newCreateSecretReceiver(c *creation) *cobra.Command {
 	return cmd
 }
 
-func (r *receiverSecret) build(_ context.Context, name string) ([]client.Object, error) {
+func (r *receiverSecret) build(ctx context.Context, name string) ([]client.Object, error) {
 	if r.kind != "" {
 		if err := oneOf("type", r.kind, receiverTypes...); err != nil {
 			return nil, err
@@ -186,7 +180,11 @@ func (r *receiverSecret) build(_ context.Context, name string) ([]client.Object,
 	if (r.email != "" || r.audience != "") && r.kind != "gcr" {
 		return nil, errors.New("--email-claim and --audience-claim are for --type=gcr")
 	}
-	token := r.token
+	given, err := r.Given(ctx, r.token, tokenVariable, "token")
+	if err != nil {
+		return nil, err
+	}
+	token := given.Reveal()
 	if token == "" {
 		var random [32]byte
 		if _, err := rand.Read(random[:]); err != nil {

@@ -116,18 +116,19 @@ func (g *createGit) check() error {
 // letIn returns the Secret by which the controller gets in, nil if the one that there is
 // serves. Somebody has to give a new key access first.
 func (g *createGit) letIn(ctx context.Context, name string) (client.Object, error) {
-	have, err := g.login.live(ctx, g.Namespace(), name)
+	key := client.ObjectKey{Namespace: g.Namespace(), Name: name}
+	have, err := g.login.live(ctx, key)
 	if err != nil {
 		return nil, err
 	}
-	data, err := g.login.data(ctx, have)
+	data, err := g.login.data(ctx, key, have)
 	if err != nil || data == nil {
 		return nil, err
 	}
 	if public := string(data["identity.pub"]); public != "" {
 		g.Say("public key, which the repository has to give access:\n%s", strings.TrimSpace(public))
 		if !g.silent {
-			if err := confirm(g.Session, "Has this key been given access to the repository?"); err != nil {
+			if err := g.Confirm(ctx, "Has this key been given access to the repository?", "without a question: --silent"); err != nil {
 				return nil, err
 			}
 		}

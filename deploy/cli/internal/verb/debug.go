@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"helm.sh/helm/v3/pkg/strvals"
@@ -124,7 +125,7 @@ func (h *hand) printField(obj *unstructured.Unstructured, path ...string) error 
 	return err
 }
 
-// showVariables prints the variables of a Kustomization, one a line, as shells read them.
+// showVariables prints the variables of a Kustomization, one a line.
 func showVariables(ctx context.Context, h *hand, obj *unstructured.Unstructured) error {
 	ks := &kustomizev1.Kustomization{}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, ks); err != nil {
@@ -137,6 +138,9 @@ func showVariables(ctx context.Context, h *hand, obj *unstructured.Unstructured)
 	all, err := buildspec.Variables(ctx, h.client, ks)
 	if err != nil {
 		return err
+	}
+	if slices.ContainsFunc(ks.Spec.PostBuild.SubstituteFrom, func(r kustomizev1.SubstituteReference) bool { return r.Kind == secretKind }) {
+		h.warnOfSecrets()
 	}
 	for _, key := range slices.Sorted(maps.Keys(all)) {
 		if _, err := fmt.Fprintf(h.Out, "%s=%s\n", key, quotedLine(all[key])); err != nil {
@@ -158,12 +162,21 @@ func showValues(ctx context.Context, h *hand, obj *unstructured.Unstructured) er
 	if err != nil {
 		return err
 	}
+	if slices.ContainsFunc(hr.Spec.ValuesFrom, func(r meta.ValuesReference) bool { return r.Kind == secretKind }) {
+		h.warnOfSecrets()
+	}
 	data, err := yaml.Marshal(all)
 	if err == nil {
 		_, err = h.Out.Write(data)
 	}
 	return err
 }
+
+// secretKind is what references call a Secret.
+const secretKind = "Secret"
+
+// warnOfSecrets is told before what is printed because somebody asked for it.
+func (h *hand) warnOfSecrets() { h.Warn("values of Secrets follow, as they are") }
 
 // quotedLine returns a value as one line.
 func quotedLine(value string) string {
