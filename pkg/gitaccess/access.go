@@ -18,7 +18,6 @@ import (
 
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/pkg/creds"
-	"weir.dev/pkg/creds/cloud"
 	"weir.dev/pkg/creds/githubapp"
 	"weir.dev/pkg/git"
 )
@@ -31,11 +30,22 @@ type Access struct {
 	// Legacy, if not nil, is told of keys of a Secret that are deprecated.
 	Legacy func(ctx context.Context, repo *sourcev1.GitRepository, secret string, keys []string)
 
-	identities *cloud.Identities
+	identities Identities
 }
 
-// New returns an Access that keeps tokens in identities.
-func New(identities *cloud.Identities) *Access { return &Access{identities: identities} }
+// Identities get credentials of short life, as package cloud does, which links the
+// libraries of the clouds.
+type Identities interface {
+	// Git returns the credentials of an object for a remote of a cloud.
+	Git(ctx context.Context, provider string, o creds.Asker, u *url.URL, proxy creds.Proxy) (creds.Git, error)
+	// GitHubApp returns those of an installation of a GitHub App.
+	GitHubApp(ctx context.Context, o creds.Asker, app githubapp.App, proxy creds.Proxy) (creds.Git, error)
+	// Forget drops what is kept for an object.
+	Forget(o creds.Asker)
+}
+
+// New returns an Access that gets tokens from identities.
+func New(identities Identities) *Access { return &Access{identities: identities} }
 
 // Remote returns the remote of repo, and how to get in. Its errors are of type *Error.
 func (a *Access) Remote(ctx context.Context, read client.Reader, repo *sourcev1.GitRepository) (*git.Remote, error) {
@@ -164,7 +174,7 @@ func (a *Access) ofCloud(ctx context.Context, read client.Reader, repo *sourcev1
 	}
 	c, err := a.identities.Git(ctx, string(repo.Spec.Provider), asker(repo), u, proxy)
 	switch {
-	case errors.Is(err, cloud.ErrGateDisabled):
+	case errors.Is(err, creds.ErrGateDisabled):
 		return creds.Git{}, final(FeatureGate, err)
 	case err != nil:
 		return creds.Git{}, failed(Authentication, fmt.Errorf("failed to get credential from %s: %w", repo.Spec.Provider, err))
@@ -182,8 +192,8 @@ func needsHTTP(repo *sourcev1.GitRepository, u *url.URL) error {
 }
 
 // asker is repo as one that asks for credentials.
-func asker(repo *sourcev1.GitRepository) cloud.Object {
-	return cloud.Object{
+func asker(repo *sourcev1.GitRepository) creds.Asker {
+	return creds.Asker{
 		Kind: sourcev1.GitRepositoryKind, Namespace: repo.Namespace, Name: repo.Name,
 		ServiceAccount: repo.Spec.ServiceAccountName,
 	}

@@ -32,7 +32,7 @@ import (
 )
 
 // FeatureGate lets objects name a ServiceAccount whose identity is used.
-const FeatureGate = auth.FeatureGateObjectLevelWorkloadIdentity
+const FeatureGate = creds.FeatureGate
 
 // Providers.
 const (
@@ -43,8 +43,8 @@ const (
 
 // Errors that a caller may want to tell apart.
 var (
-	// ErrGateDisabled: an object names a ServiceAccount, and the feature gate is off.
-	ErrGateDisabled = errors.New("to use spec.serviceAccountName for provider authentication please enable the " + FeatureGate + " feature gate in the controller")
+	// ErrGateDisabled is that of package creds.
+	ErrGateDisabled = creds.ErrGateDisabled
 	// ErrProvider: the provider has no credentials for what is asked.
 	ErrProvider = errors.New("the provider has no such credentials")
 )
@@ -124,12 +124,7 @@ func (c throughReader) Get(ctx context.Context, key client.ObjectKey, obj client
 }
 
 // Object is whose credentials are asked for.
-type Object struct {
-	Kind, Namespace, Name string
-	ServiceAccount        string // that the object names
-	Default               string // if it names none; "" means that of the Options
-	Operation             string // what it asks for, in metrics; "" means "reconcile"
-}
+type Object = creds.Asker
 
 // Forget drops what is counted for an object that is gone.
 func (i *Identities) Forget(o Object) { i.tokens.metrics.forget(o) }

@@ -291,6 +291,14 @@ func TestIdentityChanges(t *testing.T) {
 	}
 }
 
+// TestFeatureGate: package creds, which links no cloud, has the name that the library knows.
+func TestFeatureGate(t *testing.T) {
+	t.Parallel()
+	if cloud.FeatureGate != auth.FeatureGateObjectLevelWorkloadIdentity {
+		t.Errorf("the gate is called %q, and the library knows %q", cloud.FeatureGate, auth.FeatureGateObjectLevelWorkloadIdentity)
+	}
+}
+
 func TestOptions(t *testing.T) {
 	t.Parallel()
 	for name, opts := range map[string]cloud.Options{

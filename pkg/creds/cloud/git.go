@@ -70,13 +70,7 @@ func checkHost(provider string, id identity, u *url.URL) error {
 func (i *Identities) GitHubApp(ctx context.Context, o Object, app githubapp.App, proxy creds.Proxy) (creds.Git, error) {
 	key := digest("github", app.Fingerprint(), proxy.Fingerprint())
 	g, err := kept(ctx, i.tokens, o, key, func(ctx context.Context) (creds.Git, time.Time, error) {
-		token, err := app.Token(ctx, proxy, time.Now())
-		if err != nil {
-			return creds.Git{}, time.Time{}, err
-		}
-		return creds.Git{
-			Username: creds.Hide(githubapp.Username), Password: token.Value, TLS: app.TLS, Identity: token.Identity,
-		}, token.Ends, nil
+		return app.Git(ctx, proxy, time.Now())
 	})
 	g.Proxy = proxy
 	return g, err

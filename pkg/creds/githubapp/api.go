@@ -65,6 +65,16 @@ func (a App) Token(ctx context.Context, proxy creds.Proxy, now time.Time) (Token
 	return s.token(ctx, installation)
 }
 
+// Git returns what lets in to the repositories of the installation, with a new token, until
+// that ends.
+func (a App) Git(ctx context.Context, proxy creds.Proxy, now time.Time) (creds.Git, time.Time, error) {
+	token, err := a.Token(ctx, proxy, now)
+	if err != nil {
+		return creds.Git{}, time.Time{}, err
+	}
+	return creds.Git{Username: creds.Hide(Username), Password: token.Value, TLS: a.TLS, Identity: token.Identity}, token.Ends, nil
+}
+
 // sameHost follows a redirect of what was renamed, and nobody to another host.
 func sameHost(req *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects || req.Method != http.MethodGet || req.URL.Host != via[0].URL.Host || req.URL.Scheme != via[0].URL.Scheme {
