@@ -125,7 +125,11 @@ func (r Reader) pages(ctx context.Context, q Query, take func([]byte) (next, err
 		if from.Continue != "" {
 			req.Param("continue", from.Continue)
 		}
-		data, err := req.Do(ctx).Raw()
+		result := req.Do(ctx)
+		data, err := result.Raw()
+		if err != nil {
+			err = result.Error() // which is as the API server says it
+		}
 		if notServed(err) {
 			return &meta.NoKindMatchError{GroupKind: q.Kind.GVK.GroupKind(), SearchedVersions: []string{resource.Version}}
 		}

@@ -43,6 +43,9 @@ type Column struct {
 	Name string
 	// Wide columns are left out unless it is asked for them.
 	Wide bool
+	// Colour returns what a cell is shown in, where there are colours. Without it, the columns
+	// Ready and Status have those of their words.
+	Colour func(cell string) string
 }
 
 // Options say how a table is printed.
@@ -55,17 +58,13 @@ type Options struct {
 // Print prints a table. One without rows is nothing.
 func (t Table) Print(w io.Writer, o Options) error {
 	var out bytes.Buffer
-	// Where a state stands is known by the header.
-	printer := printers.NewTablePrinter(printers.PrintOptions{Wide: o.Wide, NoHeaders: o.NoHeader && !o.Colour})
+	printer := printers.NewTablePrinter(printers.PrintOptions{Wide: o.Wide, NoHeaders: o.NoHeader})
 	if err := printer.PrintObj(t.meta(), &out); err != nil {
 		return err
 	}
 	text := trimmed(out.String())
 	if o.Colour {
-		text = coloured(text)
-		if o.NoHeader {
-			_, text, _ = strings.Cut(text, "\n")
-		}
+		text = t.coloured(text, o.Wide)
 	}
 	_, err := io.WriteString(w, text)
 	return err
@@ -116,41 +115,52 @@ var colourOf = map[string]string{
 // stateColumns are the columns of such words. Others, such as SUSPENDED, are no verdict.
 var stateColumns = []string{"READY", "STATUS"}
 
-// coloured colours the state in each line of a table.
-func coloured(text string) string {
-	lines := strings.SplitAfter(text, "\n")
-	at := -1
-	for _, name := range stateColumns {
-		if i := wordAt(lines[0], name); i >= 0 {
-			at = i
-		}
+// Verdict returns the colour of a word that says how something is, "" for none.
+func Verdict(word string) string { return colourOf[word] }
+
+// colour returns what the cell of a column is shown in, "" for nothing special.
+func (c Column) colour(cell string) string {
+	switch {
+	case c.Colour != nil:
+		return c.Colour(cell)
+	case slices.Contains(stateColumns, strings.ToUpper(c.Name)):
+		return Verdict(cell)
 	}
-	if at < 0 {
-		return text
-	}
-	for n, line := range lines[1:] {
-		runes := []rune(line)
-		if at >= len(runes) {
-			continue
-		}
-		word, _, _ := strings.Cut(strings.TrimRight(string(runes[at:]), "\n"), " ")
-		if colour, ok := colourOf[word]; ok {
-			lines[n+1] = string(runes[:at]) + colour + word + Plain + string(runes[at+len(word):])
-		}
-	}
-	return strings.Join(lines, "")
+	return ""
 }
 
-// wordAt returns the place of a word in a header, or -1.
-func wordAt(header, word string) int {
-	at := 0
-	for _, w := range strings.SplitAfter(header, " ") {
-		if strings.TrimSpace(w) == word {
-			return at
-		}
-		at += len(w)
+// In shows text in a colour, if there is one.
+func In(colour, text string) string {
+	if colour == "" || text == "" {
+		return text
 	}
-	return -1
+	return colour + text + Plain
+}
+
+// coloured colours the cells in the lines of rows, which are the last ones of text. A cell is
+// found behind the one before it: the printer decides how wide columns are.
+func (t Table) coloured(text string, wide bool) string {
+	lines := strings.SplitAfter(strings.TrimSuffix(text, "\n"), "\n")
+	first := len(lines) - len(t.Rows)
+	if first < 0 {
+		return text
+	}
+	for n, row := range t.Rows {
+		line, done := lines[first+n], ""
+		for i, c := range t.Columns {
+			if c.Wide && !wide {
+				continue
+			}
+			at := strings.Index(line, row[i])
+			if at < 0 {
+				break // the printer has written it differently
+			}
+			done += line[:at] + In(c.colour(row[i]), row[i])
+			line = line[at+len(row[i]):]
+		}
+		lines[first+n] = done + line
+	}
+	return strings.Join(lines, "") + "\n"
 }
 
 // Objects prints objects in one of the formats but Text and Wide: one by itself if single
@@ -185,24 +195,38 @@ func Objects(w io.Writer, format string, objects []*unstructured.Unstructured, s
 
 // Stream prints rows as they come, below one header.
 type Stream struct {
+	w       io.Writer
+	text    *bytes.Buffer
 	out     *tabwriter.Writer
 	printer printers.ResourcePrinter
 	columns []Column
+	opts    Options
 }
 
 // NewStream returns a stream that has printed nothing yet.
 func NewStream(w io.Writer, columns []Column, o Options) *Stream {
+	text := &bytes.Buffer{}
 	return &Stream{
-		out:     printers.GetNewTabWriter(w),
+		w: w, text: text, out: printers.GetNewTabWriter(text),
 		printer: printers.NewTablePrinter(printers.PrintOptions{Wide: o.Wide, NoHeaders: o.NoHeader}),
-		columns: columns,
+		columns: columns, opts: o,
 	}
 }
 
 // Print prints rows. Columns are as wide as any value that was in them so far.
 func (s *Stream) Print(rows [][]string) error {
-	if err := s.printer.PrintObj(Table{Columns: s.columns, Rows: rows}.meta(), s.out); err != nil {
+	table := Table{Columns: s.columns, Rows: rows}
+	if err := s.printer.PrintObj(table.meta(), s.out); err != nil {
 		return err
 	}
-	return s.out.Flush()
+	if err := s.out.Flush(); err != nil {
+		return err
+	}
+	text := trimmed(s.text.String())
+	s.text.Reset()
+	if s.opts.Colour {
+		text = table.coloured(text, s.opts.Wide)
+	}
+	_, err := io.WriteString(s.w, text)
+	return err
 }

@@ -18,7 +18,7 @@ func (g *get) follow(ctx context.Context, reader objects.Reader, queries []objec
 	if len(queries) == 1 {
 		columns = g.columns(queries[0].Kind)
 	}
-	stream := show.NewStream(g.Out, g.head(columns), show.Options{Wide: g.wide(), NoHeader: g.noHeader})
+	stream := show.NewStream(g.Out, g.head(columns), show.Options{Wide: g.wide(), NoHeader: g.noHeader, Colour: g.Colour})
 	return reader.Follow(ctx, client, queries, func(all []kinds.Object) error {
 		var rows [][]string
 		for _, o := range all {
