@@ -54,6 +54,10 @@ func TestLinks(t *testing.T) {
 			Of:  []string{module + "install"}, Not: []string{"weir.dev/...", "k8s.io/client-go/rest/...", "sigs.k8s.io/controller-runtime/..."},
 			But: []string{module + "install", module + "crds", "weir.dev/pkg/manifest"},
 		},
+		"the command logs in to no cloud": {
+			Why: "their libraries would make it twice as large, and what they give is the controllers'",
+			Of:  []string{module + "cli/..."}, Not: []string{"github.com/aws/...", "github.com/Azure/azure-sdk-for-go/...", "github.com/AzureAD/...", "cloud.google.com/..."},
+		},
 		"what is shared knows no program": {
 			Why: "arrows point down only",
 			Of:  []string{module + "internal/..."}, Not: []string{module + "demo/...", module + "bench/...", module + "e2e/..."},

@@ -11,6 +11,8 @@ var (
 	port = regexp.MustCompile(`127\.0\.0\.1:\d{4,5}`)
 	// moment is a time as objects have it. It is replaced by one of the same width.
 	moment = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`)
+	// took is a duration at the end of a line that says how long something took.
+	took = regexp.MustCompile(`(?m)( in |^ {14}[a-z ]+  )\d[\dhms.]*s$`)
 	// age stands alone in a cell of a table.
 	age = regexp.MustCompile(`(?m)(^|  )(\d+[dhms](?:\d+[hms])?)( *)($|\S)`)
 	uid = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
@@ -33,6 +35,7 @@ func clean(text string) string {
 	text = digest.ReplaceAllString(text, "sha256:DIGEST")
 	text = uid.ReplaceAllString(text, "UID")
 	text = version.ReplaceAllString(text, `${1}"VERSION"`)
+	text = took.ReplaceAllString(text, "${1}0s")
 	return age.ReplaceAllStringFunc(text, func(cell string) string {
 		part := age.FindStringSubmatch(cell)
 		out := part[1] + "0s"

@@ -162,8 +162,8 @@ func set(obj *unstructured.Unstructured, field string, values map[string]any) {
 	}
 }
 
-// isMask reports whether a value stands in the place of an encrypted one.
-func isMask(value any) bool {
+// IsMask reports whether a value stands in the place of an encrypted one.
+func IsMask(value any) bool {
 	text, ok := value.(string)
 	if !ok {
 		return false
@@ -186,7 +186,7 @@ func anyMask(value any) bool {
 	case []any:
 		return slices.ContainsFunc(v, anyMask)
 	}
-	return isMask(value)
+	return IsMask(value)
 }
 
 // hideOthers hides what an object has that is in part encrypted in the source, where that is
@@ -235,7 +235,7 @@ func unmasked(was, would map[string]any) map[string]any {
 		}
 		switch v := value.(type) {
 		case string:
-			if isMask(v) {
+			if IsMask(v) {
 				was[key] = value
 			}
 		case map[string]any:
@@ -250,7 +250,7 @@ func unmasked(was, would map[string]any) map[string]any {
 					switch {
 					case isMap && wasMap:
 						list[i] = unmasked(oldInner, inner)
-					case isMask(v[i]):
+					case IsMask(v[i]):
 						list[i] = v[i]
 					}
 				}

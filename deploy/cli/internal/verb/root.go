@@ -46,6 +46,7 @@ repositories, Helm repositories and buckets say, and keep it there.`,
 	completeFlag(root, "namespace", completeNamespaces(s))
 	completeFlag(root, "context", completeContexts(s))
 	root.AddCommand(
+		newBlame(s),
 		newBootstrap(s),
 		newBuild(s),
 		newCheck(s),
@@ -54,6 +55,7 @@ repositories, Helm repositories and buckets say, and keep it there.`,
 		newDebug(s),
 		newDelete(s),
 		newDiff(s),
+		newDrift(s),
 		newEnvsubst(s),
 		newEvents(s),
 		newExport(s),
@@ -72,6 +74,7 @@ repositories, Helm repositories and buckets say, and keep it there.`,
 		newTree(s),
 		newUninstall(s),
 		newVersion(s),
+		newWhy(s),
 	)
 	return root
 }
