@@ -60,8 +60,8 @@ test: build ## run all tests, with the real programs on a real API server of thi
 	@echo "== deploy/localplane"; cd deploy/localplane && GOWORK=off go test -count=1 ./...
 
 .PHONY: demo
-demo: build ## show the main job on an empty cluster of this machine; EXIT=1 ends after the last step
-	@./bin/demo $(if $(EXIT),--exit)
+demo: build ## show the main job on an empty cluster of this machine; BOOTSTRAP=1 that of a cluster run from Git; EXIT=1 ends after the last step
+	@./bin/demo $(if $(BOOTSTRAP),--bootstrap) $(if $(EXIT),--exit)
 
 .PHONY: bench
 bench: build ## measure the system on this machine, beside the floor; OUT=file keeps the result

@@ -37,12 +37,9 @@ type story struct {
 	out io.Writer
 }
 
-// tell goes through the steps. Each says what happened and how long it took.
+// tell goes through the steps.
 func (s *story) tell(ctx context.Context) error {
-	steps := []struct {
-		title string
-		do    func(context.Context) (string, error)
-	}{
+	return play(ctx, s.out, []step{
 		{"a GitRepository and a Kustomization are applied, the app is live and healthy", s.install},
 		{"a commit that raises the image tag is live", s.upgrade},
 		{"replicas set to 5 by hand are put back to 2", s.driftField},
@@ -58,17 +55,27 @@ func (s *story) tell(ctx context.Context) error {
 		{"replicas of the release set to 5 by hand are put back to 2, without another release", s.driftChart},
 		{"an image in Git is marked to follow a policy, and its newest version is committed and live", s.automate},
 		{"an image 1.0.1 is pushed, and goes its way until its Pods are healthy", s.pipeline},
-	}
-	fmt.Fprintln(s.out)
+	})
+}
+
+// step is one of a story.
+type step struct {
+	title string
+	do    func(context.Context) (string, error)
+}
+
+// play goes through steps. Each says what happened and how long it took.
+func play(ctx context.Context, out io.Writer, steps []step) error {
+	fmt.Fprintln(out)
 	for i, step := range steps {
 		began := time.Now()
 		detail, err := step.do(ctx)
 		if err != nil {
 			return fmt.Errorf("step %d, %s: %w", i+1, step.title, err)
 		}
-		fmt.Fprintf(s.out, "%d. %s (%s)\n", i+1, step.title, short(time.Since(began)))
+		fmt.Fprintf(out, "%d. %s (%s)\n", i+1, step.title, short(time.Since(began)))
 		for line := range strings.Lines(detail) {
-			fmt.Fprintf(s.out, "     %s\n", strings.TrimRight(line, "\n"))
+			fmt.Fprintf(out, "     %s\n", strings.TrimRight(line, "\n"))
 		}
 	}
 	return nil
@@ -215,10 +222,12 @@ func (s *story) push(ctx context.Context, message string, changes ...gitserver.C
 }
 
 // ask asks for a run of an object, as a webhook would.
-func (s *story) ask(ctx context.Context, obj client.Object) error {
+func (s *story) ask(ctx context.Context, obj client.Object) error { return ask(ctx, s.Client, obj) }
+
+func ask(ctx context.Context, c client.Client, obj client.Object) error {
 	token := strconv.FormatInt(time.Now().UnixNano(), 10)
 	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, meta.ReconcileRequestAnnotation, token)
-	return s.Client.Patch(ctx, obj, client.RawPatch("application/merge-patch+json", []byte(patch)), client.FieldOwner("demo"))
+	return c.Patch(ctx, obj, client.RawPatch("application/merge-patch+json", []byte(patch)), client.FieldOwner("demo"))
 }
 
 // event returns the message of the event that has a word.

@@ -19,34 +19,33 @@ type world struct {
 	head     string // the commit that the newest image came by
 }
 
-// start brings up the plane, the git server and the controllers. What it returns
-// must be stopped even if there is an error.
-func start(ctx context.Context, dir, bin string) (*world, error) {
-	all, err := stack.New(dir, bin)
-	if err != nil {
-		return nil, err
+// part is something that is started.
+type part struct {
+	what string
+	do   func(context.Context) error
+}
+
+// begin starts parts, one after the other.
+func begin(ctx context.Context, parts []part) error {
+	for _, p := range parts {
+		began := time.Now()
+		if err := p.do(ctx); err != nil {
+			return fmt.Errorf("starting %s: %w", p.what, err)
+		}
+		fmt.Fprintf(os.Stdout, "started %s (%s)\n", p.what, short(time.Since(began)))
 	}
-	if err := all.Clear(ctx); err != nil {
-		return nil, fmt.Errorf("removing what an earlier demo left: %w", err)
-	}
-	w := &world{Stack: all}
-	for _, step := range []struct {
-		what string
-		do   func(context.Context) error
-	}{
+	return nil
+}
+
+// parts are the plane, the servers and the controllers.
+func (w *world) parts() []part {
+	return []part{
 		{"a Kubernetes control plane", w.StartPlane},
 		{"a git server", w.startGit},
 		{"a container registry", w.startRegistry},
 		{"the API of weir", func(ctx context.Context) error { return w.InstallAPI(ctx, namespace) }},
 		{"source-controller, kustomize-controller, helm-controller and image-controller", w.startControllers},
-	} {
-		began := time.Now()
-		if err := step.do(ctx); err != nil {
-			return w, fmt.Errorf("starting %s: %w", step.what, err)
-		}
-		fmt.Fprintf(os.Stdout, "started %s (%s)\n", step.what, short(time.Since(began)))
 	}
-	return w, nil
 }
 
 func (w *world) startGit(ctx context.Context) (err error) {
