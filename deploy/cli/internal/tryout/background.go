@@ -60,11 +60,11 @@ func Background(ctx context.Context, dir, program string, args []string, tell fu
 			return cmd.Process.Release()
 		}
 	}
-	err = cmd.Wait()
+	_ = cmd.Wait() // how it ended is in its state
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return fmt.Errorf("the process in the background has ended: %w: %s", err, tail(said.Name()))
+	return fmt.Errorf("the process in the background has ended, %s: %s", cmd.ProcessState, tail(said.Name()))
 }
 
 // Report returns what tells who has started this process, and what tells that everything

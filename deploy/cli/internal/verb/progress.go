@@ -9,8 +9,8 @@ import (
 	"weir.dev/deploy/cli/internal/session"
 )
 
-// redraw is how often the time that has gone by is shown anew.
-const redraw = 200 * time.Millisecond
+// redrawEvery is how often the time that has gone by is shown anew.
+const redrawEvery = 200 * time.Millisecond
 
 // progress tells of steps that take long. On a screen it shows how far it is, in the last
 // line; elsewhere it only says what is done.
@@ -37,7 +37,7 @@ func newProgress(s *session.Session, steps int) *progress {
 
 // redraw shows the time that goes by, until the end.
 func (p *progress) redraw() {
-	tick := time.NewTicker(redraw)
+	tick := time.NewTicker(redrawEvery)
 	defer tick.Stop()
 	for {
 		select {
