@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery"
@@ -238,6 +239,7 @@ func (b *Bootstrap) install(ctx context.Context, made published) (Result, error)
 		return Result{}, err
 	}
 	b.Tell.Done("%d objects applied, %d of them changed", len(made.objects), changed)
+	meta.MaybeResetRESTMapper(b.Client.RESTMapper()) // else it knows the kinds from before their definition
 	revision := revisionOf(o.Branch, made.commit)
 	if err := b.follow(ctx, revision); err != nil {
 		return Result{}, b.whyNotFollowed(ctx, err)
