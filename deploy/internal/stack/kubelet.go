@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,9 +24,11 @@ import (
 
 const (
 	// restartPause is the time between the end of a program and its next start, which
-	// doubles each time up to restartPauseMax.
+	// doubles each time up to restartPauseMax. It begins anew with a program that ran for
+	// restartForget.
 	restartPause    = time.Second
 	restartPauseMax = 30 * time.Second
+	restartForget   = 10 * time.Minute
 )
 
 // Kubelet runs on this machine what Deployments of the toolkit have in their Pods: the
@@ -34,7 +37,8 @@ const (
 // is what shows that manifests start programs, and with enough rights.
 //
 // What cannot be as in a cluster is put after the arguments: addresses, which are of the
-// loopback interface, and folders, which are those of the stack.
+// loopback interface, and folders, which are those of the stack. Of the environment of this
+// process a program gets where programs and authorities are, and nothing else.
 type Kubelet struct {
 	stack     *Stack
 	namespace string
@@ -104,8 +108,8 @@ func (k *Kubelet) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := k.follow(ctx); err != nil && ctx.Err() == nil {
 			k.log.Error("following Deployments", "error", err)
-			pause(ctx, restartPause)
 		}
+		pause(ctx, restartPause) // a watch may also end well, and at once
 	}
 }
 
@@ -194,27 +198,42 @@ func (k *Kubelet) remove(name types.NamespacedName) {
 
 // supervise runs a program until ctx ends, and again whenever it ends by itself.
 func (k *Kubelet) supervise(ctx context.Context, p *pod, d *appsv1.Deployment) {
-	for wait := restartPause; ctx.Err() == nil; wait = min(2*wait, restartPauseMax) {
+	var wait time.Duration
+	for ctx.Err() == nil {
+		began := time.Now()
 		program, err := k.start(ctx, d)
 		if err != nil {
 			k.log.Error("starting a program", "deployment", d.Name, "error", err)
-			pause(ctx, wait)
-			continue
-		}
-		k.log.Info("started", "deployment", d.Name, "pid", program.PID())
-		k.now(p, program)
-		select {
-		case <-ctx.Done():
-			if err := program.Stop(); err != nil {
-				k.log.Error("stopping a program", "deployment", d.Name, "error", err)
-			}
-		case <-program.Ended():
-			k.log.Error("a program ended", "deployment", d.Name, "error", program.err)
+		} else {
+			k.log.Info("started", "deployment", d.Name, "pid", program.PID())
+			k.now(p, program)
+			k.untilOver(ctx, d.Name, program)
 			k.now(p, nil)
-			pause(ctx, wait)
 		}
-		k.now(p, nil)
+		wait = nextPause(wait, time.Since(began))
+		pause(ctx, wait)
 	}
+}
+
+// untilOver waits for the end of a program, and sees to it when ctx ends.
+func (k *Kubelet) untilOver(ctx context.Context, deployment string, program *Program) {
+	select {
+	case <-ctx.Done():
+		if err := program.Stop(); err != nil {
+			k.log.Error("stopping a program", "deployment", deployment, "error", err)
+		}
+	case <-program.Ended():
+		k.log.Error("a program ended", "deployment", deployment, "error", program.err)
+	}
+}
+
+// nextPause returns how long to wait after a program that ran for a time, where the last
+// pause was so long.
+func nextPause(last, ran time.Duration) time.Duration {
+	if last == 0 || ran >= restartForget {
+		return restartPause
+	}
+	return min(2*last, restartPauseMax)
 }
 
 func (k *Kubelet) now(p *pod, program *Program) {
@@ -253,12 +272,34 @@ func (k *Kubelet) start(ctx context.Context, d *appsv1.Deployment) (*Program, er
 		return nil, err
 	}
 	env := environment(c, d.Namespace)
-	args := expand(c.Args, env)
-	variables := append(os.Environ(), "KUBECONFIG="+kubeconfig, "TMPDIR="+temp)
 	for name, value := range env {
-		variables = append(variables, name+"="+strings.Replace(value, "/tmp", temp, 1))
+		env[name] = moved(value, "/tmp", temp)
 	}
-	return k.stack.execute(ctx, d.Name, program, append(args, onThisMachine(args, storage)...), variables)
+	args := expand(c.Args, env)
+	args = append(args, onThisMachine(args, storage)...)
+	variables := append(ofThisMachine(os.Environ()), "HOME="+temp, "TMPDIR="+temp, "KUBECONFIG="+kubeconfig)
+	for name, value := range env {
+		variables = append(variables, name+"="+value)
+	}
+	return k.stack.execute(ctx, d.Name, program, args, variables)
+}
+
+// moved returns a path with another folder in the place of one that it is, or is in.
+func moved(path, from, to string) string {
+	if rest, in := strings.CutPrefix(path, from); in && (rest == "" || rest[0] == '/') {
+		return to + rest
+	}
+	return path
+}
+
+// ofThisMachine returns those variables of a process that say what an image has: where
+// programs and the certificates of authorities are. All others are of the person who runs
+// it, whose tokens are nothing to act by.
+func ofThisMachine(environ []string) []string {
+	return slices.DeleteFunc(slices.Clone(environ), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return name != "PATH" && name != "SSL_CERT_FILE" && name != "SSL_CERT_DIR"
+	})
 }
 
 // programOf returns the last part of the name of an image.

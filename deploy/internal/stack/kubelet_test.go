@@ -1,11 +1,13 @@
 package stack_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -114,6 +116,35 @@ func TestKubeletRunsWhatTheTemplateSays(t *testing.T) {
 		if got := n.log("sources"); !strings.Contains(got, want) {
 			t.Errorf("the program says\n%s; want\n%s", got, want)
 		}
+	}
+}
+
+// TestKubeletKeepsTheEnvironment: who runs the kubelet has tokens there, and a home with
+// more of them, by which controllers would act.
+func TestKubeletKeepsTheEnvironment(t *testing.T) {
+	t.Setenv("FORGE_TOKEN", "not to be known")
+	t.Setenv("PATH", "/usr/bin:/bin")
+	t.Setenv("SSL_CERT_FILE", "/authorities.pem")
+	t.Setenv("SSL_CERT_DIR", "/authorities")
+	n := newNode(t)
+	n.starts(1, true)
+	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", n.kubelet.Program(n.Namespace, "sources").PID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]string)
+	for variable := range strings.SplitSeq(strings.TrimSuffix(string(environ), "\x00"), "\x00") {
+		name, value, _ := strings.Cut(variable, "=")
+		got[name] = value
+	}
+	dir := filepath.Join(n.stack.Dir(), "pods", n.Namespace, "sources")
+	want := map[string]string{
+		"PATH": "/usr/bin:/bin", "SSL_CERT_FILE": "/authorities.pem", "SSL_CERT_DIR": "/authorities", // as an image has them
+		"HOME": dir + "/tmp", "TMPDIR": dir + "/tmp", "KUBECONFIG": dir + "/kubeconfig",
+		"RUNTIME_NAMESPACE": n.Namespace, "GOMEMLIMIT": "1073741824", "TUF_ROOT": dir + "/tmp/.root",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("environment of a program (-want +got):\n%s", diff)
 	}
 }
 

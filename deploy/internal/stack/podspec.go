@@ -35,7 +35,8 @@ func environment(c corev1.Container, namespace string) map[string]string {
 	return env
 }
 
-// expand puts the values of variables in the place of $(NAME). What names none stays.
+// expand puts the values of variables in the place of $(NAME). What names none stays; $$ is
+// no escape, which our manifests do not have.
 func expand(texts []string, env map[string]string) []string {
 	var pairs []string
 	for name, value := range env {

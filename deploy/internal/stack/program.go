@@ -90,14 +90,19 @@ func (s *Stack) execute(ctx context.Context, name, program string, args, env []s
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
-	go func() {
-		p.err = p.cmd.Wait()
-		close(p.ended)
-	}()
+	go p.wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.programs = append(s.programs, p)
 	return p, nil
+}
+
+// wait waits for the end of the program. What it has started and left ends with it, as in
+// a Pod.
+func (p *Program) wait() {
+	p.err = p.cmd.Wait()
+	_ = syscall.Kill(-p.PID(), syscall.SIGKILL) // its group, which most often is empty by now
+	close(p.ended)
 }
 
 // PID is the id of the process.
