@@ -92,9 +92,9 @@ func Explain(err error) error {
 	)
 	switch {
 	case clientcmd.IsEmptyConfig(err):
-		return Hint(because("no cluster is configured", err), "name one by --kubeconfig or KUBECONFIG")
+		return Hint(because("no cluster is configured", err), "name one by --kubeconfig or KUBECONFIG, or start one on this machine: weir up")
 	case errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &dns), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return Hint(because("the API server cannot be reached", err), "is the cluster running, and is it the one that you mean? See --context and --kubeconfig")
+		return Hint(because("the API server cannot be reached", err), "is the cluster running, and is it the one that you mean? See --context and --kubeconfig; a new one on this machine: weir up")
 	case errors.As(err, &unknownAuthority):
 		return Hint(because("the API server is not the one that the kubeconfig expects", err), "take a new kubeconfig from the cluster, or name its authority by --certificate-authority")
 	case apierrors.IsUnauthorized(err):

@@ -17,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"weir.dev/deploy/cli/internal/session"
 )
@@ -121,7 +122,7 @@ func TestConnection(t *testing.T) {
 	}{
 		"no file":      {args: []string{"--kubeconfig", "/does/not/exist"}, want: []string{"✗ ", "/does/not/exist", "--kubeconfig"}},
 		"no context":   {args: []string{"--kubeconfig", config(t, "127.0.0.1:1"), "--context", "three"}, want: []string{"three", "get-contexts"}},
-		"nobody there": {args: []string{"--kubeconfig", config(t, refusing(t))}, want: []string{"the API server cannot be reached", "--context"}},
+		"nobody there": {args: []string{"--kubeconfig", config(t, refusing(t))}, want: []string{"the API server cannot be reached", "--context", "weir up"}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -161,6 +162,7 @@ func TestEnd(t *testing.T) {
   the ClusterRoles flux-view-flux-system and flux-edit-flux-system allow to see and to change what weir does: ask who administers the cluster for one of them
 `},
 		"not installed": {err: &meta.NoKindMatchError{GroupKind: schema.GroupKind{Group: "notification.toolkit.fluxcd.io", Kind: "Alert"}}, code: 1, want: "✗ the cluster does not have the kind Alert (notification.toolkit.fluxcd.io)\n  see what is installed, and what is not: weir check\n"},
+		"no cluster":    {why: "who has none can try one", err: clientcmd.ErrEmptyConfig, code: 1, want: "✗ no cluster is configured: " + clientcmd.ErrEmptyConfig.Error() + "\n  name one by --kubeconfig or KUBECONFIG, or start one on this machine: weir up\n"},
 		"ended":         {why: "what ends a call is no connection error", err: timedOut.Err(), code: 1, want: "✗ context canceled\n"},
 	}
 	for name, tc := range tests {
