@@ -7,7 +7,7 @@ import (
 
 	gogit "github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/object"
+	gitobject "github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -63,7 +63,7 @@ func (f *fleet) interruptions() (head string) {
 	return head
 }
 
-func (f *fleet) commitOf(hash string) *object.Commit {
+func (f *fleet) commitOf(hash string) *gitobject.Commit {
 	f.t.Helper()
 	repo, err := gogit.PlainOpen(f.repo.Path())
 	if err != nil {

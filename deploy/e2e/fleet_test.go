@@ -28,7 +28,7 @@ import (
 
 const (
 	// commandTimeout bounds a call of weir, on a busy machine.
-	commandTimeout = 2 * time.Minute
+	commandTimeout = 6 * time.Minute
 	fleetPath      = "clusters/prod"
 	images         = "localhost/weir"
 )

@@ -10,11 +10,11 @@ import (
 )
 
 const (
-	waitTimeout = 60 * time.Second
+	waitTimeout = 3 * time.Minute // of a machine that has much else to do
 	lookEvery   = 5 * time.Millisecond
 )
 
-// Until looks at obj again and again until ok holds of it, for a minute at most. An
+// Until looks at obj again and again until ok holds of it, for three minutes at most. An
 // object that does not exist has neither UID nor resource version.
 func (s *Stack) Until(ctx context.Context, obj client.Object, ok func() bool) error {
 	key := client.ObjectKeyFromObject(obj)
@@ -34,7 +34,7 @@ func (s *Stack) Until(ctx context.Context, obj client.Object, ok func() bool) er
 	return nil
 }
 
-// Eventually calls ok again and again until it holds or fails, for a minute at most.
+// Eventually calls ok again and again until it holds or fails, for three minutes at most.
 func Eventually(ctx context.Context, ok func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, waitTimeout, fmt.Errorf("it did not happen within %s", waitTimeout))
 	defer cancel()

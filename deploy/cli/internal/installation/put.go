@@ -30,9 +30,10 @@ const manager = "kustomize-controller"
 // other commands for that have set. The owner is the Kustomization whose labels the objects
 // have, if any.
 //
-// All is tried by dry runs first, so that what cannot succeed changes nothing, and what is
-// as it should be is not written. Put returns what it did also when it fails; if only a
-// dry run is asked for, what would be done.
+// They are applied in the form in which that controller applies them, which then finds all
+// fields to be its own. All is tried by dry runs first, so that what cannot succeed changes
+// nothing, and what is as it should be is not written. Put returns what it did also when it
+// fails; if only a dry run is asked for, what would be done.
 func Put(ctx context.Context, cfg *rest.Config, owner types.NamespacedName, objs []*unstructured.Unstructured, dryRun bool) ([]apply.Change, error) {
 	hc, err := rest.HTTPClientFor(cfg)
 	if err != nil {
@@ -51,7 +52,11 @@ func Put(ctx context.Context, cfg *rest.Config, owner types.NamespacedName, objs
 		return nil, err
 	}
 	opts := apply.Options{Owner: owner}
-	prepared, err := apply.Prepare(objs, opts)
+	normal := make([]*unstructured.Unstructured, len(objs))
+	for i, obj := range objs {
+		normal[i] = manifest.Normalise(obj)
+	}
+	prepared, err := apply.Prepare(normal, opts)
 	if err != nil {
 		return nil, err
 	}
