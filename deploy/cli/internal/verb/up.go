@@ -35,7 +35,7 @@ runs them until Ctrl-C; with --detach, until weir down. Nodes and Pods are simul
 container runs. What the cluster holds stays for the next time. If it runs already, up only
 tells how to use it.`,
 		Example: `  weir up
-  eval "$(weir up --detach)" && weir get all -A`,
+  eval "$(weir up --detach)" && weir check`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return m.up(cmd.Context()) },
 	}
 	m.bind(cmd.Flags())
