@@ -30,11 +30,11 @@ var (
 func (s *Session) Confirm(ctx context.Context, question, unasked string) error {
 	fmt.Fprintf(s.Err, "? %s [y/N] ", question)
 	answer, err := s.await(ctx, s.readLine)
-	switch {
-	case errors.Is(err, ErrNoAnswer):
+	if err != nil {
 		fmt.Fprintln(s.Err)
-		return Hint(err, "%s", unasked)
-	case err != nil:
+		if errors.Is(err, ErrNoAnswer) {
+			return Hint(err, "%s", unasked)
+		}
 		return err
 	}
 	switch strings.ToLower(strings.TrimSpace(answer)) {
@@ -121,7 +121,6 @@ func (s *Session) await(ctx context.Context, read func() (string, error)) (strin
 		}
 		return a.text, a.err
 	case <-ctx.Done():
-		fmt.Fprintln(s.Err)
 		return "", context.Cause(ctx)
 	}
 }

@@ -185,7 +185,7 @@ func (g *gitBootstrapper) byAgent(ctx context.Context, rawURL string, known []by
 	for _, key := range keys {
 		c := creds.Git{SSH: creds.NewSSH(key, known)}
 		if admitted, err := bootstrap.Admits(ctx, rawURL, c); admitted || err != nil {
-			return c, err
+			return c, bootstrap.Unreachable(err)
 		}
 	}
 	return creds.Git{}, none
