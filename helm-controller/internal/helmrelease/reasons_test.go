@@ -172,14 +172,15 @@ func TestUninstallThatFails(t *testing.T) {
 	}
 }
 
-// TestUninstallThatFailsTellsNoSecrets, although the Secret is gone that a value came from.
+// TestUninstallThatFailsTellsNoSecrets, although the Secret is gone that a value came from. What
+// the spec says is told.
 func TestUninstallThatFailsTellsNoSecrets(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.publish(demo(t, "1.0.0", "templates/hook.yaml", hookOf("{{ .Values.k }}", "pre-delete")))
+	w.publish(demo(t, "1.0.0", "templates/hook.yaml", hookOf("{{ .Values.k }}-{{ .Values.plain }}", "pre-delete")))
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "secret"}, StringData: map[string]string{"k": "Do_Not_Tell"}}
 	w.Create(secret)
-	hr := w.release("app", func(s *helmv2.HelmReleaseSpec) {
+	hr := w.release("app", values("plain: Plain_Text"), func(s *helmv2.HelmReleaseSpec) {
 		s.ValuesFrom = []meta.ValuesReference{{Kind: "Secret", Name: "secret", ValuesKey: "k", TargetPath: "k"}}
 	})
 	w.waitReleased(hr, 1)
@@ -191,8 +192,8 @@ func TestUninstallThatFailsTellsNoSecrets(t *testing.T) {
 	c := w.WaitCondition(hr, helmv2.ConditionReady, metav1.ConditionFalse, helmv2.ReasonUninstallFailed)
 	e := w.waitEvent(hr, corev1.EventTypeWarning, helmv2.ReasonUninstallFailed, "pre-delete")
 	for _, text := range []string{c.Message, e.Message} {
-		if strings.Contains(text, "Do_Not_Tell") || !strings.Contains(text, "***") {
-			t.Errorf("told is %q; want the error without the value", text)
+		if strings.Contains(text, "Do_Not_Tell") || !strings.Contains(text, "***-Plain_Text") {
+			t.Errorf("told is %q; want the error without the value, and with the other one", text)
 		}
 	}
 	w.change(hr, func(s *helmv2.HelmReleaseSpec) { s.Uninstall = &helmv2.Uninstall{DisableHooks: true} })
