@@ -211,6 +211,28 @@ func TestForceThatFailsIsNotReady(t *testing.T) {
 	w.waitReleased(hr, 2)
 }
 
+// TestChartThatIsTakenBackMakesNoRelease: the one that does not render was never made, and what
+// others changed meanwhile is put right before it is found that all is in order.
+func TestChartThatIsTakenBackMakesNoRelease(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	good := w.publish(demo(t, "1.0.0"))
+	hr := w.release("app", drift(helmv2.DriftDetectionEnabled))
+	w.waitReleased(hr, 1)
+	w.publish(demo(t, "2.0.0", "templates/bad.yaml", "{{ fail \"no such luck\" }}"))
+	w.WaitCondition(hr, helmv2.ConditionReleased, metav1.ConditionFalse, helmv2.ReasonUpgradeFailed)
+	w.Patch(w.configMap("app"), "night-shift", "data: {k: '5'}")
+	w.offer(w.source, good)
+	w.waitEvent(hr, corev1.EventTypeNormal, helmv2.ReasonDriftCorrected, "night-shift")
+	w.WaitReady(hr)
+	w.Poke(hr)
+	w.WaitHandled(hr)
+	if diff := cmp.Diff([]string{"1 deployed"}, w.stored("app")); diff != "" {
+		t.Errorf("stored (-want +got):\n%s", diff)
+	}
+	w.expectValue("app", "1")
+}
+
 // TestFieldWithoutEffectIsToldOnce for each spec.
 func TestFieldWithoutEffectIsToldOnce(t *testing.T) {
 	t.Parallel()

@@ -131,6 +131,16 @@ func isUnmade(s *scope, found observe.Found) bool {
 		st.LastAttemptedGeneration == s.hr.Generation && st.LastAttemptedRevision == s.chart.version && st.LastAttemptedConfigDigest == s.config
 }
 
+// acquit has a release that is made of what is asked for say so before anything else is done
+// about it, although the last thing that was said is that another failed: that is not asked for
+// any more, which nobody would know once this is what was attempted last.
+func acquit(hr *helmv2.HelmRelease, found observe.Found) {
+	last := hr.Status.History.Latest()
+	if last != nil && (found.State == state.Drifted || found.State == state.Untested) {
+		inOrder(hr, last, false)
+	}
+}
+
 // warn tells, once for each spec, of fields that are ignored.
 func (r *Reconciler) warn(ctx context.Context, s *scope) {
 	m := s.memory

@@ -72,6 +72,9 @@ func (r *Reconciler) goOn(ctx context.Context, s *scope) error {
 	unmade := isUnmade(s, found)
 	r.attempt(ctx, s, s.memory.pass.reset)
 	s.memory.pass.reset = false
+	if !unmade {
+		acquit(s.hr, found)
+	}
 
 	in := r.deciding(s, found, moved)
 	in.Unmade = unmade
