@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -87,6 +88,26 @@ func Variables(ctx context.Context, read client.Reader, ks *kustomizev1.Kustomiz
 	}
 	maps.Copy(all, post.Substitute)
 	return all, nil
+}
+
+// Sensitive returns the values of the Secrets that postBuild names, which must not be shown. What
+// cannot be read has none.
+func Sensitive(ctx context.Context, read client.Reader, ks *kustomizev1.Kustomization) []string {
+	post := ks.Spec.PostBuild
+	if post == nil {
+		return nil
+	}
+	var out []string
+	for _, ref := range post.SubstituteFrom {
+		if ref.Kind != kindSecret {
+			continue
+		}
+		values, err := variablesOf(ctx, read, ks.Namespace, ref)
+		if err == nil {
+			out = append(out, slices.Sorted(maps.Values(values))...)
+		}
+	}
+	return out
 }
 
 // variablesOf reads one ConfigMap or Secret.

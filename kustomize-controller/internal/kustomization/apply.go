@@ -3,6 +3,7 @@ package kustomization
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -11,8 +12,10 @@ import (
 	kustomizev1 "weir.dev/api/kustomize/v1"
 	"weir.dev/pkg/apply"
 	"weir.dev/pkg/buildspec"
+	"weir.dev/pkg/correction"
 	"weir.dev/pkg/inventory"
 	"weir.dev/pkg/loop"
+	"weir.dev/pkg/mask"
 )
 
 // plan decides what to do about each object.
@@ -83,10 +86,11 @@ func (r *Reconciler) apply(ctx context.Context, s *scope) error {
 		took.validating += d
 		took.applying -= d // which counts all of this
 	}})
+	hiding := sync.OnceValue(func() *correction.Examiner { return r.hiding(ctx, s) })
 	for _, c := range changes {
 		switch {
 		case c.Restored:
-			s.memory.restored = append(s.memory.restored, r.examiner.Restored(ctx, s.at.Drift, c, s.sinceWoken()))
+			s.memory.restored = append(s.memory.restored, hiding().Restored(ctx, s.at.Drift, c, s.sinceWoken()))
 		case c.Effect != apply.Unchanged && c.Effect != apply.Skipped:
 			s.memory.changes = append(s.memory.changes, c)
 		}
@@ -99,6 +103,12 @@ func (r *Reconciler) apply(ctx context.Context, s *scope) error {
 		return loop.Fail(kustomizev1.ReasonReconciliationFailed, err)
 	}
 	return nil
+}
+
+// hiding returns an examiner that tells no variables that come from Secrets.
+func (r *Reconciler) hiding(ctx context.Context, s *scope) *correction.Examiner {
+	sensitive := buildspec.Sensitive(ctx, r.configs(s.ks), s.ks)
+	return r.examiner.Hiding(mask.New(sensitive...).Text)
 }
 
 // output is what was changed, for the log: the effect on each object or, if a user has

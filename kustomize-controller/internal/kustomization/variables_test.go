@@ -55,6 +55,26 @@ func TestVariablesAreReplaced(t *testing.T) {
 	w.Wait("the value that came", cm, func() bool { return strings.Contains(cm.Data["k"], " came ") })
 }
 
+// TestDriftTellsNoVariablesOfSecrets: what a build has put from a Secret into another object is
+// not told by who puts it back.
+func TestDriftTellsNoVariablesOfSecrets(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "secrets"}, StringData: map[string]string{"TOKEN": "do-not-tell"}})
+	ks := w.kustomization("app", "", substitute(kustomizev1.PostBuild{
+		SubstituteFrom: []kustomizev1.SubstituteReference{{Kind: "Secret", Name: "secrets"}},
+	}))
+	w.waitApplied(ks, w.publish(map[string]string{"a.yaml": configMapYAML("a", "k", "token=${TOKEN}")}))
+	w.settle()
+	w.Patch(w.configMap("a"), "night-shift", "data: {k: changed}")
+	e := w.waitEvent(ks, corev1.EventTypeNormal, kustomizev1.ReasonDriftCorrected, "night-shift", `data.k "token=***" -> "changed"`)
+	for key, value := range e.Annotations {
+		if strings.Contains(value, "do-not-tell") {
+			t.Errorf("the annotation %s of the event is %q", key, value)
+		}
+	}
+}
+
 func TestVariablesThatCannotBeReplaced(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
