@@ -22,6 +22,10 @@ const (
 // of other distributions have the same names and labels, and not this.
 const VersionAnnotation = "weir.dev/version"
 
+// openAnnotation says that an installation has no NetworkPolicies because somebody wanted
+// none: one that was interrupted may lack them, too.
+const openAnnotation = "weir.dev/without-network-policies"
+
 // Selector selects everything that is installed.
 const Selector = labelPartOf + "=" + PartOf
 
@@ -80,6 +84,9 @@ func (o Options) adjustDeployment(obj *unstructured.Unstructured) {
 		annotations = make(map[string]string)
 	}
 	annotations[VersionAnnotation] = o.Version
+	if !o.NetworkPolicy {
+		annotations[openAnnotation] = "true"
+	}
 	obj.SetAnnotations(annotations)
 
 	template := &unstructured.Unstructured{Object: nested(obj.Object, "spec", "template")}
@@ -146,9 +153,12 @@ func addFlags(obj *unstructured.Unstructured, flags ...string) {
 	c["args"] = args
 }
 
-// manager returns the container of a Deployment that is the controller.
+// manager returns the container of a Deployment that is the controller; nil if it has none.
 func manager(obj *unstructured.Unstructured) map[string]any {
-	return list(nested(obj.Object, "spec", "template", "spec"), "containers")[0]
+	for _, c := range list(nested(obj.Object, "spec", "template", "spec"), "containers") {
+		return c
+	}
+	return nil
 }
 
 // label sets a label.

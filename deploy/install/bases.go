@@ -24,9 +24,11 @@ const (
 	commonBase   = "common"
 	policiesBase = "network-policies"
 	lockdownBase = "lockdown"
+	identityBase = "workload-identity"
+	besideBase   = "beside-" // begins those of what goes on to run beside
 )
 
-// base returns the objects of a base as they are written.
+// base returns the objects of a base as they are written, but for the label of the component.
 func base(name string) ([]*unstructured.Unstructured, error) {
 	dir := path.Join("bases", name)
 	files, err := bases.ReadDir(dir)
@@ -47,6 +49,9 @@ func base(name string) ([]*unstructured.Unstructured, error) {
 			return nil, fmt.Errorf("base %s: %s: %w", name, f.Name(), err)
 		}
 		objs = append(objs, read...)
+	}
+	for _, obj := range objs {
+		label(obj, labelComponent, strings.TrimPrefix(name, besideBase))
 	}
 	return objs, nil
 }

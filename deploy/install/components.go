@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // The controllers.
@@ -21,6 +23,33 @@ const (
 	notification    = "notification-controller"
 	sourceWatcher   = "source-watcher"
 )
+
+// beside reports whether a controller of another distribution goes on to work beside ours.
+func beside(name string) bool { return name == notification || name == sourceWatcher }
+
+// Beside returns the names among components of controllers that weir does not have, and that
+// go on to work beside its own.
+func Beside(components []string) []string {
+	return slices.DeleteFunc([]string{notification, sourceWatcher}, func(name string) bool { return !slices.Contains(components, name) })
+}
+
+// ComponentOf returns the name of the controller that an object of a manifest is of, also of
+// one that has lost its label; "" if it is of none, or of several.
+func ComponentOf(obj *unstructured.Unstructured) string {
+	if name := obj.GetLabels()[labelComponent]; name != "" {
+		return name
+	}
+	_, group, _ := strings.Cut(obj.GetName(), ".")
+	switch {
+	case group == "notification.toolkit.fluxcd.io", obj.GetName() == "webhook-receiver":
+		return notification
+	case group == "source.extensions.fluxcd.io":
+		return sourceWatcher
+	case beside(obj.GetName()):
+		return obj.GetName()
+	}
+	return ""
+}
 
 // All returns the names of all controllers, in the order in which they are listed.
 func All() []string {
@@ -53,7 +82,7 @@ func ParseComponents(names []string) ([]string, error) {
 		switch name = strings.TrimSpace(name); {
 		case name == imageReflector, name == imageAutomation:
 			wanted[ImageController] = true
-		case name == notification, name == sourceWatcher:
+		case beside(name):
 			return nil, fmt.Errorf("weir has no %s; one of another distribution goes on to work beside it: leave it out of --components and --components-extra", name)
 		case slices.Contains(All(), name):
 			wanted[name] = true

@@ -52,6 +52,12 @@ type Options struct {
 	// Lockdown has objects be applied as ServiceAccounts of their own namespace, never as
 	// the controller, and refuses references to other namespaces.
 	Lockdown bool
+	// WorkloadIdentity has the controllers get in to clouds as the ServiceAccount that an
+	// object names. They can act as any for that, so it does not go with Lockdown.
+	WorkloadIdentity bool
+	// Beside are controllers that weir does not have, and that run in the namespace; see the
+	// function Beside. They keep the rights that they need.
+	Beside []string
 }
 
 // Default returns the options of an installation that is like most.
@@ -68,11 +74,12 @@ const (
 	ProfileSourceKustomize = "source-kustomize" // what a cluster needs that has no releases of charts
 	ProfileSharded         = "sharded"          // two shards, unless some are named
 	ProfileLockdown        = "lockdown"         // tenants that do not trust each other
+	ProfileOpen            = "open"             // the opposite, which a new installation is anyway
 )
 
 // Profiles lists the names of all profiles.
 func Profiles() []string {
-	return []string{ProfileAll, ProfileSourceKustomize, ProfileSharded, ProfileLockdown}
+	return []string{ProfileAll, ProfileSourceKustomize, ProfileSharded, ProfileLockdown, ProfileOpen}
 }
 
 // With returns options changed to be those of a profile as well. Profiles can be combined.
@@ -88,6 +95,8 @@ func (o Options) With(profile string) (Options, error) {
 		}
 	case ProfileLockdown:
 		o.Lockdown = true
+	case ProfileOpen:
+		o.Lockdown = false
 	default:
 		return o, fmt.Errorf("%q is no profile: there are %s", profile, strings.Join(Profiles(), ", "))
 	}
@@ -117,7 +126,8 @@ var versions = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9._-]{0,61}[a-zA-Z0-9])
 // logLevels are what controllers take.
 var logLevels = []string{"trace", "debug", "info", "error"}
 
-// Validate refuses options of which no installation could come, naming the flag.
+// Validate refuses options of which no installation could come, naming the flag. The error
+// is ErrNoRegistry only if nothing else is wrong.
 func (o Options) Validate() error {
 	var errs []error
 	refuse := func(flag, value string, problems []string) {
@@ -142,12 +152,15 @@ func (o Options) Validate() error {
 	if !slices.Contains(logLevels, o.LogLevel) {
 		errs = append(errs, fmt.Errorf("--log-level is %q: use %s", o.LogLevel, strings.Join(logLevels, ", ")))
 	}
-	switch {
-	case o.Registry == "":
-		errs = append(errs, ErrNoRegistry)
-	case !registries.MatchString(o.Registry):
-		errs = append(errs, fmt.Errorf("--registry is %q: use a host and a path, without a scheme, as in registry.example.com/weir", o.Registry))
+	if o.Lockdown && o.WorkloadIdentity {
+		errs = append(errs, errors.New("--workload-identity has the controllers act as any ServiceAccount, which --profile lockdown is to prevent: use one of them"))
 	}
 	_, err := ParseComponents(o.Components)
-	return errors.Join(append(errs, err)...)
+	switch errs = append(errs, err); {
+	case o.Registry == "" && errors.Join(errs...) == nil:
+		return ErrNoRegistry
+	case o.Registry != "" && !registries.MatchString(o.Registry):
+		errs = append(errs, fmt.Errorf("--registry is %q: use a host and a path, without a scheme, as in registry.example.com/weir", o.Registry))
+	}
+	return errors.Join(errs...)
 }

@@ -76,6 +76,7 @@ func TestRender(t *testing.T) {
 			o.Namespace, o.ImagePullSecret, o.NetworkPolicy, o.WatchAllNamespaces = "gitops", "pull", false, false
 			o.ClusterDomain, o.TolerationKeys, o.LogLevel = "example.internal", []string{"node.example.com/infra"}, "debug"
 			o.EventsAddr = "http://notification-controller.gitops.svc.example.internal./"
+			o.WorkloadIdentity, o.Beside = true, []string{"notification-controller", "source-watcher"}
 		}),
 	}
 	for name, o := range tests {
@@ -141,7 +142,7 @@ func TestManifestReadsBack(t *testing.T) {
 		t.Errorf("read back (-want +got):\n%s", diff)
 	}
 	for _, obj := range read {
-		if labels := obj.GetLabels(); labels["app.kubernetes.io/part-of"] != "flux" || labels["app.kubernetes.io/instance"] != "flux-system" || labels["app.kubernetes.io/version"] != "v1.2.3" {
+		if labels := obj.GetLabels(); labels["app.kubernetes.io/part-of"] != "flux" || labels["app.kubernetes.io/instance"] != "flux-system" || labels["app.kubernetes.io/version"] != "v1.2.3" || labels["app.kubernetes.io/component"] == "" {
 			t.Errorf("%s has labels %v", manifest.IDOf(obj), labels)
 		}
 	}
@@ -238,58 +239,6 @@ func TestValidate(t *testing.T) {
 	}
 	if _, err := install.Default().With("tiny"); err == nil || !strings.Contains(err.Error(), "lockdown") {
 		t.Errorf("a profile of none: %v; want it to name those that there are", err)
-	}
-}
-
-func TestLockdownGivesNobodyEverything(t *testing.T) {
-	t.Parallel()
-	o := profile(t, install.ProfileLockdown)
-	for _, obj := range objects(t, o) {
-		role, _, _ := unstructured.NestedString(obj.Object, "roleRef", "name")
-		if role != "cluster-admin" {
-			continue
-		}
-		subjects, _, _ := unstructured.NestedSlice(obj.Object, "subjects")
-		want := []any{map[string]any{"kind": "ServiceAccount", "name": o.Reconciler(), "namespace": "flux-system"}}
-		if diff := cmp.Diff(want, subjects); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", manifest.IDOf(obj), diff)
-		}
-	}
-	if name := profile(t).Reconciler(); name != "" {
-		t.Errorf("without a lockdown, Kustomizations must name %q", name)
-	}
-}
-
-func TestDescribe(t *testing.T) {
-	t.Parallel()
-	ours := profile(t, install.ProfileSharded)
-	ours.EventsAddr = "http://notification-controller/"
-	foreign := objects(t, profile(t))
-	for _, obj := range foreign {
-		obj.SetAnnotations(nil)
-	}
-	beside := find(t, objects(t, profile(t)), "Deployment", "helm-controller")
-	beside.SetLabels(map[string]string{"app.kubernetes.io/part-of": "flux", "app.kubernetes.io/component": "notification-controller", "app.kubernetes.io/version": "v2.0.0"})
-	beside.SetAnnotations(nil)
-	core := []string{"helm-controller", "kustomize-controller", "source-controller"}
-	tests := map[string]struct {
-		why  string
-		in   []*unstructured.Unstructured
-		want install.Installed
-	}{
-		"nothing": {},
-		"ours":    {in: objects(t, ours), want: install.Installed{Version: "v1.2.3", Registry: "registry.example.com/weir", Components: core, EventsAddr: ours.EventsAddr}},
-		"another": {why: "its registry has no images of ours", in: foreign, want: install.Installed{Version: "v1.2.3", Foreign: true, Components: core}},
-		"ours, and what may run beside it": {
-			in:   append([]*unstructured.Unstructured{beside}, objects(t, ours)...),
-			want: install.Installed{Version: "v1.2.3", Registry: "registry.example.com/weir", Components: append(slices.Clone(core), "notification-controller"), EventsAddr: ours.EventsAddr},
-		},
-	}
-	for name, tc := range tests {
-		slices.Sort(tc.want.Components)
-		if diff := cmp.Diff(tc.want, install.Describe(tc.in)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s%s", name, diff, tc.why)
-		}
 	}
 }
 

@@ -44,6 +44,11 @@ func Objects(o Options) ([]*unstructured.Unstructured, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
+	return o.objects()
+}
+
+// objects are those of options that need not be valid.
+func (o Options) objects() ([]*unstructured.Unstructured, error) {
 	components, err := ParseComponents(o.Components)
 	if err != nil {
 		return nil, err
@@ -62,6 +67,12 @@ func Objects(o Options) ([]*unstructured.Unstructured, error) {
 	if o.Lockdown {
 		lockDown(objs)
 	}
+	if o.WorkloadIdentity {
+		openIdentities(objs)
+	}
+	if !o.WatchAllNamespaces {
+		objs = narrow(objs)
+	}
 	objs = o.shard(objs)
 	objs = slices.DeleteFunc(objs, func(obj *unstructured.Unstructured) bool { return !keepSubjects(obj, components) })
 	for _, obj := range objs {
@@ -79,6 +90,12 @@ func (o Options) bases(components []string) []string {
 	}
 	if o.Lockdown {
 		names = append(names, lockdownBase)
+	}
+	if o.WorkloadIdentity {
+		names = append(names, identityBase)
+	}
+	for _, name := range Beside(o.Beside) {
+		names = append(names, besideBase+name)
 	}
 	return append(names, components...)
 }

@@ -371,8 +371,8 @@ subjects: [{kind: ServiceAccount, name: default, namespace: NAMESPACE}]
 func TestNobodyReadsWithoutRights(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, asItIs)
-	role := &rbacv1.ClusterRole{}
-	role.Name = "source-controller-" + s.Namespace
+	role := &rbacv1.Role{}
+	role.Name, role.Namespace = "source-controller", s.Namespace
 	s.Patch(role, "test", `rules: [{apiGroups: [source.toolkit.fluxcd.io], resources: ["*"], verbs: ["*"]}]`)
 	s.create(`
 apiVersion: source.toolkit.fluxcd.io/v1
@@ -431,7 +431,9 @@ func TestPodsAreRestricted(t *testing.T) {
 // manifests give it: one that it does not know, it refuses.
 func TestProgramsKnowTheirArguments(t *testing.T) {
 	t.Parallel()
-	for _, o := range []install.Options{profile(t, install.ProfileAll, install.ProfileSharded, install.ProfileLockdown), profile(t, install.ProfileAll)} {
+	identity := profile(t, install.ProfileAll)
+	identity.WorkloadIdentity = true
+	for _, o := range []install.Options{profile(t, install.ProfileAll, install.ProfileSharded, install.ProfileLockdown), profile(t, install.ProfileAll), identity} {
 		for _, obj := range objects(t, o) {
 			if obj.GetKind() != "Deployment" {
 				continue

@@ -30,7 +30,7 @@ func (e *Engine) mayMigrate(ctx context.Context, w *write, failed error) bool {
 		return false
 	}
 	live, err := e.client.getMetadata(ctx, w.target, w.Object.GetNamespace(), w.Object.GetName())
-	return err == nil && migration(live, w.Object.GroupVersionKind().GroupVersion()) != nil
+	return err == nil && MigrationPatch(live, w.Object.GroupVersionKind().GroupVersion()) != nil
 }
 
 // migrate makes all entries in the managedFields of the object of w entries of the
@@ -46,7 +46,7 @@ func (e *Engine) migrate(ctx context.Context, w *write) error {
 		if err != nil {
 			return err
 		}
-		patch := migration(live, w.Object.GroupVersionKind().GroupVersion())
+		patch := MigrationPatch(live, w.Object.GroupVersionKind().GroupVersion())
 		if patch == nil {
 			return nil
 		}
@@ -57,8 +57,9 @@ func (e *Engine) migrate(ctx context.Context, w *write) error {
 	}
 }
 
-// migration is the JSON patch for migrate, nil if nothing is outdated.
-func migration(live *unstructured.Unstructured, gv schema.GroupVersion) []byte {
+// MigrationPatch is a JSON patch after which no entry in the managedFields of an object is of
+// another version of its group than the given one; nil if none is.
+func MigrationPatch(live *unstructured.Unstructured, gv schema.GroupVersion) []byte {
 	entries := slices.Clone(live.GetManagedFields())
 	found := false
 	for i := range entries {

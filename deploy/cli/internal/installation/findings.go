@@ -56,18 +56,25 @@ func notable(format string, args ...any) Finding {
 
 // Prerequisites tells whether weir can be installed.
 func (s State) Prerequisites() []Finding {
-	out := []Finding{s.server()}
-	if len(s.Denied) > 0 {
-		out = append(out, bad("you may not %s", strings.Join(s.Denied, ", ")).do("an installation needs that: have who administers the cluster make it, or use their --context"))
-	} else {
-		out = append(out, good("you may do what an installation takes"))
-	}
+	out := s.Fitness()
 	if crd := s.Definitions[sourceDefinition]; crd != nil {
 		if by := crd.Labels[labelManagedBy]; by != "" && by != install.PartOf {
 			out = append(out, bad("the definitions are managed by %s", by).do("take the installation out by %s first, or take it over: weir install --force", by))
 		}
 	}
 	return out
+}
+
+// Fitness tells whether the cluster, and who asks, will do for an installation, whoever has
+// made the one that there is.
+func (s State) Fitness() []Finding {
+	out := []Finding{s.server()}
+	if len(s.Denied) > 0 {
+		out = append(out, bad("you may not %s", strings.Join(s.Denied, ", ")).do("an installation needs that: have who administers the cluster make it, or use their --context"))
+	} else {
+		out = append(out, good("you may do what an installation takes"))
+	}
+	return append(out, s.storage()...)
 }
 
 // server tells whether the API server will do.
@@ -87,6 +94,11 @@ func (s State) Here() []*unstructured.Unstructured {
 	return slices.DeleteFunc(slices.Clone(s.Deployments), func(d *unstructured.Unstructured) bool { return d.GetNamespace() != s.Namespace })
 }
 
+// Installed is what the namespace tells of its installation.
+func (s State) Installed() install.Installed {
+	return install.Describe(slices.Concat(s.Here(), s.Policies))
+}
+
 // Elsewhere returns the other namespaces that have controllers of the kinds of weir.
 func (s State) Elsewhere() []string {
 	found := make(map[string]bool)
@@ -96,6 +108,18 @@ func (s State) Elsewhere() []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(found))
+}
+
+// neededElsewhere returns the components of which other namespaces have controllers, those of
+// other distributions included.
+func (s State) neededElsewhere() []string {
+	var out []string
+	for _, d := range s.Deployments {
+		if name := d.GetLabels()[labelComponent]; name != "" && d.GetNamespace() != s.Namespace {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // Bootstrapped names the Kustomization that manages the installation; "" if none does.
@@ -166,7 +190,7 @@ func (s State) Controllers() []Finding {
 			out = append(out, bad("%s: %s", d.GetName(), strings.TrimSuffix(why, ".")).do("see its Pods: kubectl -n %s describe pods -l app=%s", s.Namespace, d.GetName()))
 		}
 	}
-	if s.Policies == 0 && len(out) > 0 {
+	if len(s.Policies) == 0 && len(out) > 0 {
 		out = append(out, notable("namespace %q has no NetworkPolicy: every Pod of the cluster can read the artifacts of sources", s.Namespace).do("install them: weir install --network-policy"))
 	}
 	return out

@@ -35,6 +35,7 @@ func (f *Flags) Bind(fs *pflag.FlagSet) {
 	fs.StringVar(&o.Registry, "registry", "", "Registry of the images, as in registry.example.com/weir; by default that of the installation that there is")
 	fs.StringVar(&o.ImagePullSecret, "image-pull-secret", "", "Secret with which the images are pulled")
 	fs.StringVar(&f.credentials, "registry-creds", "", "Credentials of the registry, user:password, from which the Secret of --image-pull-secret is made; better in the variable "+CredentialsVariable+", or - to read them")
+	fs.BoolVar(&o.WorkloadIdentity, "workload-identity", false, "Have the controllers get in to clouds as the ServiceAccounts that objects name")
 	fs.BoolVar(&o.NetworkPolicy, "network-policy", o.NetworkPolicy, "Have the controllers be reached by each other only")
 	fs.BoolVar(&o.WatchAllNamespaces, "watch-all-namespaces", o.WatchAllNamespaces, "Reconcile the objects of all namespaces; else those of the controllers' own")
 	fs.StringVar(&o.ClusterDomain, "cluster-domain", o.ClusterDomain, "Domain of the names of Services")
@@ -45,13 +46,14 @@ func (f *Flags) Bind(fs *pflag.FlagSet) {
 }
 
 // Options returns what the flags mean for a namespace, and for the installation that there
-// is: the zero value where there is none.
+// is: the zero value where there is none. What no flag says stays as it is there.
 func (f *Flags) Options(namespace string, live install.Installed) (install.Options, error) {
 	o := f.options
 	o.Namespace = namespace
 	if o.Version != install.Version {
 		return o, fmt.Errorf("--version is %s, and this command installs %s: use the weir command of the version that you want", o.Version, install.Version)
 	}
+	o = o.Keep(live, f.Said)
 	o.Components = slices.Concat(o.Components, f.extra)
 	for _, profile := range f.profiles {
 		var err error
@@ -66,29 +68,48 @@ func (f *Flags) Options(namespace string, live install.Installed) (install.Optio
 	if o.Components, err = install.ParseComponents(o.Components); err != nil {
 		return o, err
 	}
-	if o.Registry == "" {
-		o.Registry = live.Registry
-	}
-	if !f.given("events-addr") {
-		o.EventsAddr = live.EventsAddr
-		if slices.Contains(live.Components, "notification-controller") {
-			o.EventsAddr = fmt.Sprintf("http://notification-controller.%s.svc.%s./", namespace, o.ClusterDomain)
-		}
+	o.Beside = install.Beside(live.Components)
+	if !f.given("events-addr") && slices.Contains(o.Beside, "notification-controller") {
+		o.EventsAddr = fmt.Sprintf("http://notification-controller.%s.svc.%s./", namespace, o.ClusterDomain)
 	}
 	if f.credentials != "" && o.ImagePullSecret == "" {
 		return o, errors.New("--registry-creds needs --image-pull-secret, the name of the Secret that is made of them")
 	}
+	if _, _, err := f.login(); err != nil {
+		return o, err
+	}
 	return o, o.Validate()
 }
 
-// PullSecret returns the Secret of the credentials; nil if there are none.
+// login returns what the credentials are made of.
+func (f *Flags) login() (user, password string, err error) {
+	user, password, _ = strings.Cut(f.credentials, ":")
+	if f.credentials != "" && (user == "" || password == "") {
+		return "", "", errors.New("--registry-creds must be user:password")
+	}
+	return user, password, nil
+}
+
+// Said reports whether a flag, or a profile, says how something is to be.
+func (f *Flags) Said(name string) bool {
+	if name == install.ProfileLockdown {
+		return slices.Contains(f.profiles, install.ProfileLockdown) || slices.Contains(f.profiles, install.ProfileOpen)
+	}
+	return f.given(name)
+}
+
+// PullSecret returns the Secret of the credentials, which are those of the registry; nil if
+// there are none.
 func (f *Flags) PullSecret(o install.Options) (*unstructured.Unstructured, error) {
 	if f.credentials == "" {
 		return nil, nil
 	}
-	user, password, ok := strings.Cut(f.credentials, ":")
-	if !ok || user == "" || password == "" {
-		return nil, errors.New("--registry-creds must be user:password")
+	user, password, err := f.login()
+	switch {
+	case err != nil:
+		return nil, err
+	case o.Registry == "":
+		return nil, install.ErrNoRegistry
 	}
 	host, _, _ := strings.Cut(o.Registry, "/")
 	config, err := json.Marshal(map[string]any{"auths": map[string]any{host: map[string]string{

@@ -3,10 +3,12 @@ package installation
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -28,7 +30,10 @@ func parsed(t *testing.T, args ...string) *Flags {
 func TestOptions(t *testing.T) {
 	t.Parallel()
 	const registry = "--registry=registry.example.com/weir"
-	all, core := install.All(), install.Default().Components
+	all, core, beside := install.All(), install.Default().Components, []string{"notification-controller"}
+	shaped := install.Installed{Shape: &install.Shape{
+		Lockdown: true, ImagePullSecret: "pull", Shards: []string{"a", "b"}, TolerationKeys: []string{"infra"}, ClusterDomain: "example.internal", LogLevel: "debug",
+	}}
 	tests := map[string]struct {
 		why  string
 		args []string
@@ -49,14 +54,32 @@ func TestOptions(t *testing.T) {
 			why: "who names components means them", args: []string{registry, "--profile=all", "--components=source-controller"},
 			want: func(o *install.Options) { o.Components = []string{"source-controller"} },
 		},
-		"shards":          {args: []string{registry, "--shards=a,b"}, want: func(o *install.Options) { o.Shards = []string{"a", "b"} }},
-		"a notifier":      {args: []string{registry}, live: install.Installed{Components: append([]string{"notification-controller"}, core...)}, want: func(o *install.Options) { o.EventsAddr = "http://notification-controller.gitops.svc.cluster.local./" }},
-		"another one":     {args: []string{registry, "--events-addr=http://x/"}, live: install.Installed{Components: []string{"notification-controller"}}, want: func(o *install.Options) { o.EventsAddr = "http://x/" }},
-		"none":            {args: []string{registry, "--events-addr="}, live: install.Installed{Components: []string{"notification-controller"}}, want: func(*install.Options) {}},
+		"shards": {args: []string{registry, "--shards=a,b"}, want: func(o *install.Options) { o.Shards = []string{"a", "b"} }},
+		"a notifier": {args: []string{registry}, live: install.Installed{Components: append([]string{"notification-controller"}, core...)}, want: func(o *install.Options) {
+			o.EventsAddr, o.Beside = "http://notification-controller.gitops.svc.cluster.local./", beside
+		}},
+		"another one":     {args: []string{registry, "--events-addr=http://x/"}, live: install.Installed{Components: []string{"notification-controller"}}, want: func(o *install.Options) { o.EventsAddr, o.Beside = "http://x/", beside }},
+		"none":            {args: []string{registry, "--events-addr="}, live: install.Installed{Components: []string{"notification-controller"}}, want: func(o *install.Options) { o.Beside = beside }},
 		"as it was":       {args: []string{registry}, live: install.Installed{EventsAddr: "http://x/"}, want: func(o *install.Options) { o.EventsAddr = "http://x/" }},
 		"another version": {args: []string{registry, "--version=v9.9.9"}, says: "use the weir command of the version that you want"},
 		"its own version": {args: []string{registry, "--version=" + install.Version}, want: func(*install.Options) {}},
 		"credentials":     {args: []string{registry, "--registry-creds=u:p"}, says: "--image-pull-secret"},
+		"what is there stays": {
+			why: "a run about something else changes nothing about it", args: []string{registry, "--log-level=error"}, live: shaped,
+			want: func(o *install.Options) {
+				o.Lockdown, o.WatchAllNamespaces, o.NetworkPolicy, o.ImagePullSecret = true, false, false, "pull"
+				o.Shards, o.TolerationKeys, o.ClusterDomain, o.LogLevel = []string{"a", "b"}, []string{"infra"}, "example.internal", "error"
+			},
+		},
+		"what a flag says does not": {
+			why:  "somebody wants that",
+			args: []string{registry, "--profile=open,sharded", "--watch-all-namespaces", "--network-policy=true", "--image-pull-secret=", "--toleration-keys=", "--cluster-domain=cluster.local", "--log-level=info"},
+			live: shaped, want: func(o *install.Options) { o.Shards, o.TolerationKeys = []string{"a", "b"}, []string{} },
+		},
+		"a lockdown, and identities":       {args: []string{registry, "--workload-identity"}, live: shaped, says: "use one of them"},
+		"a profile of something else":      {why: "it says nothing of the lockdown", args: []string{registry, "--profile=all"}, live: install.Installed{Shape: &install.Shape{Lockdown: true, WatchAllNamespaces: true, NetworkPolicy: true}}, want: func(o *install.Options) { o.Components, o.Lockdown = all, true }},
+		"no registry, and something wrong": {why: "the registry may be found later, and the rest not", args: []string{"--log-level=loud"}, says: "--log-level"},
+		"bad credentials":                  {args: []string{registry, "--image-pull-secret=pull", "--registry-creds=robot"}, says: "user:password"},
 	}
 	for name, tc := range tests {
 		got, err := parsed(t, tc.args...).Options("gitops", tc.live)
@@ -69,7 +92,7 @@ func TestOptions(t *testing.T) {
 		want := install.Default()
 		want.Namespace, want.Registry = "gitops", "registry.example.com/weir"
 		tc.want(&want)
-		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); err != nil || diff != "" {
 			t.Errorf("%s: %v (-want +got):\n%s%s", name, err, diff, tc.why)
 		}
 	}
@@ -86,6 +109,9 @@ func TestPullSecret(t *testing.T) {
 		if _, err := parsed(t, "--registry-creds="+bad).PullSecret(o); err == nil || strings.Contains(err.Error(), bad) {
 			t.Errorf("credentials %q: %v; want them to be refused, and not to be shown", bad, err)
 		}
+	}
+	if s, err := parsed(t, "--registry-creds=robot:a").PullSecret(install.Default()); !errors.Is(err, install.ErrNoRegistry) {
+		t.Errorf("of no registry: %v, %v; nobody would be let in by that", s, err)
 	}
 	s, err := parsed(t, "--registry-creds=robot:a:b").PullSecret(o)
 	if err != nil {

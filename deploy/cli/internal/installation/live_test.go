@@ -17,6 +17,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -177,6 +178,12 @@ func TestInstallation(t *testing.T) {
 	first.weir("check")
 	first.weir("install --components-extra image-controller") // the registry is known, and nothing is to be done
 	first.weir("install -n other " + registry)
+	c.patch(deployment("source-controller"), `{"metadata":{"annotations":{"weir.dev/version":"v9.0.0"}}}`)
+	first.weir("install --components-extra image-controller") // by an older command
+	c.patch(deployment("source-controller"), `{"metadata":{"annotations":{"weir.dev/version":"v0.1.0"}}}`)
+	first.weir("install --components-extra image-controller --watch-all-namespaces=false")
+	first.weir("install --components-extra image-controller") // which stays
+	first.weir("install --components-extra image-controller --watch-all-namespaces")
 	first.compare("install")
 
 	app := c.deliver()
@@ -259,6 +266,49 @@ func (c *cluster) finish() {
 	c.until(ns, func() bool { return ns.UID == "" })
 }
 
+// alien is a definition that no installation with labels has brought.
+func alien() *apiextensionsv1.CustomResourceDefinition {
+	return definition("notification", "Receiver", "v1")
+}
+
+// definition is one of a group of the toolkit, with versions of which the last is that of
+// storage.
+func definition(group, kind string, versions ...string) *apiextensionsv1.CustomResourceDefinition {
+	keep, name := true, strings.ToLower(kind)
+	crd := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: name + "s." + group + ".toolkit.fluxcd.io"}}
+	crd.Spec = apiextensionsv1.CustomResourceDefinitionSpec{
+		Group: group + ".toolkit.fluxcd.io", Scope: apiextensionsv1.NamespaceScoped,
+		Names: apiextensionsv1.CustomResourceDefinitionNames{Plural: name + "s", Singular: name, Kind: kind, ListKind: kind + "List"},
+	}
+	for i, v := range versions {
+		crd.Spec.Versions = append(crd.Spec.Versions, apiextensionsv1.CustomResourceDefinitionVersion{
+			Name: v, Served: true, Storage: i == len(versions)-1,
+			Schema: &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{Type: "object", XPreserveUnknownFields: &keep}},
+		})
+	}
+	return crd
+}
+
+// outdated has a Kustomization be stored in a version that weir does not have, as in clusters
+// that another distribution has served for long; and a definition of somebody else.
+func (c *cluster) outdated() {
+	c.t.Helper()
+	ctx := c.t.Context()
+	c.do(c.Client.Create(ctx, alien()))
+	crd := definition("kustomize", "Kustomization", "v1beta2")
+	c.do(c.Client.Create(ctx, crd))
+	old := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "kustomize.toolkit.fluxcd.io/v1beta2", "kind": "Kustomization", "metadata": map[string]any{"name": "old", "namespace": namespace},
+		"spec": map[string]any{"interval": "1h", "prune": false, "suspend": true, "sourceRef": map[string]any{"kind": "GitRepository", "name": "none"}},
+	}}
+	c.until(crd, func() bool { return c.Client.Create(ctx, old.DeepCopy()) == nil })
+	c.do(c.Client.Get(ctx, client.ObjectKeyFromObject(crd), crd))
+	crd.Spec.Versions = definition("kustomize", "Kustomization", "v1beta2", "v1").Spec.Versions
+	c.do(c.Client.Update(ctx, crd))
+	ks := &kustomizev1.Kustomization{ObjectMeta: named("old")}
+	c.until(ks, func() bool { return stack.Exists(ks) })
+}
+
 // upgrade installs over controllers of another distribution, keeps the namespace of which
 // others live, and does not touch what another installation needs.
 func (c *cluster) upgrade() {
@@ -270,6 +320,7 @@ func (c *cluster) upgrade() {
 		c.do(c.Client.Create(ctx, d))
 		c.until(d, func() bool { return d.Status.ReadyReplicas == 1 && d.Status.ObservedGeneration == d.Generation })
 	}
+	c.outdated()
 	over := c.script()
 	over.weir("check")
 	over.weir("install --registry registry.example.com/weir --components-extra image-reflector-controller,image-automation-controller")
@@ -282,6 +333,9 @@ func (c *cluster) upgrade() {
 	}}))
 	over.weir("uninstall -s")
 	over.compare("upgrade")
+	if alien := alien(); c.Client.Get(ctx, client.ObjectKeyFromObject(alien), alien) != nil {
+		c.t.Error("the definition of somebody else is gone")
+	}
 	manager := &appsv1.DeploymentList{}
 	if c.do(c.Client.List(context.WithoutCancel(ctx), manager, client.InNamespace(namespace))); len(manager.Items) > 0 {
 		c.t.Errorf("%d Deployments are left", len(manager.Items))

@@ -7,7 +7,9 @@ import (
 	"slices"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -17,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
 	"weir.dev/deploy/cli/internal/await"
+	"weir.dev/deploy/install"
 	"weir.dev/pkg/apply"
 	"weir.dev/pkg/health"
 	"weir.dev/pkg/manifest"
@@ -168,3 +171,57 @@ func Retire(ctx context.Context, c client.WithWatch, namespace string, names []s
 	}
 	return gone, nil
 }
+
+// TakeBack removes rights of an installation, and returns those that there were.
+func TakeBack(ctx context.Context, c client.Client, rights []*unstructured.Unstructured) ([]manifest.ID, error) {
+	var gone []manifest.ID
+	for _, right := range rights {
+		id, obj := manifest.IDOf(right), &unstructured.Unstructured{}
+		obj.SetGroupVersionKind(right.GroupVersionKind())
+		err := c.Get(ctx, client.ObjectKeyFromObject(right), obj)
+		if err == nil && obj.GetLabels()[labelPartOf] == install.PartOf {
+			err = c.Delete(ctx, obj)
+		}
+		switch {
+		case apierrors.IsNotFound(err), err == nil && obj.GetLabels()[labelPartOf] != install.PartOf:
+		case err != nil:
+			return gone, fmt.Errorf("removing %s: %w", id, err)
+		default:
+			gone = append(gone, id)
+		}
+	}
+	return gone, nil
+}
+
+// Try tries to bring objects into the cluster as Put does, and changes nothing. Those that
+// would be created are tried as well, as far as what they need is there: not those of a
+// kind, or in a namespace, that would be created with them.
+func Try(ctx context.Context, cfg *rest.Config, c client.Client, owner types.NamespacedName, objs []*unstructured.Unstructured) ([]apply.Change, error) {
+	changes, err := Put(ctx, cfg, owner, objs, true)
+	if err != nil {
+		return changes, err
+	}
+	created := make(map[manifest.ID]bool)
+	for _, change := range changes {
+		created[change.ID] = change.Effect == apply.Created
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(trials)
+	for _, obj := range objs {
+		id := manifest.IDOf(obj)
+		if !created[id] || created[manifest.ID{Kind: "Namespace", Name: id.Namespace}] {
+			continue
+		}
+		g.Go(func() error {
+			err := c.Create(ctx, obj.DeepCopy(), client.DryRunAll)
+			if err != nil && !meta.IsNoMatchError(err) && !apierrors.IsAlreadyExists(err) {
+				return fmt.Errorf("%s cannot be created: %w", id, err)
+			}
+			return nil
+		})
+	}
+	return changes, g.Wait()
+}
+
+// trials is how many objects are tried at once.
+const trials = 8

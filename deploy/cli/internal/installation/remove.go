@@ -48,7 +48,7 @@ func (r *Removal) Run(ctx context.Context) (int, error) {
 	}
 	if other := state.Elsewhere(); len(other) > 0 {
 		r.Warn("the definitions and their objects stay: there are controllers in %s as well", strings.Join(other, ", "))
-	} else if err := r.definitions(ctx); err != nil {
+	} else if err := r.definitions(ctx, state); err != nil {
 		return r.done, err
 	}
 	for _, kind := range belongings {
@@ -81,8 +81,8 @@ func (r *Removal) controllers(ctx context.Context, here []*unstructured.Unstruct
 
 // definitions takes the finalizers off all objects of the kinds, and then removes the
 // kinds, which removes the objects.
-func (r *Removal) definitions(ctx context.Context) error {
-	crds, err := r.kinds(ctx)
+func (r *Removal) definitions(ctx context.Context, state State) error {
+	crds, err := r.kinds(ctx, state)
 	if err != nil {
 		return err
 	}
@@ -107,20 +107,33 @@ func (r *Removal) definitions(ctx context.Context) error {
 	return nil
 }
 
-// groupSuffixes are those of API groups whose kinds go with an installation.
-var groupSuffixes = []string{".toolkit.fluxcd.io", "source.extensions.fluxcd.io"}
+// ofToolkit reports whether the kinds of an API group can be those of an installation.
+func ofToolkit(group string) bool {
+	return strings.HasSuffix(group, ".toolkit.fluxcd.io") || group == "source.extensions.fluxcd.io"
+}
 
-// kinds returns the CRDs of an installation: those labelled as parts of one, and those that
-// lost the label and are known.
-func (r *Removal) kinds(ctx context.Context) ([]*unstructured.Unstructured, error) {
+// kinds returns the CRDs of an installation: those labelled as parts of one, and those of weir
+// that lost the label. A controller of another namespace keeps its own.
+func (r *Removal) kinds(ctx context.Context, state State) ([]*unstructured.Unstructured, error) {
 	l := list("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
 	if err := r.Client.List(ctx, l); err != nil {
 		return nil, fmt.Errorf("listing definitions: %w", err)
 	}
-	return slices.DeleteFunc(pointers(l), func(crd *unstructured.Unstructured) bool {
+	needed := state.neededElsewhere()
+	var out []*unstructured.Unstructured
+	for _, crd := range pointers(l) {
 		group, _, _ := unstructured.NestedString(crd.Object, "spec", "group")
-		return !slices.ContainsFunc(groupSuffixes, func(suffix string) bool { return strings.HasSuffix(group, suffix) })
-	}), nil
+		_, ours := install.Serving(group)
+		labels := crd.GetLabels()
+		switch {
+		case !ofToolkit(group), !ours && labels[labelPartOf] != install.PartOf:
+		case slices.Contains(needed, labels[labelComponent]):
+			r.Warn("%s stays: there is a %s in another namespace", crd.GetName(), labels[labelComponent])
+		default:
+			out = append(out, crd)
+		}
+	}
+	return out, nil
 }
 
 // release takes our finalizer off the objects of a kind.

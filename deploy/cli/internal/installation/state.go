@@ -51,8 +51,8 @@ type State struct {
 	Definitions map[string]*apiextensionsv1.CustomResourceDefinition
 	// Deployments are those of controllers, of all namespaces.
 	Deployments []*unstructured.Unstructured
-	// Policies is how many NetworkPolicies the namespace has.
-	Policies int
+	// Policies are the NetworkPolicies of the namespace.
+	Policies []*unstructured.Unstructured
 	// Stuck are objects that somebody wants to be gone, and finalizers keep.
 	Stuck []Stuck
 	// Denied is what who asks may not do, of what an installation takes.
@@ -150,10 +150,10 @@ func (r Reader) definitions(ctx context.Context) (map[string]*apiextensionsv1.Cu
 	return out, err
 }
 
-func (r Reader) policies(ctx context.Context, namespace string) (int, error) {
+func (r Reader) policies(ctx context.Context, namespace string) ([]*unstructured.Unstructured, error) {
 	l := list("networking.k8s.io", "v1", "NetworkPolicy")
 	err := unlessUnseen(r.Client.List(ctx, l, client.InNamespace(namespace)))
-	return len(l.Items), err
+	return pointers(l), err
 }
 
 // stuck returns the objects of weir's kinds that are being deleted.

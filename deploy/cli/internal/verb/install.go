@@ -3,6 +3,7 @@ package verb
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -54,26 +55,25 @@ func (i *installer) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	options, err := i.flags.Options(i.Namespace(), install.Describe(state.Here()))
+	options, err := i.flags.Options(i.Namespace(), state.Installed())
 	if err != nil {
 		return err
 	}
 	if !i.force {
-		if err := mayInstall(state); err != nil {
+		if err := mayInstall(state, options); err != nil {
 			return err
 		}
 	}
-	return i.apply(ctx, options)
+	for _, note := range options.Looser(state.Installed()) {
+		i.Warn("%s", note)
+	}
+	return i.apply(ctx, state, options)
 }
 
-// print writes the manifests. The cluster is only asked for what no flag says.
+// print writes the manifests. Of what no flag says, the cluster is asked, if there is one.
 func (i *installer) print(ctx context.Context) error {
-	options, err := i.flags.Options(i.Namespace(), install.Installed{})
-	if err != nil && options.Registry == "" {
-		if state, unseen := look(ctx, i.Session); unseen == nil {
-			options, err = i.flags.Options(i.Namespace(), install.Describe(state.Here()))
-		}
-	}
+	live := i.whatIsThere(ctx)
+	options, err := i.flags.Options(i.Namespace(), live)
 	if err != nil {
 		return err
 	}
@@ -85,8 +85,31 @@ func (i *installer) print(ctx context.Context) error {
 	return err
 }
 
-// mayInstall refuses where somebody else takes care of the installation.
-func mayInstall(state installation.State) error {
+// patience is how long a cluster is asked that need not be there.
+const patience = 10 * time.Second
+
+// whatIsThere is what the cluster tells of its installation, and says whether manifests depend
+// on it. Manifests can be printed without one.
+func (i *installer) whatIsThere(ctx context.Context) install.Installed {
+	if _, err := i.Config(); err != nil {
+		return install.Installed{}
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	state, err := look(ctx, i.Session)
+	if err != nil {
+		i.Warn("the manifests are those of a new installation: what there is in the cluster cannot be seen: %v", err)
+		return install.Installed{}
+	}
+	live := state.Installed()
+	if len(live.Components) > 0 {
+		i.Say("what no flag says is as in namespace %q of the cluster", i.Namespace())
+	}
+	return live
+}
+
+// mayInstall refuses where somebody else takes care of the installation, or it would lose.
+func mayInstall(state installation.State, options install.Options) error {
 	for _, f := range state.Prerequisites() {
 		if f.Level == installation.Bad {
 			return session.Hint(fmt.Errorf("%s", f.Text), "%s", f.Do)
@@ -96,15 +119,20 @@ func mayInstall(state installation.State) error {
 		return session.Hint(fmt.Errorf("this installation is managed from Git by Kustomization %s, which would undo what is changed by hand", by),
 			"upgrade it there: weir bootstrap; or change the cluster all the same: weir install --force")
 	}
-	if other := state.Elsewhere(); len(other) > 0 && len(state.Here()) == 0 {
+	live := state.Installed()
+	if other := state.Elsewhere(); len(other) > 0 && !live.WatchesAll() && options.WatchAllNamespaces {
 		return session.Hint(fmt.Errorf("there are controllers in namespace %q already: two installations undo each other's work", other[0]),
-			"upgrade those: weir install -n %s; or install beside them: weir install --force", other[0])
+			"upgrade those: weir install -n %s; have these watch their own namespace: --watch-all-namespaces=false; or install beside them: weir install --force", other[0])
+	}
+	if live.Newer(options.Version) {
+		return session.Hint(fmt.Errorf("weir %s is installed, and %s is older: objects may lose fields that it does not know", live.Version, options.Version),
+			"use the weir command of %s or newer; or go back all the same: weir install --force", live.Version)
 	}
 	return nil
 }
 
 // apply brings the objects into the cluster and waits for the controllers.
-func (i *installer) apply(ctx context.Context, options install.Options) error {
+func (i *installer) apply(ctx context.Context, state installation.State, options install.Options) error {
 	objs, err := install.Objects(options)
 	if err != nil {
 		return err
@@ -125,11 +153,44 @@ func (i *installer) apply(ctx context.Context, options install.Options) error {
 		return err
 	}
 	i.Say("installing weir %s in namespace %q", options.Version, options.Namespace)
+	old, err := i.migrate(ctx, c, state)
+	if err != nil {
+		return err
+	}
+	if i.dryRun && old > 0 {
+		return session.Hint(fmt.Errorf("what would be changed cannot be seen before objects are migrated"), "migrate them: weir migrate")
+	}
 	if !i.dryRun {
 		if err := i.retire(ctx, c, cfg, options, objs); err != nil {
 			return err
 		}
 	}
+	if err := i.put(ctx, cfg, objs); err != nil || i.dryRun {
+		return err
+	}
+	if err := i.takeBack(ctx, c, options); err != nil {
+		return err
+	}
+	i.Waiting("waiting for the controllers")
+	if err := installation.Ready(ctx, c, objs, func(name string) { i.Done("%s: deployment ready", name) }); err != nil {
+		return session.Hint(err, "see what is wrong: weir check")
+	}
+	i.Done("install finished")
+	return nil
+}
+
+// migrate has objects be stored in versions that weir has, and returns of how many
+// definitions they are not.
+func (i *installer) migrate(ctx context.Context, c client.Client, state installation.State) (int, error) {
+	outdated, _, err := state.Outdated()
+	if err != nil {
+		return 0, err
+	}
+	return installation.Migration{Client: c, DryRun: i.dryRun, Tell: i.Say}.Run(ctx, outdated)
+}
+
+// put applies the objects, or tells what that would do.
+func (i *installer) put(ctx context.Context, cfg *rest.Config, objs []*unstructured.Unstructured) error {
 	changes, err := installation.Put(ctx, cfg, types.NamespacedName{}, objs, i.dryRun)
 	changed := 0
 	for _, change := range changes {
@@ -143,14 +204,21 @@ func (i *installer) apply(ctx context.Context, options install.Options) error {
 	}
 	if i.dryRun {
 		i.Done("%d objects would be changed, of %d", changed, len(objs))
-		return nil
 	}
-	i.Waiting("waiting for the controllers")
-	if err := installation.Ready(ctx, c, objs, func(name string) { i.Done("%s: deployment ready", name) }); err != nil {
-		return session.Hint(err, "see what is wrong: weir check")
-	}
-	i.Done("install finished")
 	return nil
+}
+
+// takeBack removes rights that the controllers had, and are not to have any longer.
+func (i *installer) takeBack(ctx context.Context, c client.Client, options install.Options) error {
+	leftovers, err := install.Leftovers(options)
+	if err != nil {
+		return err
+	}
+	gone, err := installation.TakeBack(ctx, c, leftovers)
+	for _, id := range gone {
+		i.Say("%s deleted", id)
+	}
+	return err
 }
 
 // retire removes what must not work beside the controllers that come, unless these could
@@ -160,7 +228,7 @@ func (i *installer) retire(ctx context.Context, c client.WithWatch, cfg *rest.Co
 	if len(replaced) == 0 {
 		return nil
 	}
-	if _, err := installation.Put(ctx, cfg, types.NamespacedName{}, objs, true); err != nil {
+	if _, err := installation.Try(ctx, cfg, c, types.NamespacedName{}, objs); err != nil {
 		return err
 	}
 	retired, err := installation.Retire(ctx, c, options.Namespace, replaced)
