@@ -55,8 +55,9 @@ type Bootstrap struct {
 	Trusted []byte
 	// Host is where the repository is; nil if there is nothing to ask but Git.
 	Host *Host
-	// PullSecret is with what the images are pulled; nil if there is none to make.
-	PullSecret *unstructured.Unstructured
+	// PullSecret makes what the images of an installation are pulled with; nil, also from it,
+	// if there is nothing to make.
+	PullSecret func(install.Options) (*unstructured.Unstructured, error)
 	// Render makes the manifest of an installation.
 	Render func(install.Options) ([]byte, error)
 	// DryRun only tells. Export gets the files as they would be; nil if nobody wants them.
@@ -65,7 +66,8 @@ type Bootstrap struct {
 	Tell   Teller
 	Now    func() time.Time
 
-	repo *Repository
+	repo     *Repository
+	migrated bool // objects are stored in versions that newer definitions have
 }
 
 // Result is how a run ended.
@@ -89,7 +91,7 @@ func (b *Bootstrap) Run(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	if b.Host != nil {
-		if err := b.Host.ensure(ctx, b.Options, b.DryRun, b.Tell); err != nil {
+		if err := b.Host.find(ctx); err != nil {
 			return Result{}, err
 		}
 	}
@@ -114,6 +116,9 @@ type published struct {
 	proposed bool // in a branch that is to be merged first
 }
 
+// errCreated says that the repository was created, and is to be looked at.
+var errCreated = errors.New("the repository was created")
+
 // publish brings the files into the repository. If the branch moves meanwhile, all is
 // decided anew.
 func (b *Bootstrap) publish(ctx context.Context, live Live) (published, error) {
@@ -121,33 +126,86 @@ func (b *Bootstrap) publish(ctx context.Context, live Live) (published, error) {
 	for range maxRounds {
 		var made published
 		made, err = b.publishOnce(ctx, live)
-		if !errors.Is(err, git.ErrMoved) {
+		switch {
+		case errors.Is(err, git.ErrMoved):
+			b.Tell.Say("the branch has moved meanwhile: looking again")
+		case !errors.Is(err, errCreated):
 			return made, err
 		}
-		b.Tell.Say("the branch has moved meanwhile: looking again")
 	}
 	return published{}, err
 }
 
 func (b *Bootstrap) publishOnce(ctx context.Context, live Live) (made published, err error) {
-	o := b.Options
 	view, err := b.look(ctx)
 	if err != nil {
 		return made, err
 	}
 	defer view.Close()
+	if made, err = b.decide(view, live); err != nil {
+		return made, err
+	}
+	if b.DryRun {
+		return made, b.show(ctx, live, made)
+	}
+	if b.Host == nil || !b.Host.missing { // else all of this is told again
+		for _, note := range made.plan.Notes {
+			b.Tell.Warn("%s", note)
+		}
+	}
+	if err := b.try(ctx, live, made.objects); err != nil {
+		return made, err
+	}
+	if b.Host != nil {
+		if err := b.Host.ensure(ctx, b.Options, b.Tell); err != nil {
+			return made, err
+		}
+	}
+	return b.write(ctx, view, made)
+}
+
+// decide decides on what to write, and refuses what the cluster would lose by.
+func (b *Bootstrap) decide(view *View, live Live) (made published, err error) {
+	o := b.Options
 	if made.plan, err = Decide(o, view.Tree, live, b.Render); err != nil {
 		return made, err
 	}
-	if made.objects, err = objectsOf(o, view.with(made.plan.Edits)); err != nil {
+	files := view.with(made.plan.Edits)
+	if made.objects, err = objectsOf(o, files); err != nil {
 		return made, err
 	}
-	for _, note := range made.plan.Notes {
-		b.Tell.Warn("%s", note)
+	return made, mayLeaveOut(o, live, made.objects, func() ([]*unstructured.Unstructured, error) { return built(o, files, o.Path) })
+}
+
+// try has the cluster look at all objects before anything is written: what it refuses must
+// not get into Git, where its controllers find it, nor cost what is replaced. Objects that
+// are stored in versions which newer definitions do not have are migrated first.
+func (b *Bootstrap) try(ctx context.Context, live Live, objs []*unstructured.Unstructured) error {
+	if !b.migrated {
+		if _, err := b.migration().Run(ctx, live.Outdated); err != nil {
+			return err
+		}
+		b.migrated = true
 	}
-	if b.DryRun {
-		return made, b.show(made)
+	if _, err := installation.Try(ctx, b.Config, b.Client, b.owner(), objs); err != nil {
+		return fmt.Errorf("trying what would be applied: %w", err)
 	}
+	return nil
+}
+
+func (b *Bootstrap) migration() installation.Migration {
+	return installation.Migration{Client: b.Client, DryRun: b.DryRun, Tell: b.Tell.Say}
+}
+
+// owner is the Kustomization that manages the objects from then on.
+func (b *Bootstrap) owner() types.NamespacedName {
+	return types.NamespacedName{Namespace: b.Options.Install.Namespace, Name: b.Options.Install.Namespace}
+}
+
+// write makes the commit of a plan, if there is anything to write, and pushes it.
+func (b *Bootstrap) write(ctx context.Context, view *View, made published) (published, error) {
+	o := b.Options
+	var err error
 	if made.commit = view.Commit; len(made.plan.Edits) == 0 {
 		b.Tell.Done("manifests are up to date at %s", revisionOf(o.Branch, made.commit))
 		return made, nil
@@ -169,7 +227,7 @@ func (b *Bootstrap) publishOnce(ctx context.Context, live Live) (made published,
 	return made, nil
 }
 
-// look looks at the repository. A dry run finds nothing where there is none yet.
+// look looks at the repository. Where there is none yet, there is nothing in it.
 func (b *Bootstrap) look(ctx context.Context) (*View, error) {
 	if b.Host != nil && b.Host.missing {
 		return &View{Tree: Tree{Files: map[string][]byte{}}}, nil
@@ -179,8 +237,22 @@ func (b *Bootstrap) look(ctx context.Context) (*View, error) {
 }
 
 // show tells what would be done.
-func (b *Bootstrap) show(made published) error {
+func (b *Bootstrap) show(ctx context.Context, live Live, made published) error {
 	o := b.Options
+	if b.Host != nil && b.Host.missing {
+		b.Tell.Say("the repository %s would be created", b.Host)
+	}
+	for _, note := range made.plan.Notes {
+		b.Tell.Warn("%s", note)
+	}
+	switch n, err := b.migration().Run(ctx, live.Outdated); {
+	case err != nil:
+		return err
+	case n == 0: // else nothing can be tried before
+		if err := b.try(ctx, Live{}, made.objects); err != nil {
+			return err
+		}
+	}
 	for _, e := range made.plan.Edits {
 		b.Tell.Say("%s would be written", e.Path)
 	}
@@ -220,7 +292,7 @@ func (b *Bootstrap) propose(ctx context.Context, made published) (Result, error)
 // install brings what was published into the cluster.
 func (b *Bootstrap) install(ctx context.Context, made published) (Result, error) {
 	o := b.Options
-	if err := b.namespace(ctx, made.objects); err != nil {
+	if err := b.namespace(ctx, made); err != nil {
 		return Result{}, err
 	}
 	if err := b.access(ctx); err != nil {
@@ -240,8 +312,8 @@ func (b *Bootstrap) install(ctx context.Context, made published) (Result, error)
 	}
 	b.Tell.Done("%d objects applied, %d of them changed", len(made.objects), changed)
 	meta.MaybeResetRESTMapper(b.Client.RESTMapper()) // else it knows the kinds from before their definition
-	revision := revisionOf(o.Branch, made.commit)
-	if err := b.follow(ctx, revision); err != nil {
+	revision, err := b.follow(ctx, revisionOf(o.Branch, made.commit))
+	if err != nil {
 		return Result{}, b.whyNotFollowed(ctx, err)
 	}
 	if err := installation.Ready(ctx, b.Client, made.objects, func(name string) { b.Tell.Done("%s: deployment ready", name) }); err != nil {
@@ -251,15 +323,21 @@ func (b *Bootstrap) install(ctx context.Context, made published) (Result, error)
 }
 
 // namespace makes the namespace, and the Secret with which images are pulled.
-func (b *Bootstrap) namespace(ctx context.Context, objs []*unstructured.Unstructured) error {
-	first := []*unstructured.Unstructured{find(objs, "Namespace", b.Options.Install.Namespace)}
+func (b *Bootstrap) namespace(ctx context.Context, made published) error {
+	first := []*unstructured.Unstructured{find(made.objects, "Namespace", b.Options.Install.Namespace)}
 	if first[0] == nil {
 		first[0] = &unstructured.Unstructured{Object: map[string]any{
 			"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": b.Options.Install.Namespace},
 		}}
 	}
 	if b.PullSecret != nil {
-		first = append(first, b.PullSecret)
+		secret, err := b.PullSecret(made.plan.Install)
+		if err != nil {
+			return err
+		}
+		if secret != nil {
+			first = append(first, secret)
+		}
 	}
 	_, err := b.put(ctx, first)
 	return err
@@ -267,8 +345,7 @@ func (b *Bootstrap) namespace(ctx context.Context, objs []*unstructured.Unstruct
 
 // put applies objects, and returns how many it changed.
 func (b *Bootstrap) put(ctx context.Context, objs []*unstructured.Unstructured) (int, error) {
-	owner := types.NamespacedName{Namespace: b.Options.Install.Namespace, Name: b.Options.Install.Namespace}
-	changes, err := installation.Put(ctx, b.Config, owner, objs, false)
+	changes, err := installation.Put(ctx, b.Config, b.owner(), objs, false)
 	changed := 0
 	for _, c := range changes {
 		if c.Effect != apply.Unchanged && c.Effect != apply.Skipped {

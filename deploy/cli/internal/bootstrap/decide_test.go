@@ -107,11 +107,6 @@ func applied(names ...string) inventory.Set {
 	return set
 }
 
-// definition is a kind that a cluster has from Git.
-func definition(name string) inventory.Set {
-	return inventory.Set{{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition", Name: name}: "v1"}
-}
-
 // edited is a copy of files with some replaced, or without those that are "".
 func edited(files map[string]string, edits ...string) map[string]string {
 	out := maps.Clone(files)
@@ -288,6 +283,10 @@ func TestDecide(t *testing.T) {
 			why: "they share nothing", live: &bootstrap.Live{Elsewhere: []string{"weir-system"}}, options: func(o *bootstrap.Options) { o.Install.WatchAllNamespaces = false },
 			edits: all, message: "Add Flux v0.1.0 component and sync manifests",
 		},
+		"one that gets all namespaces from now on is a second one": {
+			why: "they share nothing until then", refused: bootstrap.Elsewhere, says: "weir-system",
+			live: &bootstrap.Live{Elsewhere: []string{"weir-system"}, Installed: install.Installed{Components: []string{"source-controller"}, Shape: &install.Shape{}}},
+		},
 		"a cluster with another path is refused": {
 			why: "everything that is there would be deleted", live: &bootstrap.Live{Sync: &bootstrap.Sync{Path: "clusters/staging"}}, options: force,
 			refused: bootstrap.OtherPath, says: `"./clusters/staging"`,
@@ -321,14 +320,6 @@ func TestDecide(t *testing.T) {
 				{Group: "kustomize.toolkit.fluxcd.io", Kind: "Kustomization", Namespace: "flux-system", Name: "flux-system"}: "v1",
 				{Group: "kustomize.toolkit.fluxcd.io", Kind: "Kustomization", Namespace: "flux-system", Name: "apps"}:        "v1",
 			})}},
-		},
-		"kinds of a controller that is left out are not lost": {
-			why: "their objects would go with them", refused: bootstrap.LosesKinds, says: "imagepolicies.image.toolkit.fluxcd.io",
-			live: &bootstrap.Live{Sync: &bootstrap.Sync{Path: "clusters/prod", Inventory: definition("imagepolicies.image.toolkit.fluxcd.io")}},
-		},
-		"kinds of controllers that weir does not have are not lost": {
-			why: "they go on to work beside it", refused: bootstrap.LosesKinds, says: "receivers.notification.toolkit.fluxcd.io",
-			live: &bootstrap.Live{Sync: &bootstrap.Sync{Path: "clusters/prod", Inventory: definition("receivers.notification.toolkit.fluxcd.io")}},
 		},
 		"another branch is refused if it costs what is there": {
 			why: "what it does not have is deleted", refused: bootstrap.OtherSource, says: `branch "dev"`,

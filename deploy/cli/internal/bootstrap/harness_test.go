@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -172,6 +173,7 @@ type world struct {
 	host *providertest.Host
 	cut  *cutter
 	said *lines
+	lazy atomic.Bool // the source looks at its repository when it is asked to
 }
 
 func newWorld(t *testing.T, kind pullrequest.Kind) *world {
@@ -311,7 +313,7 @@ func (w *world) reconcileOnce(ctx context.Context) {
 		return
 	}
 	failed := slices.ContainsFunc(source.Status.Conditions, func(c metav1.Condition) bool { return c.Status != metav1.ConditionTrue })
-	if failed || source.Status.Artifact == nil || source.Status.Artifact.Revision != revision || source.Status.LastHandledReconcileAt != token || source.Status.ObservedGeneration != source.Generation {
+	if failed || source.Status.Artifact == nil || source.Status.Artifact.Revision != revision && !w.lazy.Load() || source.Status.LastHandledReconcileAt != token || source.Status.ObservedGeneration != source.Generation {
 		source.Status.ObservedGeneration, source.Status.LastHandledReconcileAt = source.Generation, token
 		source.Status.Conditions = ready(source.Generation)
 		source.Status.Artifact = &meta.Artifact{Revision: revision, Path: "p", URL: "http://x/p", Digest: "sha256:" + strings.Repeat("0", 64), LastUpdateTime: metav1.Now()}
@@ -321,7 +323,7 @@ func (w *world) reconcileOnce(ctx context.Context) {
 	if w.Client.Get(ctx, key, &ks) != nil {
 		return
 	}
-	token = ks.Annotations[meta.ReconcileRequestAnnotation]
+	token, revision = ks.Annotations[meta.ReconcileRequestAnnotation], source.Status.Artifact.Revision
 	if ks.Status.LastAttemptedRevision != revision || ks.Status.LastHandledReconcileAt != token || ks.Status.ObservedGeneration != ks.Generation {
 		ks.Status.ObservedGeneration, ks.Status.LastHandledReconcileAt = ks.Generation, token
 		ks.Status.Conditions = ready(ks.Generation)

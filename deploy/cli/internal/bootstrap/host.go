@@ -26,29 +26,37 @@ type Host struct {
 	Transport http.RoundTripper
 
 	found   provider.Repository
-	missing bool // there is no repository, which only a dry run leaves like that
+	missing bool // there is no repository yet
+	settled bool // it is as it is to be
 }
 
-// ensure sees to the repository and to who may use it.
-func (h *Host) ensure(ctx context.Context, o Options, dryRun bool, tell Teller) error {
+// find looks for the repository.
+func (h *Host) find(ctx context.Context) error {
 	var err error
 	h.found, err = h.Find(ctx)
-	switch {
-	case errors.Is(err, provider.ErrNotFound) && dryRun:
-		tell.Say("the repository %s would be created", h)
-		h.missing = true
+	if h.missing = errors.Is(err, provider.ErrNotFound); h.missing || err == nil {
 		return nil
-	case errors.Is(err, provider.ErrNotFound):
+	}
+	return h.explain(err)
+}
+
+// ensure sees to the repository and to who may use it. The error is errCreated if it has been
+// created for that.
+func (h *Host) ensure(ctx context.Context, o Options, tell Teller) error {
+	if h.missing {
 		h.Settings.Branch = o.Branch
+		var err error
 		if h.found, err = h.Create(ctx, h.Settings); err != nil {
 			return h.explain(err)
 		}
+		h.missing = false
 		tell.Done("repository %s created", h)
-	case err != nil:
-		return h.explain(err)
-	case dryRun:
+		return errCreated
+	}
+	if h.settled {
 		return nil
-	case h.Reconcile:
+	}
+	if h.Reconcile {
 		changed, err := h.Update(ctx, h.found, h.Settings)
 		if err != nil {
 			return h.explain(err)
@@ -66,6 +74,7 @@ func (h *Host) ensure(ctx context.Context, o Options, dryRun bool, tell Teller) 
 			tell.Done("%q has access to the repository: %s", team.Name, team.Permission)
 		}
 	}
+	h.settled = true
 	return nil
 }
 

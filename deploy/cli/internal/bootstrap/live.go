@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/discovery"
@@ -29,6 +30,8 @@ type Live struct {
 	Installed install.Installed
 	// Elsewhere are other namespaces with controllers.
 	Elsewhere []string
+	// Outdated are definitions whose objects have to be migrated before newer ones can come.
+	Outdated []*apiextensionsv1.CustomResourceDefinition
 	// Sync and Source are what the cluster follows now; nil if there is none.
 	Sync   *Sync
 	Source *Source
@@ -55,9 +58,11 @@ func Look(ctx context.Context, c client.WithWatch, d discovery.ServerVersionInte
 	if err != nil {
 		return Live{}, err
 	}
-	l := Live{Installed: install.Describe(state.Here()), Elsewhere: state.Elsewhere(), ManagedBy: managedBy(state)}
-	state.Definitions = nil // whom they are managed by is a question of its own
-	for _, f := range state.Prerequisites() {
+	l := Live{Installed: state.Installed(), Elsewhere: state.Elsewhere(), ManagedBy: managedBy(state)}
+	if l.Outdated, _, err = state.Outdated(); err != nil {
+		return Live{}, err
+	}
+	for _, f := range state.Fitness() {
 		if f.Level == installation.Bad {
 			l.Missing = append(l.Missing, f)
 		}

@@ -17,19 +17,28 @@ import (
 // Kustomization which is part of it will: with its labels, so that it finds nothing to
 // change. It refuses what would not keep the cluster as it is.
 func objectsOf(o Options, f *files) ([]*unstructured.Unstructured, error) {
+	objs, err := built(o, f, o.Folder())
+	if err != nil {
+		return nil, err
+	}
+	if missing := missingFrom(o, objs); missing != "" {
+		return nil, refuse(NotListed, "%s leaves out %s, so that the cluster would lose it",
+			path.Join(o.Folder(), kustomizationFile), missing).
+			next("have its resources list %s and %s", componentsFile, syncFile)
+	}
+	return objs, nil
+}
+
+// built builds a folder as the Kustomization of the installation will.
+func built(o Options, f *files, folder string) ([]*unstructured.Unstructured, error) {
 	made, err := build.Run(f, build.Spec{
-		Path: o.Folder(),
+		Path: folder,
 		OwnerLabels: map[string]string{
 			kustomizev1.LabelName: o.Install.Namespace, kustomizev1.LabelNamespace: o.Install.Namespace,
 		},
 	}, nil)
 	if err != nil {
-		return nil, fmt.Errorf("building %q: %w", o.Folder(), err)
-	}
-	if missing := missingFrom(o, made.Objects); missing != "" {
-		return nil, refuse(NotListed, "%s leaves out %s, so that the cluster would lose it",
-			path.Join(o.Folder(), kustomizationFile), missing).
-			next("have its resources list %s and %s", componentsFile, syncFile)
+		return nil, fmt.Errorf("building %q: %w", folder, err)
 	}
 	return made.Objects, nil
 }

@@ -25,6 +25,9 @@ type Options struct {
 	// Install is what is to be installed. Its Registry may be empty: then it is the one of
 	// what there is.
 	Install install.Options
+	// Said has what of Install somebody has said. The rest stays as it is in Git. Without it,
+	// all is said.
+	Said install.Said
 	// URL is that of the repository, as the cluster reaches it.
 	URL string
 	// Branch is the one that the cluster follows.
@@ -83,6 +86,9 @@ const (
 	componentsFile    = "gotk-components.yaml"
 	syncFile          = "gotk-sync.yaml"
 	kustomizationFile = "kustomization.yaml"
+
+	// besideFile has what of another distribution goes on to run. It is the user's.
+	besideFile = "gotk-flux.yaml"
 )
 
 // CleanPath returns a path of a repository without what does not matter: "" is the root.

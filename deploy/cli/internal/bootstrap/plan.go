@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -32,26 +33,32 @@ type Plan struct {
 // Decide returns what to do, or a Refusal. It depends on nothing but its arguments; render
 // makes the manifest of an installation.
 func Decide(o Options, tree Tree, live Live, render func(install.Options) ([]byte, error)) (Plan, error) {
+	written := describeComponents(tree.Files[componentsFile])
+	o.Install = settled(o, tree, live, written)
 	if err := mayTouch(o, live); err != nil {
 		return Plan{}, err
 	}
 	if err := mayWrite(o, tree); err != nil {
 		return Plan{}, err
 	}
-	written := describeComponents(tree.Files[componentsFile])
 	for _, in := range []install.Installed{written, live.Installed} {
 		if err := notOlder(o, in); err != nil {
 			return Plan{}, err
 		}
 	}
 	p := Plan{Install: o.Install, Direct: len(tree.Branches) == 0}
-	for _, registry := range []string{written.Registry, live.Installed.Registry} {
-		if p.Install.Registry == "" {
-			p.Install.Registry = registry
-		}
-	}
-	p.Notes = notes(o, live)
+	p.notes(o, live, written)
 	return p, p.write(o, tree, render)
+}
+
+// settled returns what is to be installed: what nobody has said is as it is in Git, and else
+// as in the cluster, of which the options know already.
+func settled(o Options, tree Tree, live Live, written install.Installed) install.Options {
+	i := o.Install.Keep(written, o.Said)
+	i.Registry = cmp.Or(i.Registry, live.Installed.Registry)
+	there := slices.Concat(i.Beside, written.Components, describeComponents(tree.Files[besideFile]).Components)
+	i.Beside = install.Beside(there)
+	return i
 }
 
 // describeComponents returns what a manifest of components tells.
@@ -73,23 +80,28 @@ func (p *Plan) write(o Options, tree Tree, render func(install.Options) ([]byte,
 	if err != nil {
 		return err
 	}
-	edit := func(name string, content []byte) bool {
-		p.Files = append(p.Files, git.Edit{Path: path.Join(o.Folder(), name), Content: content})
-		if bytes.Equal(tree.Files[name], content) {
-			return false
-		}
-		p.Edits = append(p.Edits, p.Files[len(p.Files)-1])
-		return true
-	}
-	newComponents := edit(componentsFile, components)
-	newSync := edit(syncFile, sync)
 	list, there := tree.Files[kustomizationFile]
 	if !there { // an existing one is the user's
 		list = []byte(listing)
 	}
-	newSync = edit(kustomizationFile, list) || newSync
+	newComponents := p.edit(o, tree, componentsFile, components)
+	newSync := p.edit(o, tree, syncFile, sync)
+	if list, err = p.keepBeside(o, tree, list); err != nil {
+		return err
+	}
+	newSync = p.edit(o, tree, kustomizationFile, list) || newSync
 	p.Message = message(o, newComponents, newSync)
 	return nil
+}
+
+// edit has a file be as it is to be, and reports whether it is written.
+func (p *Plan) edit(o Options, tree Tree, name string, content []byte) bool {
+	p.Files = append(p.Files, git.Edit{Path: path.Join(o.Folder(), name), Content: content})
+	if have, there := tree.Files[name]; there && bytes.Equal(have, content) {
+		return false
+	}
+	p.Edits = append(p.Edits, p.Files[len(p.Files)-1])
+	return true
 }
 
 // messageStart is what the messages of our commits begin with.
@@ -110,23 +122,32 @@ func message(o Options, components, sync bool) string {
 	return text
 }
 
-// notes are what a run changes that somebody may not have thought of.
-func notes(o Options, live Live) []string {
-	var all []string
-	note := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+// note adds a note.
+func (p *Plan) note(format string, args ...any) {
+	p.Notes = append(p.Notes, fmt.Sprintf(format, args...))
+}
+
+// notes tells what a run changes that somebody may not have thought of.
+func (p *Plan) notes(o Options, live Live, written install.Installed) {
 	if live.Source != nil && !sameRepository(live.Source.URL, o.URL) {
-		note("the cluster runs from %s, and will run from %s", withoutUser(live.Source.URL), withoutUser(o.URL))
+		p.note("the cluster runs from %s, and will run from %s", withoutUser(live.Source.URL), withoutUser(o.URL))
 	}
 	if live.Source != nil && live.Source.Branch != "" && live.Source.Branch != o.Branch {
-		note("the cluster follows the branch %q, and will follow %q", live.Source.Branch, o.Branch)
+		p.note("the cluster follows the branch %q, and will follow %q", live.Source.Branch, o.Branch)
 	}
 	if live.Installed.Foreign {
-		note("the controllers of another distribution are replaced, and their objects are taken over as they are")
+		p.note("the controllers of another distribution are replaced, and their objects are taken over as they are")
 	}
 	for _, name := range install.Replaced(o.Install.Components) {
 		if slices.Contains(live.Installed.Components, name) {
-			note("%s is removed: %s takes its place", name, install.ImageController)
+			p.note("%s is removed: %s takes its place", name, install.ImageController)
 		}
 	}
-	return all
+	was := written
+	if was.Shape == nil {
+		was = live.Installed
+	}
+	for _, looser := range o.Install.Looser(was) {
+		p.note("%s", looser)
+	}
 }

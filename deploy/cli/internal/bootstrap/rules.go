@@ -2,10 +2,7 @@ package bootstrap
 
 import (
 	"net/url"
-	"slices"
 	"strings"
-
-	"k8s.io/apimachinery/pkg/util/version"
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
 	sourcev1 "weir.dev/api/source/v1"
@@ -27,41 +24,14 @@ func mayTouch(o Options, live Live) error {
 		return refuse(ManagedByOther, "the definitions of the cluster are managed by %s, and would be by Git", live.ManagedBy).
 			next("take that installation out by %s first, or take it over: --force", live.ManagedBy)
 	}
-	if len(live.Elsewhere) > 0 && len(live.Installed.Components) == 0 && o.Install.WatchAllNamespaces && !o.accepts(Elsewhere) {
+	if len(live.Elsewhere) > 0 && !live.Installed.WatchesAll() && o.Install.WatchAllNamespaces && !o.accepts(Elsewhere) {
 		return refuse(Elsewhere, "there are controllers in namespace %q, which work on the same objects", live.Elsewhere[0]).
 			next("bootstrap those: -n %s; or have the new ones watch their own namespace: --watch-all-namespaces=false; or insist: --force", live.Elsewhere[0])
 	}
 	if err := maySync(o, live.Sync); err != nil {
 		return err
 	}
-	if err := mayLeaveOut(o, live); err != nil {
-		return err
-	}
 	return mayFollow(o, live)
-}
-
-// mayLeaveOut refuses to leave out of Git the definitions of kinds that the cluster has from
-// there: its controllers would delete them, and the API server all objects of these kinds.
-func mayLeaveOut(o Options, live Live) error {
-	if live.Sync == nil || o.accepts(LosesKinds) {
-		return nil
-	}
-	for _, id := range live.Sync.Inventory.IDs() {
-		_, group, _ := strings.Cut(id.Name, ".")
-		if id.Kind != "CustomResourceDefinition" || !strings.HasSuffix(group, ".fluxcd.io") {
-			continue
-		}
-		component, ours := install.Serving(group)
-		if ours && slices.Contains(o.Install.Components, component) {
-			continue
-		}
-		r := refuse(LosesKinds, "the cluster has %s from Git, and would lose it, with all objects of that kind", id.Name)
-		if ours {
-			return r.next("keep its controller: --components-extra=%s; or let it go: --force", component)
-		}
-		return r.next("weir has no controller of it: move its manifests from %s into another folder that the cluster runs from, or let it go: --force", componentsFile)
-	}
-	return nil
 }
 
 // maySync refuses what the Kustomization of the cluster is not ready for.
@@ -200,20 +170,10 @@ func alone(o Options, tree Tree) error {
 	return nil
 }
 
-// notOlder refuses to go back to an older version: objects may be stored in versions that
-// it does not know, and have fields that it would lose. Versions of other distributions
-// have nothing to do with ours.
+// notOlder refuses to go back to an older version.
 func notOlder(o Options, in install.Installed) error {
-	if in.Foreign || in.Version == "" || o.accepts(Older) {
+	if !in.Newer(o.Install.Version) || o.accepts(Older) {
 		return nil
-	}
-	have, err := version.ParseSemantic(in.Version)
-	if err != nil {
-		return nil //nolint:nilerr // what is no version is neither older nor newer
-	}
-	want, err := version.ParseSemantic(o.Install.Version)
-	if err != nil || !want.LessThan(have) {
-		return nil //nolint:nilerr // as above
 	}
 	return refuse(Older, "weir %s is installed, and %s is older: objects may lose fields that it does not know", in.Version, o.Install.Version).
 		next("use the weir command of %s or newer, or insist: --force", in.Version)

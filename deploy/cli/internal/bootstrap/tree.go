@@ -50,7 +50,7 @@ func Survey(o Options, files []string, read func(path string) ([]byte, error)) (
 	for _, f := range files {
 		there[f] = true
 	}
-	for _, name := range []string{componentsFile, syncFile, kustomizationFile} {
+	for _, name := range []string{componentsFile, syncFile, kustomizationFile, besideFile} {
 		if at := path.Join(o.Folder(), name); there[at] {
 			data, err := read(at)
 			if err != nil {

@@ -89,27 +89,31 @@ func (r report) verdict(seen, handled bool, at, revision string) await.Verdict {
 	return await.Verdict{Why: "its controller has not reported on " + revision + " yet"}
 }
 
-// follow waits until the cluster runs from a revision of the branch.
-func (b *Bootstrap) follow(ctx context.Context, revision string) error {
-	key := types.NamespacedName{Namespace: b.Options.Install.Namespace, Name: b.Options.Install.Namespace}
-	for _, target := range []await.Target{
-		{GVK: sourcev1.GroupVersion.WithKind(sourcev1.GitRepositoryKind), Key: key},
-		{GVK: kustomizev1.GroupVersion.WithKind(kustomizev1.KustomizationKind), Key: key},
-	} {
-		b.Tell.Waiting("waiting for %s to be at %s", target, revision)
-		reached, err := b.reach(ctx, target, revision)
-		if err != nil {
-			return err
-		}
-		revision = reached
-		b.Tell.Done("%s is at %s", target, revision)
+// follow waits until the cluster runs from a revision of the branch, or from a newer one that
+// the branch has got meanwhile, and returns that.
+func (b *Bootstrap) follow(ctx context.Context, revision string) (string, error) {
+	key := b.owner()
+	source := await.Target{GVK: sourcev1.GroupVersion.WithKind(sourcev1.GitRepositoryKind), Key: key}
+	sync := await.Target{GVK: kustomizev1.GroupVersion.WithKind(kustomizev1.KustomizationKind), Key: key}
+	fetched := func(revision string) (string, error) { return b.reach(ctx, source, revision, nil) }
+	b.Tell.Waiting("waiting for %s to be at %s", source, revision)
+	revision, err := fetched(revision)
+	if err != nil {
+		return "", err
 	}
-	return nil
+	b.Tell.Done("%s is at %s", source, revision)
+	b.Tell.Waiting("waiting for %s to be at %s", sync, revision)
+	if revision, err = b.reach(ctx, sync, revision, fetched); err != nil {
+		return "", err
+	}
+	b.Tell.Done("%s is at %s", sync, revision)
+	return revision, nil
 }
 
 // reach waits until an object is at a revision, or at a newer one that the branch has got
-// meanwhile, and returns that.
-func (b *Bootstrap) reach(ctx context.Context, target await.Target, revision string) (string, error) {
+// meanwhile, and returns that. What it gets revisions from is at a newer one first; nil if
+// it is the source itself.
+func (b *Bootstrap) reach(ctx context.Context, target await.Target, revision string, from func(revision string) (string, error)) (string, error) {
 	for {
 		token, err := b.poke(ctx, target, revision)
 		if err != nil {
@@ -130,11 +134,14 @@ func (b *Bootstrap) reach(ctx context.Context, target await.Target, revision str
 		if now := revisionOf(b.Options.Branch, head); now != revision {
 			b.Tell.Say("the branch has moved to %s meanwhile", now)
 			revision = now
+		} else if err := await.Pause(ctx, time.Second); err != nil { // it was looked at before the branch got there
+			return "", fmt.Errorf("waiting for %s: %w: %w", target, err, other)
+		}
+		if from == nil {
 			continue
 		}
-		// It was looked at before the branch got there.
-		if err := await.Pause(ctx, time.Second); err != nil {
-			return "", fmt.Errorf("waiting for %s: %w: %w", target, err, other)
+		if revision, err = from(revision); err != nil {
+			return "", err
 		}
 	}
 }

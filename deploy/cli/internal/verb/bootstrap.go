@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"weir.dev/deploy/cli/internal/bootstrap"
 	"weir.dev/deploy/cli/internal/installation"
@@ -197,7 +196,7 @@ func (b *bootstrapper) prepare(ctx context.Context, in login) (*bootstrap.Bootst
 	}
 	ctx, cancel := b.Context(ctx)
 	defer cancel()
-	options, pullSecret, err := b.options(ctx, in)
+	options, err := b.options(ctx, in)
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +217,7 @@ func (b *bootstrapper) prepare(ctx context.Context, in login) (*bootstrap.Bootst
 	}
 	run := &bootstrap.Bootstrap{
 		Options: options, Config: cfg, Client: c, Discovery: d, Git: in.git, GitURL: in.url, Login: in.how, Host: in.host,
-		Trusted: in.trusted, PullSecret: pullSecret, Render: install.Render, DryRun: b.dryRun || b.export, Tell: b.Session, Now: time.Now,
+		Trusted: in.trusted, PullSecret: b.flags.PullSecret, Render: install.Render, DryRun: b.dryRun || b.export, Tell: b.Session, Now: time.Now,
 	}
 	if b.export {
 		run.Export = b.Out
@@ -227,21 +226,21 @@ func (b *bootstrapper) prepare(ctx context.Context, in login) (*bootstrap.Bootst
 }
 
 // options makes options of the flags.
-func (b *bootstrapper) options(ctx context.Context, in login) (bootstrap.Options, *unstructured.Unstructured, error) {
+func (b *bootstrapper) options(ctx context.Context, in login) (bootstrap.Options, error) {
 	state, err := look(ctx, b.Session)
 	if err != nil {
-		return bootstrap.Options{}, nil, err
+		return bootstrap.Options{}, err
 	}
 	o := bootstrap.Options{
 		URL: in.cluster, Branch: b.branch, PathGiven: b.given("path"), Secret: b.secret, Interval: b.interval, Provider: in.provider,
-		RecurseSubmodules: b.recurse, SparseCheckout: b.sparse, Commit: b.commit,
+		Said: b.flags.Said, RecurseSubmodules: b.recurse, SparseCheckout: b.sparse, Commit: b.commit,
 	}
-	o.Install, err = b.flags.Options(b.Namespace(), install.Describe(state.Here()))
+	o.Install, err = b.flags.Options(b.Namespace(), state.Installed())
 	if err != nil && !errors.Is(err, install.ErrNoRegistry) { // which the repository may know
-		return o, nil, err
+		return o, err
 	}
 	if o.Path, err = bootstrap.CleanPath(b.path); err != nil {
-		return o, nil, err
+		return o, err
 	}
 	if o.Secret == "" {
 		o.Secret = o.Install.Namespace
@@ -252,10 +251,9 @@ func (b *bootstrapper) options(ctx context.Context, in login) (bootstrap.Options
 		}
 	}
 	if o.Commit.Signer, err = b.signer(); err != nil {
-		return o, nil, err
+		return o, err
 	}
-	secret, err := b.flags.PullSecret(o.Install)
-	return o, secret, err
+	return o, nil
 }
 
 // readSecrets has what is not in the arguments be where it would be if it were. What is piped
