@@ -161,7 +161,7 @@ func (b *Bootstrap) publishOnce(ctx context.Context, live Live) (made published,
 			return made, err
 		}
 	}
-	return b.write(ctx, view, made)
+	return b.commit(ctx, view, made)
 }
 
 // decide decides on what to write, and refuses what the cluster would lose by.
@@ -202,8 +202,8 @@ func (b *Bootstrap) owner() types.NamespacedName {
 	return types.NamespacedName{Namespace: b.Options.Install.Namespace, Name: b.Options.Install.Namespace}
 }
 
-// write makes the commit of a plan, if there is anything to write, and pushes it.
-func (b *Bootstrap) write(ctx context.Context, view *View, made published) (published, error) {
+// commit makes the commit of a plan, if there is anything to write, and pushes it.
+func (b *Bootstrap) commit(ctx context.Context, view *View, made published) (published, error) {
 	o := b.Options
 	var err error
 	if made.commit = view.Commit; len(made.plan.Edits) == 0 {
