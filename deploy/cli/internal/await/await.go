@@ -15,6 +15,7 @@ import (
 
 	"github.com/fluxcd/pkg/apis/meta"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -23,7 +24,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// again is how long to wait before a watch that was refused is tried again.
+// again is how long to wait before the API server is asked again, after a watch that has
+// ended or a request that has failed.
 const again = time.Second
 
 // Verdict says how far an object is. The zero value is: not yet.
@@ -67,10 +69,22 @@ func For(ctx context.Context, c client.WithWatch, target Target, ok Condition, r
 		if ctx.Err() != nil && !done {
 			return w.last, w.inVain(context.Cause(ctx))
 		}
-		if done || err != nil {
+		if done || Lasting(err) {
 			return w.last, err
 		}
+		if err != nil { // as of an API server that starts anew
+			w.complain(err.Error())
+		}
+		if cause := Pause(ctx, again); cause != nil {
+			return w.last, w.inVain(cause)
+		}
 	}
+}
+
+// Lasting reports whether an error of the API server is the same however often it is asked.
+func Lasting(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsNotFound(err) ||
+		apierrors.IsBadRequest(err) || apierrors.IsMethodNotSupported(err) || apimeta.IsNoMatchError(err)
 }
 
 // waiter is one wait.
@@ -100,11 +114,7 @@ func (w *waiter) follow(ctx context.Context) (done bool, err error) {
 	}
 	changes, err := w.client.Watch(ctx, list, append(only, &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: list.GetResourceVersion()}})...)
 	if err != nil {
-		if apierrors.IsForbidden(err) {
-			return false, fmt.Errorf("watching %s: %w", w.target, err)
-		}
-		_ = Pause(ctx, again) // whether ctx has ended is seen next
-		return false, nil
+		return false, fmt.Errorf("watching %s: %w", w.target, err)
 	}
 	defer changes.Stop()
 	for {
@@ -134,6 +144,14 @@ func (w *waiter) judge(obj *unstructured.Unstructured) bool {
 		w.report(why)
 	}
 	return w.verdict.Done
+}
+
+// complain keeps and reports what stands in the way of looking at the object.
+func (w *waiter) complain(why string) {
+	if w.report != nil && why != w.verdict.Why {
+		w.report(why)
+	}
+	w.verdict = Verdict{Why: why}
 }
 
 // Pause waits for a while. The error is why ctx has ended before.

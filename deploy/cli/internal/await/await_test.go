@@ -22,11 +22,17 @@ type cluster struct {
 	now     *unstructured.Unstructured
 	changes chan watch.Interface // one a watch
 	refuse  error
+	once    error // fails the first list
+	lists   int
 }
 
 func (c *cluster) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
+	c.lists++
 	if c.refuse != nil {
 		return c.refuse
+	}
+	if c.once != nil && c.lists == 1 {
+		return c.once
 	}
 	if c.now != nil {
 		list.(*unstructured.UnstructuredList).Items = []unstructured.Unstructured{*c.now}
@@ -34,8 +40,13 @@ func (c *cluster) List(_ context.Context, list client.ObjectList, _ ...client.Li
 	return nil
 }
 
-func (c *cluster) Watch(context.Context, client.ObjectList, ...client.ListOption) (watch.Interface, error) {
-	return <-c.changes, nil
+func (c *cluster) Watch(ctx context.Context, _ client.ObjectList, _ ...client.ListOption) (watch.Interface, error) {
+	select {
+	case changes := <-c.changes:
+		return changes, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 func target() await.Target {
@@ -83,8 +94,45 @@ func TestForSaysWhyInVain(t *testing.T) {
 
 func TestForEndsWhereItMayNotLook(t *testing.T) {
 	t.Parallel()
-	c := &cluster{refuse: apierrors.NewForbidden(target().GVK.GroupVersion().WithResource("kustomizations").GroupResource(), "apps", errors.New("no"))}
-	if _, err := await.For(t.Context(), c, target(), await.Ready, nil); !apierrors.IsForbidden(err) {
-		t.Errorf("For = %v, want forbidden", err)
+	resource := target().GVK.GroupVersion().WithResource("kustomizations").GroupResource()
+	for _, refuse := range []error{apierrors.NewForbidden(resource, "apps", errors.New("no")), apierrors.NewUnauthorized("no")} {
+		c := &cluster{refuse: refuse}
+		if _, err := await.For(t.Context(), c, target(), await.Ready, nil); !errors.Is(err, refuse) || c.lists != 1 {
+			t.Errorf("For = %v after %d looks, want %v at once", err, c.lists, refuse)
+		}
+	}
+}
+
+// TestForOutlivesTheAPIServer: an API server that starts anew is waited for.
+func TestForOutlivesTheAPIServer(t *testing.T) {
+	t.Parallel()
+	c := &cluster{now: object(t, "status: {observedGeneration: 2, conditions: ["+good+"]}"), once: errors.New("connection refused")}
+	var said []string
+	if _, err := await.For(t.Context(), c, target(), await.Ready, func(why string) { said = append(said, why) }); err != nil || c.lists != 2 {
+		t.Errorf("For = %v after %d looks, want it to look again", err, c.lists)
+	}
+	if len(said) != 1 || !strings.Contains(said[0], "connection refused") {
+		t.Errorf("said %q, want what stood in the way", said)
+	}
+}
+
+// TestForPauses: watches that end at once are not begun anew at once.
+func TestForPauses(t *testing.T) {
+	t.Parallel()
+	c := &cluster{now: object(t, "status: {observedGeneration: -1}"), changes: make(chan watch.Interface)}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	go func() {
+		for ctx.Err() == nil {
+			ended := watch.NewFake()
+			ended.Stop()
+			select {
+			case c.changes <- ended:
+			case <-ctx.Done():
+			}
+		}
+	}()
+	if _, err := await.For(ctx, c, target(), await.Ready, nil); !errors.Is(err, context.DeadlineExceeded) || c.lists != 1 {
+		t.Errorf("For = %v after %d looks, want one", err, c.lists)
 	}
 }
