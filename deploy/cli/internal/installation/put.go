@@ -18,16 +18,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
+	"weir.dev/deploy/cli/internal/applier"
 	"weir.dev/deploy/cli/internal/await"
 	"weir.dev/deploy/install"
 	"weir.dev/pkg/apply"
 	"weir.dev/pkg/health"
 	"weir.dev/pkg/manifest"
 )
-
-// manager is the field manager of what is applied: that of the controller which may
-// manage the objects from then on, so that it finds nothing to change.
-const manager = "kustomize-controller"
 
 // Put brings objects into the cluster by server-side apply, and takes over the fields that
 // other commands for that have set. The owner is the Kustomization whose labels the objects
@@ -47,10 +44,7 @@ func Put(ctx context.Context, cfg *rest.Config, owner types.NamespacedName, objs
 		return nil, err
 	}
 	seen := &tried{intact: make(map[manifest.ID]apply.Applied)}
-	engine, err := apply.New(cfg, hc, mapper, seen, apply.Config{
-		Manager: manager, Override: []string{"flux"}, MigrateAPIVersion: true,
-		OwnerName: ownerName, OwnerNamespace: ownerNamespace,
-	})
+	engine, err := applier.New(cfg, mapper, seen, "flux")
 	if err != nil {
 		return nil, err
 	}
@@ -75,13 +69,9 @@ func Put(ctx context.Context, cfg *rest.Config, owner types.NamespacedName, objs
 
 // tried is a tracker that knows which objects a dry run has found to be as they should.
 type tried struct {
+	applier.Unknowing
 	mu     sync.Mutex
 	intact map[manifest.ID]apply.Applied
-}
-
-// Expect implements apply.Tracker.
-func (*tried) Expect(context.Context, map[schema.GroupVersionResource]schema.GroupKind) (blind map[schema.GroupVersionResource]bool, done func()) {
-	return nil, func() {}
 }
 
 // Recall implements apply.Tracker.
@@ -102,12 +92,6 @@ func (t *tried) Applied(a apply.Applied) {
 		t.intact[a.ID] = a
 	}
 }
-
-// Spare implements apply.Tracker.
-func (*tried) Spare(manifest.ID, bool) {}
-
-// Forget implements apply.Tracker.
-func (*tried) Forget(manifest.ID) {}
 
 // deployment is the kind of controllers.
 var deployment = schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}

@@ -17,14 +17,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
+	"weir.dev/deploy/cli/internal/applier"
 	"weir.dev/pkg/apply"
 	"weir.dev/pkg/buildspec"
 	"weir.dev/pkg/inventory"
 	"weir.dev/pkg/manifest"
 )
-
-// manager is the field manager of kustomize-controller.
-const manager = "kustomize-controller"
 
 // looks is how many objects are looked at at a time.
 const looks = 8
@@ -49,13 +47,7 @@ type Cluster struct {
 // change, as the user of the connection: what is as it would be is left out. The changes are
 // returned also where others could not be found out.
 func (c Cluster) Compare(ctx context.Context, ks *kustomizev1.Kustomization, objs []*unstructured.Unstructured) ([]Change, error) {
-	hc, err := rest.HTTPClientFor(c.Config)
-	if err != nil {
-		return nil, err
-	}
-	engine, err := apply.New(c.Config, hc, c.Mapper, nothing{}, apply.Config{
-		Manager: manager, MigrateAPIVersion: true, OwnerName: kustomizev1.LabelName, OwnerNamespace: kustomizev1.LabelNamespace, Parallel: looks,
-	})
+	engine, err := applier.New(c.Config, c.Mapper, applier.Unknowing{})
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +56,7 @@ func (c Cluster) Compare(ctx context.Context, ks *kustomizev1.Kustomization, obj
 	if err != nil {
 		return nil, err
 	}
-	plan := prepared.Plan(nothing{}, opts)
+	plan := prepared.Plan(applier.Unknowing{}, opts)
 	found, err := engine.Apply(ctx, plan, apply.Request{DryRun: true, Force: ks.Spec.Force})
 	var out []Change
 	for _, f := range found {
@@ -152,23 +144,3 @@ func (c Cluster) goes(ctx context.Context, owner types.NamespacedName, id manife
 	ours := labels[kustomizev1.LabelName] == owner.Name && labels[kustomizev1.LabelNamespace] == owner.Namespace
 	return ours && !apply.WishesOf(&live).Keep, nil
 }
-
-// nothing is a tracker that knows nothing, so everything is looked at.
-type nothing struct{}
-
-// Expect implements apply.Tracker.
-func (nothing) Expect(context.Context, map[schema.GroupVersionResource]schema.GroupKind) (map[schema.GroupVersionResource]bool, func()) {
-	return nil, func() {}
-}
-
-// Recall implements apply.Tracker.
-func (nothing) Recall(manifest.ID) apply.Known { return apply.Known{} }
-
-// Applied implements apply.Tracker.
-func (nothing) Applied(apply.Applied) {}
-
-// Spare implements apply.Tracker.
-func (nothing) Spare(manifest.ID, bool) {}
-
-// Forget implements apply.Tracker.
-func (nothing) Forget(manifest.ID) {}
