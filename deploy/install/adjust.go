@@ -9,12 +9,12 @@ import (
 
 // Labels of everything that is installed, by which it is found again.
 const (
-	labelPartOf    = "app.kubernetes.io/part-of"
-	labelInstance  = "app.kubernetes.io/instance"
-	labelVersion   = "app.kubernetes.io/version"
-	labelComponent = "app.kubernetes.io/component"
+	LabelPartOf    = "app.kubernetes.io/part-of"
+	LabelInstance  = "app.kubernetes.io/instance"
+	LabelVersion   = "app.kubernetes.io/version"
+	LabelComponent = "app.kubernetes.io/component"
 
-	// PartOf is the value of the label app.kubernetes.io/part-of.
+	// PartOf is the value of LabelPartOf.
 	PartOf = "flux"
 )
 
@@ -26,15 +26,12 @@ const VersionAnnotation = "weir.dev/version"
 // none: one that was interrupted may lack them, too.
 const openAnnotation = "weir.dev/without-network-policies"
 
-// Selector selects everything that is installed.
-const Selector = labelPartOf + "=" + PartOf
-
 // adjust makes an object of a base, or a definition, one of the installation.
 func (o Options) adjust(obj *unstructured.Unstructured) {
 	o.place(obj)
-	label(obj, labelPartOf, PartOf)
-	label(obj, labelInstance, o.Namespace)
-	label(obj, labelVersion, o.Version)
+	label(obj, LabelPartOf, PartOf)
+	label(obj, LabelInstance, o.Namespace)
+	label(obj, LabelVersion, o.Version)
 	if obj.GetKind() == "Deployment" {
 		o.adjustDeployment(obj)
 	}
@@ -90,9 +87,9 @@ func (o Options) adjustDeployment(obj *unstructured.Unstructured) {
 	obj.SetAnnotations(annotations)
 
 	template := &unstructured.Unstructured{Object: nested(obj.Object, "spec", "template")}
-	label(template, labelPartOf, PartOf)
-	label(template, labelInstance, o.Namespace)
-	label(template, labelVersion, o.Version)
+	label(template, LabelPartOf, PartOf)
+	label(template, LabelInstance, o.Namespace)
+	label(template, LabelVersion, o.Version)
 
 	pod := nested(obj.Object, "spec", "template", "spec")
 	if o.ImagePullSecret != "" {

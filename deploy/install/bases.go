@@ -51,7 +51,7 @@ func base(name string) ([]*unstructured.Unstructured, error) {
 		objs = append(objs, read...)
 	}
 	for _, obj := range objs {
-		label(obj, labelComponent, strings.TrimPrefix(name, besideBase))
+		label(obj, LabelComponent, strings.TrimPrefix(name, besideBase))
 	}
 	return objs, nil
 }
@@ -79,7 +79,7 @@ func Definitions(components []string) ([]*unstructured.Unstructured, error) {
 			return nil, fmt.Errorf("definition %s: %w", f.Name(), err)
 		}
 		for _, obj := range read {
-			label(obj, labelComponent, components[owner])
+			label(obj, LabelComponent, components[owner])
 		}
 		objs = append(objs, read...)
 	}

@@ -36,7 +36,7 @@ func Beside(components []string) []string {
 // ComponentOf returns the name of the controller that an object of a manifest is of, also of
 // one that has lost its label; "" if it is of none, or of several.
 func ComponentOf(obj *unstructured.Unstructured) string {
-	if name := obj.GetLabels()[labelComponent]; name != "" {
+	if name := obj.GetLabels()[LabelComponent]; name != "" {
 		return name
 	}
 	_, group, _ := strings.Cut(obj.GetName(), ".")

@@ -41,14 +41,14 @@ func Describe(objs []*unstructured.Unstructured) Installed {
 	weirs, policies := false, false
 	for _, obj := range objs {
 		labels := obj.GetLabels()
-		if labels[labelPartOf] != PartOf {
+		if labels[LabelPartOf] != PartOf {
 			continue
 		}
 		policies = policies || obj.GetKind() == "NetworkPolicy"
 		if obj.GetKind() != "Deployment" {
 			continue
 		}
-		name := labels[labelComponent]
+		name := labels[LabelComponent]
 		if name == "" {
 			name = obj.GetName()
 		}
@@ -64,7 +64,7 @@ func Describe(objs []*unstructured.Unstructured) Installed {
 			in.Foreign = true
 		}
 		if in.Version == "" {
-			in.Version = labels[labelVersion]
+			in.Version = labels[LabelVersion]
 		}
 	}
 	slices.Sort(in.Components)
@@ -95,7 +95,7 @@ func (in *Installed) layOut(objs []*unstructured.Unstructured, ours, policies bo
 	for _, obj := range objs {
 		_, known := obj.GetAnnotations()[VersionAnnotation]
 		labels := obj.GetLabels()
-		if obj.GetKind() != "Deployment" || labels[labelPartOf] != PartOf || known != ours || beside(obj.GetName()) || manager(obj) == nil {
+		if obj.GetKind() != "Deployment" || labels[LabelPartOf] != PartOf || known != ours || beside(obj.GetName()) || manager(obj) == nil {
 			continue
 		}
 		if in.Shape == nil {
@@ -143,7 +143,7 @@ func (s *Shape) read(obj *unstructured.Unstructured, ours bool) {
 		s.Lockdown = true
 	}
 	labels := obj.GetLabels()
-	if shard, ok := strings.CutPrefix(obj.GetName(), labels[labelComponent]+"-"); ok && labels[shardRole] != "" && !slices.Contains(s.Shards, shard) {
+	if shard, ok := strings.CutPrefix(obj.GetName(), labels[LabelComponent]+"-"); ok && labels[shardRole] != "" && !slices.Contains(s.Shards, shard) {
 		s.Shards = append(s.Shards, shard)
 	}
 }

@@ -10,7 +10,7 @@ func lockDown(objs []*unstructured.Unstructured) {
 		case obj.GetKind() == "ClusterRoleBinding" && obj.GetName() == reconciler:
 			obj.Object["subjects"] = []any{map[string]any{"kind": "ServiceAccount", "name": reconciler, "namespace": Namespace}}
 		case obj.GetKind() == "Deployment":
-			addFlags(obj, lockdownFlags(obj.GetLabels()[labelComponent])...)
+			addFlags(obj, lockdownFlags(obj.GetLabels()[LabelComponent])...)
 		}
 	}
 }

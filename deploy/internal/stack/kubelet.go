@@ -115,7 +115,7 @@ func (k *Kubelet) run(ctx context.Context) {
 
 // follow acts on what there is, and on each change until the watch ends.
 func (k *Kubelet) follow(ctx context.Context) error {
-	part, in := client.MatchingLabels{"app.kubernetes.io/part-of": install.PartOf}, client.InNamespace(k.namespace)
+	part, in := client.MatchingLabels{install.LabelPartOf: install.PartOf}, client.InNamespace(k.namespace)
 	var list appsv1.DeploymentList
 	if err := k.stack.Client.List(ctx, &list, part, in); err != nil {
 		return err

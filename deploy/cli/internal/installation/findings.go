@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/version"
 
+	kustomizev1 "weir.dev/api/kustomize/v1"
 	"weir.dev/deploy/install"
 	"weir.dev/pkg/health"
 )
@@ -57,10 +58,8 @@ func notable(format string, args ...any) Finding {
 // Prerequisites tells whether weir can be installed.
 func (s State) Prerequisites() []Finding {
 	out := s.Fitness()
-	if crd := s.Definitions[sourceDefinition]; crd != nil {
-		if by := crd.Labels[labelManagedBy]; by != "" && by != install.PartOf {
-			out = append(out, bad("the definitions are managed by %s", by).do("take the installation out by %s first, or take it over: weir install --force", by))
-		}
+	if by := s.manager(); by != "" {
+		out = append(out, bad("the definitions are managed by %s", by).do("take the installation out by %s first, or take it over: weir install --force", by))
 	}
 	return out
 }
@@ -74,7 +73,29 @@ func (s State) Fitness() []Finding {
 	} else {
 		out = append(out, good("you may do what an installation takes"))
 	}
+	if s.Narrow {
+		out = append(out, bad("you may not see the Deployments of other namespaces").do("an installation must know of others that there are: have who administers the cluster make it, or use their --context"))
+	}
 	return append(out, s.storage()...)
+}
+
+// Surroundings tells whether what is installed can work in the cluster. Who looks at it need
+// not be somebody who may install it.
+func (s State) Surroundings() []Finding {
+	out := append([]Finding{s.server()}, s.storage()...)
+	if by := s.manager(); by != "" {
+		out = append(out, notable("the definitions are managed by %s", by))
+	}
+	return out
+}
+
+// manager is who else manages the definitions, as their labels have it; "" if nobody does.
+func (s State) manager() string {
+	crd := s.Definitions[sourceDefinition]
+	if crd == nil || crd.Labels[labelManagedBy] == install.PartOf {
+		return ""
+	}
+	return crd.Labels[labelManagedBy]
 }
 
 // server tells whether the API server will do.
@@ -103,7 +124,7 @@ func (s State) Installed() install.Installed {
 func (s State) Elsewhere() []string {
 	found := make(map[string]bool)
 	for _, d := range s.Deployments {
-		if ns := d.GetNamespace(); ns != s.Namespace && slices.Contains(install.All(), d.GetLabels()[labelComponent]) {
+		if ns := d.GetNamespace(); ns != s.Namespace && slices.Contains(install.All(), d.GetLabels()[install.LabelComponent]) {
 			found[ns] = true
 		}
 	}
@@ -115,7 +136,7 @@ func (s State) Elsewhere() []string {
 func (s State) neededElsewhere() []string {
 	var out []string
 	for _, d := range s.Deployments {
-		if name := d.GetLabels()[labelComponent]; name != "" && d.GetNamespace() != s.Namespace {
+		if name := d.GetLabels()[install.LabelComponent]; name != "" && d.GetNamespace() != s.Namespace {
 			out = append(out, name)
 		}
 	}
@@ -125,10 +146,10 @@ func (s State) neededElsewhere() []string {
 // Bootstrapped names the Kustomization that manages the installation; "" if none does.
 func (s State) Bootstrapped() string {
 	crd := s.Definitions[sourceDefinition]
-	if crd == nil || crd.Labels[ownerName] == "" {
+	if crd == nil || crd.Labels[kustomizev1.LabelName] == "" {
 		return ""
 	}
-	return crd.Labels[ownerNamespace] + "/" + crd.Labels[ownerName]
+	return crd.Labels[kustomizev1.LabelNamespace] + "/" + crd.Labels[kustomizev1.LabelName]
 }
 
 // Distribution tells what is installed.
@@ -196,12 +217,39 @@ func (s State) Controllers() []Finding {
 	return out
 }
 
+// Missing tells of the controllers among names that are not there. Those of Flux of which
+// weir has none may be asked for, too: they may run beside.
+func (s State) Missing(names []string) []Finding {
+	there := make(map[string]bool)
+	for _, d := range s.Here() {
+		there[d.GetName()] = true
+	}
+	var out []Finding
+	for _, name := range names {
+		deployment, do := name, ""
+		ours, err := install.ParseComponents([]string{name})
+		if err == nil {
+			deployment, do = ours[0], "install it: weir install --components-extra "+ours[0]+", or weir bootstrap with that"
+		} else {
+			do = err.Error()
+		}
+		if !there[deployment] {
+			out = append(out, bad("%s: it is missing", deployment).do("%s", do))
+			there[deployment] = true // which is told once
+		}
+	}
+	return out
+}
+
 // CRDs tells how the definitions are of the kinds that the controllers of the namespace
 // have.
 func (s State) CRDs() ([]Finding, error) {
 	components, err := install.ParseComponents(ours(s.Here()))
 	if err != nil {
 		return nil, nil // none is told already
+	}
+	if s.Hidden {
+		return []Finding{notable("you may not see the definitions, so they are not checked")}, nil
 	}
 	wanted, err := definitionsOf(components)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	kustomizev1 "weir.dev/api/kustomize/v1"
 	"weir.dev/deploy/install"
 )
 
@@ -24,7 +25,7 @@ func deployed(namespace, name, version string) *unstructured.Unstructured {
 	}}
 	d.SetNamespace(namespace)
 	d.SetName(name)
-	d.SetLabels(map[string]string{labelPartOf: install.PartOf, labelComponent: name, labelVersion: "v2.9.0"})
+	d.SetLabels(map[string]string{install.LabelPartOf: install.PartOf, install.LabelComponent: name, install.LabelVersion: "v2.9.0"})
 	if version != "" {
 		d.SetAnnotations(map[string]string{install.VersionAnnotation: version})
 	}
@@ -63,6 +64,7 @@ func TestPrerequisites(t *testing.T) {
 		"old":              {in: State{Server: "v1.32.9"}, want: []string{"bad: Kubernetes v1.32.9 is older than 1.33.0", may}},
 		"nonsense":         {why: "it may well work", in: State{Server: "main"}, want: []string{`notable: the version of the API server, "main", cannot be read`, may}},
 		"few rights":       {in: State{Server: "v1.33.0", Denied: []string{"create namespaces", "bind clusterroles"}}, want: []string{"good: Kubernetes v1.33.0 is 1.33.0 or newer", "bad: you may not create namespaces, bind clusterroles"}},
+		"narrow sight":     {why: "there may be an installation that it cannot see", in: State{Server: "v1.33.0", Narrow: true}, want: []string{"good: Kubernetes v1.33.0 is 1.33.0 or newer", may, "bad: you may not see the Deployments of other namespaces"}},
 		"managed by Helm":  {in: State{Server: "v1.33.0", Definitions: labelled(map[string]string{labelManagedBy: "Helm"})}, want: []string{"good: Kubernetes v1.33.0 is 1.33.0 or newer", may, "bad: the definitions are managed by Helm"}},
 		"managed by it":    {in: State{Server: "v1.33.0", Definitions: labelled(map[string]string{labelManagedBy: "flux"})}, want: []string{"good: Kubernetes v1.33.0 is 1.33.0 or newer", may}},
 		"there already is": {in: State{Server: "v1.33.0", Definitions: labelled(nil)}, want: []string{"good: Kubernetes v1.33.0 is 1.33.0 or newer", may}},
@@ -74,10 +76,45 @@ func TestPrerequisites(t *testing.T) {
 	}
 }
 
+// TestSurroundings: who looks at an installation need not be able to make one.
+func TestSurroundings(t *testing.T) {
+	t.Parallel()
+	s := State{Server: "v1.33.0", Denied: []string{"create namespaces"}, Definitions: labelled(map[string]string{labelManagedBy: "Helm"})}
+	want := []string{"good: Kubernetes v1.33.0 is 1.33.0 or newer", "notable: the definitions are managed by Helm"}
+	if diff := cmp.Diff(want, brief(t, s.Surroundings())); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestMissing(t *testing.T) {
+	t.Parallel()
+	s := State{Namespace: "flux-system", Deployments: []*unstructured.Unstructured{
+		deployed("flux-system", "image-controller", install.Version), deployed("elsewhere", "helm-controller", install.Version),
+	}}
+	got := s.Missing([]string{"image-reflector-controller", "image-automation-controller", "helm-controller", "notification-controller", "helm-controller"})
+	want := []string{"bad: helm-controller: it is missing", "bad: notification-controller: it is missing"}
+	if diff := cmp.Diff(want, brief(t, got)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestHiddenDefinitions: what cannot be seen is not missing.
+func TestHiddenDefinitions(t *testing.T) {
+	t.Parallel()
+	s := State{Namespace: "flux-system", Hidden: true, Deployments: []*unstructured.Unstructured{deployed("flux-system", "image-controller", install.Version)}}
+	got, err := s.CRDs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"notable: you may not see the definitions, so they are not checked"}, brief(t, got)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestDistribution(t *testing.T) {
 	t.Parallel()
 	const here, v = "flux-system", install.Version
-	managed := labelled(map[string]string{ownerName: "flux-system", ownerNamespace: "flux-system"})
+	managed := labelled(map[string]string{kustomizev1.LabelName: "flux-system", kustomizev1.LabelNamespace: "flux-system"})
 	tests := map[string]struct {
 		why         string
 		deployments []*unstructured.Unstructured

@@ -15,6 +15,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -176,6 +177,9 @@ func TestInstallation(t *testing.T) {
 	first.weir("install " + registry + " --dry-run")
 	first.weir("install " + registry + " --components-extra image-controller")
 	first.weir("check")
+	c.admit("viewer")
+	first.weir("check --as viewer")
+	first.weir("check --components-extra image-reflector-controller,notification-controller")
 	first.weir("install --components-extra image-controller") // the registry is known, and nothing is to be done
 	first.weir("install -n other " + registry)
 	c.patch(deployment("source-controller"), `{"metadata":{"annotations":{"weir.dev/version":"v9.0.0"}}}`)
@@ -191,6 +195,18 @@ func TestInstallation(t *testing.T) {
 	c.uninstall(app)
 	c.finish()
 	c.upgrade()
+}
+
+// admit lets somebody see the namespace of the controllers, and nothing else.
+func (c *cluster) admit(name string) {
+	ctx := c.t.Context()
+	c.do(c.Client.Create(ctx, &rbacv1.Role{ObjectMeta: named(name), Rules: []rbacv1.PolicyRule{{
+		APIGroups: []string{"apps", "networking.k8s.io"}, Resources: []string{"deployments", "networkpolicies"}, Verbs: []string{"get", "list"},
+	}}}))
+	c.do(c.Client.Create(ctx, &rbacv1.RoleBinding{
+		ObjectMeta: named(name), RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: name}},
+	}))
 }
 
 // damage has check look at what is wrong.

@@ -163,11 +163,11 @@ func TakeBack(ctx context.Context, c client.Client, rights []*unstructured.Unstr
 		id, obj := manifest.IDOf(right), &unstructured.Unstructured{}
 		obj.SetGroupVersionKind(right.GroupVersionKind())
 		err := c.Get(ctx, client.ObjectKeyFromObject(right), obj)
-		if err == nil && obj.GetLabels()[labelPartOf] == install.PartOf {
+		if err == nil && obj.GetLabels()[install.LabelPartOf] == install.PartOf {
 			err = c.Delete(ctx, obj)
 		}
 		switch {
-		case apierrors.IsNotFound(err), err == nil && obj.GetLabels()[labelPartOf] != install.PartOf:
+		case apierrors.IsNotFound(err), err == nil && obj.GetLabels()[install.LabelPartOf] != install.PartOf:
 		case err != nil:
 			return gone, fmt.Errorf("removing %s: %w", id, err)
 		default:

@@ -126,9 +126,9 @@ func (r *Removal) kinds(ctx context.Context, state State) ([]*unstructured.Unstr
 		_, ours := install.Serving(group)
 		labels := crd.GetLabels()
 		switch {
-		case !ofToolkit(group), !ours && labels[labelPartOf] != install.PartOf:
-		case slices.Contains(needed, labels[labelComponent]):
-			r.Warn("%s stays: there is a %s in another namespace", crd.GetName(), labels[labelComponent])
+		case !ofToolkit(group), !ours && labels[install.LabelPartOf] != install.PartOf:
+		case slices.Contains(needed, labels[install.LabelComponent]):
+			r.Warn("%s stays: there is a %s in another namespace", crd.GetName(), labels[install.LabelComponent])
 		default:
 			out = append(out, crd)
 		}
@@ -218,7 +218,7 @@ var belongings = []belonging{
 
 // all removes the objects of a kind that belong to the installation.
 func (r *Removal) all(ctx context.Context, kind belonging) error {
-	opts := []client.ListOption{client.MatchingLabels{labelPartOf: install.PartOf, labelInstance: r.Namespace}}
+	opts := []client.ListOption{client.MatchingLabels{install.LabelPartOf: install.PartOf, install.LabelInstance: r.Namespace}}
 	if kind.namespaced {
 		opts = append(opts, client.InNamespace(r.Namespace))
 	}
@@ -281,7 +281,7 @@ func (r *Removal) others(ctx context.Context) ([]string, error) {
 			return nil, fmt.Errorf("listing %s objects: %w", gvk.Kind, err)
 		}
 		for _, obj := range l.Items {
-			if obj.GetLabels()[labelPartOf] != install.PartOf {
+			if obj.GetLabels()[install.LabelPartOf] != install.PartOf {
 				out = append(out, obj.GetKind()+"/"+obj.GetName())
 			}
 		}

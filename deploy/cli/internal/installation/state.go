@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -28,14 +29,7 @@ import (
 )
 
 const (
-	labelPartOf    = "app.kubernetes.io/part-of"
-	labelInstance  = "app.kubernetes.io/instance"
-	labelVersion   = "app.kubernetes.io/version"
-	labelComponent = "app.kubernetes.io/component"
 	labelManagedBy = "app.kubernetes.io/managed-by"
-
-	ownerName      = "kustomize.toolkit.fluxcd.io/name"
-	ownerNamespace = "kustomize.toolkit.fluxcd.io/namespace"
 
 	// sourceDefinition is a CRD that every installation has, whose labels tell of it.
 	sourceDefinition = "gitrepositories.source.toolkit.fluxcd.io"
@@ -49,8 +43,12 @@ type State struct {
 	Server string
 	// Definitions are the CRDs of weir that there are, by name.
 	Definitions map[string]*apiextensionsv1.CustomResourceDefinition
+	// Hidden says that who asks may not see Definitions.
+	Hidden bool
 	// Deployments are those of controllers, of all namespaces.
 	Deployments []*unstructured.Unstructured
+	// Narrow says that they are those of the namespace only: who asks may not see others.
+	Narrow bool
 	// Policies are the NetworkPolicies of the namespace.
 	Policies []*unstructured.Unstructured
 	// Stuck are objects that somebody wants to be gone, and finalizers keep.
@@ -73,7 +71,7 @@ type Reader struct {
 }
 
 // Look reads what there is to be known of installations. Of what who asks may not see,
-// nothing is told, but of Deployments.
+// nothing is told, but of Deployments of the namespace.
 func (r Reader) Look(ctx context.Context, namespace string) (State, error) {
 	s := State{Namespace: namespace}
 	g, ctx := errgroup.WithContext(ctx)
@@ -84,8 +82,8 @@ func (r Reader) Look(ctx context.Context, namespace string) (State, error) {
 		}
 		return err
 	})
-	g.Go(func() (err error) { s.Deployments, err = r.deployments(ctx); return err })
-	g.Go(func() (err error) { s.Definitions, err = r.definitions(ctx); return err })
+	g.Go(func() (err error) { s.Deployments, s.Narrow, err = r.visible(ctx, namespace); return err })
+	g.Go(func() (err error) { s.Definitions, s.Hidden, err = r.definitions(ctx); return err })
 	g.Go(func() (err error) { s.Policies, err = r.policies(ctx, namespace); return err })
 	g.Go(func() (err error) { s.Stuck, err = r.stuck(ctx); return err })
 	g.Go(func() (err error) { s.Denied, err = r.denied(ctx); return err })
@@ -110,9 +108,9 @@ func pointers(l *unstructured.UnstructuredList) []*unstructured.Unstructured {
 }
 
 // deployments returns those of controllers.
-func (r Reader) deployments(ctx context.Context) ([]*unstructured.Unstructured, error) {
+func (r Reader) deployments(ctx context.Context, in ...client.ListOption) ([]*unstructured.Unstructured, error) {
 	l := list("apps", "v1", "Deployment")
-	if err := r.Client.List(ctx, l, client.MatchingLabels{labelPartOf: install.PartOf}); err != nil {
+	if err := r.Client.List(ctx, l, append(in, client.MatchingLabels{install.LabelPartOf: install.PartOf})...); err != nil {
 		return nil, fmt.Errorf("listing the controllers: %w", err)
 	}
 	out := pointers(l)
@@ -122,12 +120,24 @@ func (r Reader) deployments(ctx context.Context) ([]*unstructured.Unstructured, 
 	return out, nil
 }
 
-// definitions returns the CRDs of the kinds of weir.
-func (r Reader) definitions(ctx context.Context) (map[string]*apiextensionsv1.CustomResourceDefinition, error) {
+// visible returns those of controllers, and whether that is only those of the namespace, since
+// others may not be seen.
+func (r Reader) visible(ctx context.Context, namespace string) (_ []*unstructured.Unstructured, narrow bool, _ error) {
+	all, err := r.deployments(ctx)
+	if !apierrors.IsForbidden(err) {
+		return all, false, err
+	}
+	all, err = r.deployments(ctx, client.InNamespace(namespace))
+	return all, true, err
+}
+
+// definitions returns the CRDs of the kinds of weir, and whether any may not be seen.
+func (r Reader) definitions(ctx context.Context) (_ map[string]*apiextensionsv1.CustomResourceDefinition, hidden bool, _ error) {
 	wanted, err := definitionsOf(install.All())
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
+	var unseen atomic.Bool
 	found := make([]*apiextensionsv1.CustomResourceDefinition, len(wanted))
 	g, ctx := errgroup.WithContext(ctx)
 	for i, w := range wanted {
@@ -136,6 +146,9 @@ func (r Reader) definitions(ctx context.Context) (map[string]*apiextensionsv1.Cu
 			err := r.Client.Get(ctx, client.ObjectKey{Name: w.Name}, &crd)
 			if err == nil {
 				found[i] = &crd
+			}
+			if apierrors.IsForbidden(err) {
+				unseen.Store(true)
 			}
 			return unlessUnseen(err)
 		})
@@ -147,7 +160,7 @@ func (r Reader) definitions(ctx context.Context) (map[string]*apiextensionsv1.Cu
 			out[crd.Name] = crd
 		}
 	}
-	return out, err
+	return out, unseen.Load(), err
 }
 
 func (r Reader) policies(ctx context.Context, namespace string) ([]*unstructured.Unstructured, error) {
