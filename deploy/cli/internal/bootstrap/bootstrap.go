@@ -223,7 +223,7 @@ func (b *Bootstrap) commit(ctx context.Context, view *View, made published) (pub
 	if made.commit, err = b.repo.Commit(ctx, view, o, made.plan, b.Now()); err != nil {
 		return made, err
 	}
-	b.Tell.Done("pushed %s: %s", revisionOf(o.Branch, made.commit), firstLine(made.plan.Message))
+	b.Tell.Done("pushed %s: %s", revisionOf(o.Branch, made.commit), title(made.plan.Message))
 	return made, nil
 }
 
@@ -260,9 +260,9 @@ func (b *Bootstrap) show(ctx context.Context, live Live, made published) error {
 	case len(made.plan.Edits) == 0:
 		b.Tell.Done("manifests are up to date")
 	case o.PullRequest != "" && !made.plan.Direct:
-		b.Tell.Done("they would be pushed to branch %q, to be merged into %q: %s", o.PullRequest, o.Branch, firstLine(made.plan.Message))
+		b.Tell.Done("they would be pushed to branch %q, to be merged into %q: %s", o.PullRequest, o.Branch, title(made.plan.Message))
 	default:
-		b.Tell.Done("they would be pushed to branch %q: %s", o.Branch, firstLine(made.plan.Message))
+		b.Tell.Done("they would be pushed to branch %q: %s", o.Branch, title(made.plan.Message))
 	}
 	b.Tell.Done("%d objects would be applied, and the Secret %s/%s seen to", len(made.objects), o.Install.Namespace, o.Secret)
 	if b.Export == nil {
@@ -360,7 +360,8 @@ func revisionOf(branch string, commit plumbing.Hash) string {
 	return git.Target{Commit: commit, Label: branch}.Revision()
 }
 
-func firstLine(text string) string {
-	line, _, _ := strings.Cut(text, "\n")
+// title is the first line of the message of a commit.
+func title(message string) string {
+	line, _, _ := strings.Cut(message, "\n")
 	return line
 }

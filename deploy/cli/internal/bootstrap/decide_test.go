@@ -88,7 +88,7 @@ func treeOf(t testing.TB, o bootstrap.Options, files map[string]string) bootstra
 func running(o bootstrap.Options) bootstrap.Live {
 	return bootstrap.Live{
 		Installed: install.Installed{Version: o.Install.Version, Registry: o.Install.Registry, Components: o.Install.Components},
-		Sync:      &bootstrap.Sync{Path: o.Path, Applied: "main@sha1:1", Inventory: inventory.Set{}},
+		Sync:      &bootstrap.Sync{Path: o.Path, Inventory: inventory.Set{}},
 		Source:    &bootstrap.Source{URL: o.URL, Branch: o.Branch},
 	}
 }

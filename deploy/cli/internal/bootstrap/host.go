@@ -152,7 +152,7 @@ func (h *Host) propose(ctx context.Context, o Options, made published) (string, 
 	pr, err := pulls.Ensure(ctx, pullrequest.Request{
 		Owner: "bootstrap:" + o.Install.Namespace, // which no automation is called
 		Head:  o.PullRequest, Base: o.Branch, Commit: made.commit.String(),
-		Title: firstLine(made.plan.Message),
+		Title: title(made.plan.Message),
 		Body:  "The cluster that runs from `" + o.syncPath() + "` will be as these files say:\n\n" + strings.Join(files, "\n"),
 	})
 	switch {

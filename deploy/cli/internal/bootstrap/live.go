@@ -41,7 +41,6 @@ type Live struct {
 type Sync struct {
 	Path                string
 	Suspended, Deleting bool
-	Applied             string // revision
 	Inventory           inventory.Set
 }
 
@@ -117,7 +116,7 @@ func managedBy(state installation.State) string {
 
 func syncOf(ks *kustomizev1.Kustomization) (*Sync, error) {
 	s := &Sync{
-		Suspended: ks.Spec.Suspend, Deleting: ks.DeletionTimestamp != nil, Applied: ks.Status.LastAppliedRevision,
+		Suspended: ks.Spec.Suspend, Deleting: ks.DeletionTimestamp != nil,
 	}
 	var err error
 	if s.Path, err = CleanPath(ks.Spec.Path); err != nil {

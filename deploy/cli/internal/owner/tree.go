@@ -45,8 +45,8 @@ type Cluster struct {
 	Mapper meta.RESTMapper
 }
 
-// Tree returns an object with what it has applied, and so on down. What occurs again below
-// itself, as a Kustomization that manages itself, is not followed further.
+// Tree returns an object with what it has applied, and so on down. What occurs again, as a
+// Kustomization that manages itself does, is not followed again.
 func (c Cluster) Tree(ctx context.Context, root *unstructured.Unstructured) (*Node, error) {
 	node := nodeOf(root)
 	return node, c.grow(ctx, node, root, map[manifest.ID]bool{node.ID: true})
@@ -62,7 +62,7 @@ func nodeOf(obj *unstructured.Unstructured) *Node {
 }
 
 // grow adds what belongs to an object.
-func (c Cluster) grow(ctx context.Context, node *Node, obj *unstructured.Unstructured, above map[manifest.ID]bool) error {
+func (c Cluster) grow(ctx context.Context, node *Node, obj *unstructured.Unstructured, followed map[manifest.ID]bool) error {
 	applied, err := appliedBy(obj)
 	if err != nil || len(applied) == 0 {
 		return err
@@ -79,11 +79,11 @@ func (c Cluster) grow(ctx context.Context, node *Node, obj *unstructured.Unstruc
 		}
 		child := nodeOf(r.object)
 		node.Children = append(node.Children, child)
-		if above[id] {
+		if followed[id] {
 			continue
 		}
-		above[id] = true
-		if err := c.grow(ctx, child, r.object, above); err != nil {
+		followed[id] = true
+		if err := c.grow(ctx, child, r.object, followed); err != nil {
 			return err
 		}
 	}
