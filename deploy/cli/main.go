@@ -20,8 +20,9 @@ func main() {
 	screen := term.IsTerminal(int(os.Stdout.Fd()))
 	code := verb.Main(ctx, os.Args[1:], session.Streams{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
-		Terminal: term.IsTerminal(int(os.Stderr.Fd())),
-		Colour:   screen && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb",
+		Terminal:  term.IsTerminal(int(os.Stderr.Fd())),
+		Colour:    screen && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb",
+		LookupEnv: os.LookupEnv, //nolint:forbidigo // the environment comes in here
 	}, getenv)
 	stop()
 	os.Exit(code)

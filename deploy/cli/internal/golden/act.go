@@ -33,12 +33,15 @@ const (
 )
 
 // eventually waits until ok holds.
-func (r *run) eventually(ts *testscript.TestScript, what string, ok func(context.Context) (bool, error)) {
-	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
-	defer cancel()
-	if err := wait.PollUntilContextCancel(ctx, lookEvery, true, ok); err != nil {
+func (r *run) eventually(ts *testscript.TestScript, what string, ok wait.ConditionWithContextFunc) {
+	if err := poll(ok); err != nil {
 		ts.Fatalf("waiting until %s: %v", what, err)
 	}
+}
+
+// poll waits until ok holds.
+func poll(ok wait.ConditionWithContextFunc) error {
+	return wait.PollUntilContextTimeout(context.Background(), lookEvery, waitTimeout, true, ok)
 }
 
 func applyFiles(r *run, ts *testscript.TestScript, args []string) {

@@ -123,9 +123,9 @@ func follow(r *run, ts *testscript.TestScript, args []string) {
 func until(r *run, ts *testscript.TestScript, args []string) {
 	want, err := regexp.Compile("(?m)" + args[0])
 	ts.Check(err)
-	r.eventually(ts, "what is followed matches "+args[0]+":\n"+r.followed.printed(), func(context.Context) (bool, error) {
-		return want.MatchString(r.followed.printed()), nil
-	})
+	if err := poll(func(context.Context) (bool, error) { return want.MatchString(r.followed.printed()), nil }); err != nil {
+		ts.Fatalf("waiting until what is followed matches %s: %v; it has printed:\n%s", args[0], err, r.followed.printed())
+	}
 }
 
 func end(r *run, ts *testscript.TestScript, _ []string) {

@@ -31,7 +31,9 @@ func message() Column {
 	return Column{Name: "Message", Value: func(o Object) string { return Shorten(readyMessage(o)) }, Whole: readyMessage}
 }
 
-func age() Column { return wide("Age", Age) }
+func age() Column {
+	return Column{Name: "Age", Wide: true, At: func(o Object, now time.Time) string { return Ago(o.Metadata.CreationTimestamp.Time, now) }}
+}
 
 func columns(all ...Column) []Column { return all }
 
@@ -121,15 +123,12 @@ func SourceName(o Object) string {
 	return ref.String()
 }
 
-// Age returns how long ago the object was created.
-func Age(o Object) string { return Ago(o.Metadata.CreationTimestamp.Time) }
-
-// Ago returns how long ago t was, roughly.
-func Ago(t time.Time) string {
+// Ago returns how long before now t was, roughly.
+func Ago(t, now time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return duration.HumanDuration(time.Since(t))
+	return duration.HumanDuration(now.Sub(t))
 }
 
 func url(o Object) string          { return o.Spec.URL }

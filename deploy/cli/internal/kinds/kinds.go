@@ -9,6 +9,7 @@ package kinds
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -58,6 +59,19 @@ type Column struct {
 	Wide bool
 	// Whole values are shown where wide is asked for, if Value shortens them.
 	Value, Whole func(Object) string
+	// At values, in the place of Value, depend on when they are looked at.
+	At func(o Object, now time.Time) string
+}
+
+// Show returns what the column has of an object, in a table that is wide or not.
+func (c Column) Show(o Object, wide bool, now time.Time) string {
+	switch {
+	case c.At != nil:
+		return c.At(o, now)
+	case wide && c.Whole != nil:
+		return c.Whole(o)
+	}
+	return c.Value(o)
 }
 
 // All returns all kinds, in the order in which people read them.

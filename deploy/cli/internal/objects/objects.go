@@ -5,11 +5,12 @@ package objects
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 
-	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -148,38 +149,67 @@ func (r Reader) pages(ctx context.Context, q Query, take func([]byte) (next, err
 // notServed reports whether a list was refused because there is no such resource.
 func notServed(err error) bool { return apierrors.IsNotFound(err) }
 
-// Lists reads several lists at the same time and returns them in the order of the queries.
-// Kinds that are not installed, and that are not the only one, are left out.
+// Lists reads several lists at the same time and returns those that could be read, in the
+// order of the queries. Kinds that are not installed, and that are not the only one, are left
+// out. If others could not be read, the error is Unread.
 func (r Reader) Lists(ctx context.Context, queries []Query) ([]List, error) {
-	lists := make([]List, len(queries))
-	g, ctx := errgroup.WithContext(ctx)
-	for i, q := range queries {
-		g.Go(func() error {
-			l, err := r.List(ctx, q)
-			if meta.IsNoMatchError(err) && len(queries) > 1 {
-				l, err = List{Kind: q.Kind}, nil
-			}
-			lists[i] = l
-			return err
-		})
-	}
-	return lists, g.Wait()
+	return each(ctx, queries, r.List)
 }
 
 // Wholes is Lists of all of the objects, in one.
 func (r Reader) Wholes(ctx context.Context, queries []Query) ([]*unstructured.Unstructured, error) {
-	lists := make([][]*unstructured.Unstructured, len(queries))
-	g, ctx := errgroup.WithContext(ctx)
-	for i, q := range queries {
-		g.Go(func() error {
-			l, err := r.Whole(ctx, q)
-			if meta.IsNoMatchError(err) && len(queries) > 1 {
-				err = nil
-			}
-			lists[i] = l
-			return err
-		})
-	}
-	err := g.Wait()
+	lists, err := each(ctx, queries, r.Whole)
 	return slices.Concat(lists...), err
+}
+
+// Unread is the error of a read of several kinds of which some could not be read.
+type Unread struct {
+	// Errs are the errors of the kinds.
+	Errs []error
+	// All says that no kind could be read.
+	All bool
+}
+
+// Error implements error. Where nothing could be read, it is for the same reason mostly.
+func (u *Unread) Error() string {
+	if u.All {
+		return u.Errs[0].Error()
+	}
+	return errors.Join(u.Errs...).Error()
+}
+
+// Unwrap returns the errors of the kinds.
+func (u *Unread) Unwrap() []error { return u.Errs }
+
+// each reads for all queries at the same time. That one fails does not keep the others back.
+func each[T any](ctx context.Context, queries []Query, read func(context.Context, Query) (T, error)) ([]T, error) {
+	if len(queries) == 1 {
+		one, err := read(ctx, queries[0])
+		if err != nil {
+			return nil, err
+		}
+		return []T{one}, nil
+	}
+	found := make([]T, len(queries))
+	errs := make([]error, len(queries))
+	var reading sync.WaitGroup
+	for i, q := range queries {
+		reading.Go(func() { found[i], errs[i] = read(ctx, q) })
+	}
+	reading.Wait()
+	var out []T
+	unread := &Unread{}
+	for i, err := range errs {
+		switch {
+		case err == nil:
+			out = append(out, found[i])
+		case !meta.IsNoMatchError(err):
+			unread.Errs = append(unread.Errs, err)
+		}
+	}
+	if len(unread.Errs) == 0 {
+		return out, nil
+	}
+	unread.All = len(out) == 0
+	return out, unread
 }

@@ -3,14 +3,17 @@ package objects_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -153,17 +156,45 @@ func TestListsOfAllKindsAreOneRequestEach(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	served := slices.DeleteFunc(slices.Clone(all), func(k kinds.Kind) bool { return k.GVK.Kind == "Alert" })
+	if len(lists) != len(served) {
+		t.Fatalf("%d lists, want %d", len(lists), len(served))
+	}
 	for i, l := range lists {
-		want := 2
-		if l.Kind.GVK.Kind == "Alert" {
-			want = 0
-		}
-		if len(l.Items) != want || l.Kind.GVK != all[i].GVK {
-			t.Errorf("list %d has %d objects of %s; want %d of %s", i, len(l.Items), l.Kind, want, all[i])
+		if len(l.Items) != 2 || l.Kind.GVK != served[i].GVK {
+			t.Errorf("list %d has %d objects of %s; want 2 of %s", i, len(l.Items), l.Kind, served[i])
 		}
 	}
 	if len(s.asked) != len(all) {
 		t.Errorf("asked %d times for %d kinds", len(s.asked), len(all))
+	}
+}
+
+// TestListsGoOn: a kind that cannot be read does not keep the others back.
+func TestListsGoOn(t *testing.T) {
+	t.Parallel()
+	ks, hr := kind(t, "ks"), kind(t, "hr")
+	s := &server{answer: func(req *http.Request) (int, []byte) {
+		if strings.HasSuffix(req.URL.Path, "/"+hr.Plural) {
+			return http.StatusOK, list(hr, 0, 2, "")
+		}
+		return http.StatusForbidden, []byte(`{"kind":"Status","apiVersion":"v1","status":"Failure","code":403,"reason":"Forbidden","message":"no"}`)
+	}}
+	both := []objects.Query{{Kind: ks}, {Kind: hr}}
+	lists, err := reader(t, s).Lists(t.Context(), both)
+	unread := (*objects.Unread)(nil)
+	if !errors.As(err, &unread) || unread.All || len(unread.Errs) != 1 || !apierrors.IsForbidden(unread.Errs[0]) {
+		t.Errorf("Lists = %v, want that one kind is forbidden", err)
+	}
+	if len(lists) != 1 || lists[0].Kind.GVK != hr.GVK || len(lists[0].Items) != 2 {
+		t.Errorf("Lists = %v, want the other one", lists)
+	}
+	if whole, err := reader(t, s).Wholes(t.Context(), both); len(whole) != 2 || !errors.As(err, &unread) {
+		t.Errorf("Wholes = %d objects, %v; want those of the other kind", len(whole), err)
+	}
+	lists, err = reader(t, s).Lists(t.Context(), []objects.Query{{Kind: ks}, {Kind: kind(t, "source/git")}})
+	if !errors.As(err, &unread) || !unread.All || len(lists) != 0 {
+		t.Errorf("Lists = %v, %v; want that nothing can be read", lists, err)
 	}
 }
 

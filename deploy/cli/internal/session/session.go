@@ -53,6 +53,9 @@ type Streams struct {
 	Err      io.Writer // what is said to people
 	Terminal bool      // whether Err is a screen, on which progress can be shown
 	Colour   bool      // whether results are to be coloured
+	// LookupEnv returns a variable of the environment, and whether there is one; nil where
+	// one that is empty need not be told from none.
+	LookupEnv func(string) (string, bool)
 }
 
 // Session is one call of the command.
@@ -60,6 +63,8 @@ type Session struct {
 	Streams
 	// Getenv returns a variable of the environment.
 	Getenv func(string) string
+	// Now is the clock.
+	Now func() time.Time
 	// Timeout bounds what the call waits for.
 	Timeout time.Duration
 	// Verbose asks for more to be said.
@@ -84,8 +89,11 @@ type Session struct {
 // New returns a session that is not connected.
 func New(streams Streams, getenv func(string) string) *Session {
 	s := &Session{
-		Streams: streams, Getenv: getenv, Timeout: defaultTimeout,
+		Streams: streams, Getenv: getenv, Now: time.Now, Timeout: defaultTimeout,
 		flags: genericclioptions.NewConfigFlags(true), namespaceGiven: func() bool { return false },
+	}
+	if s.LookupEnv == nil {
+		s.LookupEnv = func(name string) (string, bool) { value := getenv(name); return value, value != "" }
 	}
 	*s.flags.Namespace = cmp.Or(getenv("FLUX_SYSTEM_NAMESPACE"), DefaultNamespace)
 	s.flags.WrapConfigFn = s.adjust
@@ -121,8 +129,8 @@ func (s *Session) Context(ctx context.Context) (context.Context, context.CancelF
 // Namespace returns the namespace to work in.
 func (s *Session) Namespace() string {
 	if s.followContext && !s.namespaceGiven() {
-		context := &genericclioptions.ConfigFlags{KubeConfig: s.flags.KubeConfig, Context: s.flags.Context}
-		if ns, _, err := context.ToRawKubeConfigLoader().Namespace(); err == nil {
+		chosen := &genericclioptions.ConfigFlags{KubeConfig: s.flags.KubeConfig, Context: s.flags.Context}
+		if ns, _, err := chosen.ToRawKubeConfigLoader().Namespace(); err == nil {
 			return ns
 		}
 	}

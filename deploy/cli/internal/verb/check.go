@@ -3,7 +3,7 @@ package verb
 import (
 	"context"
 	"fmt"
-	"time"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -14,8 +14,10 @@ import (
 // checker tells what is wrong with an installation, and what to do about it.
 type checker struct {
 	*session.Session
-	pre bool
-	bad int
+	pre        bool
+	components []string
+	extra      []string
+	bad        int
 }
 
 func newCheck(s *session.Session) *cobra.Command {
@@ -26,7 +28,9 @@ func newCheck(s *session.Session) *cobra.Command {
   weir check`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
 	}
-	cmd.Flags().BoolVar(&c.pre, "pre", false, "Tell only whether weir can be installed")
+	cmd.Flags().BoolVar(&c.pre, "pre", false, "Tell only whether weir can be installed, by you")
+	cmd.Flags().StringSliceVar(&c.components, "components", nil, "Controllers that have to be there; without it, those that are there are checked")
+	cmd.Flags().StringSliceVar(&c.extra, "components-extra", nil, "Further controllers that have to be there")
 	return cmd
 }
 
@@ -37,16 +41,18 @@ func (c *checker) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.show("checking prerequisites", state.Prerequisites())
-	if !c.pre {
+	if c.pre {
+		c.show("checking prerequisites", state.Prerequisites())
+	} else {
 		crds, err := state.CRDs()
 		if err != nil {
 			return err
 		}
+		c.show("checking prerequisites", state.Surroundings())
 		c.show("checking what is installed", state.Distribution())
-		c.show("checking controllers", state.Controllers())
+		c.show("checking controllers", append(state.Controllers(), state.Missing(slices.Concat(c.components, c.extra))...))
 		c.show("checking definitions", crds)
-		c.show("checking for objects that cannot go", state.Deletions(time.Now()))
+		c.show("checking for objects that cannot go", state.Deletions(c.Now()))
 	}
 	if c.bad > 0 {
 		return fmt.Errorf("%d of the checks failed", c.bad)

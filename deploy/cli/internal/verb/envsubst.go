@@ -25,8 +25,8 @@ place of ${NAME}, as spec.postBuild of a Kustomization would put them.`,
 			in.Buffer(nil, longestLine)
 			for n := 1; in.Scan(); n++ {
 				line, err := envsubst.Eval(in.Text(), func(name string) (string, bool) {
-					value := s.Getenv(name)
-					return value, value != "" || !strict
+					value, set := s.LookupEnv(name)
+					return value, set || !strict
 				})
 				if err != nil {
 					return fmt.Errorf("line %d: %w", n, err)

@@ -6,20 +6,19 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/deploy/cli/internal/kinds"
+	"weir.dev/deploy/cli/internal/objects"
 	"weir.dev/deploy/cli/internal/session"
 	"weir.dev/deploy/cli/internal/show"
 )
@@ -67,21 +66,22 @@ func (e *events) run(ctx context.Context, s *session.Session) error {
 		return err
 	}
 	var all []corev1.Event
-	var versions []string // where a watch goes on
-	for _, selector := range selectors {
-		found, version, err := e.list(ctx, h, selector)
+	heard := make([]*hearing, len(selectors))
+	for i, selector := range selectors {
+		heard[i] = &hearing{of: selector}
+		found, err := e.list(ctx, h, heard[i])
 		if err != nil {
 			return err
 		}
-		all, versions = append(all, found...), append(versions, version)
+		all = append(all, found...)
 	}
 	slices.SortStableFunc(all, func(a, b corev1.Event) int { return lastSeen(a).Compare(lastSeen(b)) })
 	stream := show.NewStream(s.Out, e.head(), show.Options{NoHeader: e.noHeader})
-	if err := stream.Print(e.rows(all)); err != nil {
+	if err := stream.Print(e.rows(all, s.Now())); err != nil {
 		return err
 	}
 	if e.watch {
-		return e.follow(ctx, h, selectors, versions, stream)
+		return e.follow(ctx, h, heard, stream)
 	}
 	if len(all) == 0 {
 		s.Fail("no events found%s", e.where(s))
@@ -119,19 +119,25 @@ func (e *events) selectors(ctx context.Context, h *hand) ([]selector, error) {
 		return nil, err
 	}
 	of := []selector{aboutObject(k.GVK.Kind, all.namespace, name)}
-	if e.everywhere || k.Family == kinds.Sources && k.GVK.Kind != sourcev1.HelmChartKind {
+	if k.Family == kinds.Sources && k.GVK.Kind != sourcev1.HelmChartKind {
 		return of, nil
 	}
-	obj, err := h.find(ctx, k, h.key(name), "get")
+	found, err := h.reader.List(ctx, objects.Query{Kind: k, Namespace: all.namespace, Name: name})
 	if err != nil {
 		return nil, err
 	}
-	o, err := kinds.Read(obj)
-	if err != nil {
-		return nil, err
+	if len(found.Items) == 0 && !e.everywhere {
+		return nil, notFound(ctx, h.Session, h.reader, objects.Query{Kind: k, Namespace: all.namespace, Name: name}, "get")
 	}
-	for _, ref := range sources(o) {
-		of = append(of, aboutObject(ref.Kind, ref.Namespace, ref.Name))
+	known := make(map[kinds.Reference]bool)
+	for _, o := range found.Items {
+		for _, ref := range sources(o) {
+			ref.APIVersion = ""
+			if !known[ref] {
+				known[ref] = true
+				of = append(of, aboutObject(ref.Kind, ref.Namespace, ref.Name))
+			}
+		}
 	}
 	return of, nil
 }
@@ -154,23 +160,45 @@ func reference(text string) (kinds.Kind, string, error) {
 	return k, text[i+1:], nil
 }
 
-// list reads events about our kinds.
-func (e *events) list(ctx context.Context, h *hand, of selector) ([]corev1.Event, string, error) {
-	var all []corev1.Event
+// hearing is what was said of what a selector selects, so far.
+type hearing struct {
+	of selector
+	// version is where a watch goes on.
+	version string
+	// known are the versions of events that were heard.
+	known map[types.UID]string
+}
+
+// news reports whether an event was not heard before as it is, and remembers it.
+func (l *hearing) news(event *corev1.Event) bool {
+	if l.known[event.UID] == event.ResourceVersion {
+		return false
+	}
+	l.known[event.UID] = event.ResourceVersion
+	return true
+}
+
+// list reads the events about our kinds that were not heard before.
+func (e *events) list(ctx context.Context, h *hand, l *hearing) ([]corev1.Event, error) {
+	var news []corev1.Event
 	list := &corev1.EventList{}
+	before := l.known
+	l.known = make(map[types.UID]string) // events that are gone need not be remembered
 	for {
-		err := h.client.List(ctx, list, client.InNamespace(of.namespace), client.MatchingFieldsSelector{Selector: of.fields.AsSelector()},
+		err := h.client.List(ctx, list, client.InNamespace(l.of.namespace), client.MatchingFieldsSelector{Selector: l.of.fields.AsSelector()},
 			client.Limit(eventPage), client.Continue(list.Continue))
 		if err != nil {
-			return nil, "", fmt.Errorf("listing events: %w", err)
+			l.known = before
+			return nil, fmt.Errorf("listing events: %w", err)
 		}
 		for _, event := range list.Items {
-			if e.chosen(event) {
-				all = append(all, event)
+			if l.news(&event) && before[event.UID] != event.ResourceVersion && e.chosen(event) {
+				news = append(news, event)
 			}
 		}
 		if list.Continue == "" {
-			return all, list.ResourceVersion, nil
+			l.version = list.ResourceVersion
+			return news, nil
 		}
 	}
 }
@@ -202,68 +230,14 @@ func (e *events) head() []show.Column {
 	return head
 }
 
-func (e *events) rows(all []corev1.Event) [][]string {
+func (e *events) rows(all []corev1.Event, now time.Time) [][]string {
 	var rows [][]string
 	for _, event := range all {
-		row := []string{kinds.Ago(lastSeen(event)), event.Type, event.Reason, event.InvolvedObject.Kind + "/" + event.InvolvedObject.Name, kinds.Shorten(event.Message)}
+		row := []string{kinds.Ago(lastSeen(event), now), event.Type, event.Reason, event.InvolvedObject.Kind + "/" + event.InvolvedObject.Name, kinds.Shorten(event.Message)}
 		if e.everywhere {
 			row = append([]string{event.InvolvedObject.Namespace}, row...)
 		}
 		rows = append(rows, row)
 	}
 	return rows
-}
-
-// follow prints events as they come.
-func (e *events) follow(ctx context.Context, h *hand, selectors []selector, versions []string, stream *show.Stream) error {
-	arrived := make(chan corev1.Event)
-	g, ctx := errgroup.WithContext(ctx)
-	var watching sync.WaitGroup
-	for i, of := range selectors {
-		watching.Add(1)
-		g.Go(func() error {
-			defer watching.Done()
-			return e.watchOne(ctx, h, of, versions[i], arrived)
-		})
-	}
-	g.Go(func() error { watching.Wait(); close(arrived); return nil })
-	g.Go(func() error {
-		for event := range arrived {
-			if err := stream.Print(e.rows([]corev1.Event{event})); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return g.Wait()
-}
-
-// watchOne sends what is said from a version on, until ctx ends.
-func (e *events) watchOne(ctx context.Context, h *hand, of selector, version string, arrived chan<- corev1.Event) error {
-	for ctx.Err() == nil {
-		changes, err := h.client.Watch(ctx, &corev1.EventList{}, client.InNamespace(of.namespace), client.MatchingFieldsSelector{Selector: of.fields.AsSelector()},
-			&client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: version}})
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return fmt.Errorf("watching events: %w", err)
-		}
-		for change := range changes.ResultChan() {
-			event, ok := change.Object.(*corev1.Event)
-			if !ok { // too old to go on from: what is said from now on
-				version = ""
-				break
-			}
-			version = event.ResourceVersion
-			if change.Type != watch.Deleted && e.chosen(*event) {
-				select {
-				case arrived <- *event:
-				case <-ctx.Done():
-				}
-			}
-		}
-		changes.Stop()
-	}
-	return nil
 }

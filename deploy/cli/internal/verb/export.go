@@ -2,6 +2,7 @@ package verb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -20,16 +21,23 @@ func newExport(s *session.Session) *cobra.Command {
   weir export source git --all`,
 	}
 	perKind(s, cmd, kinds.All(), kinds.Kind.One, func(k kinds.Kind) *cobra.Command {
-		var all bool
+		var all, credentials bool
 		one := &cobra.Command{
 			Use: "[NAME]", Short: "Print " + k.GVK.Kind + " objects as manifests", Args: namesOrAll(&all),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				ctx, cancel := s.Context(cmd.Context())
 				defer cancel()
+				if credentials {
+					return session.Hint(errors.New("credentials are not exported: what lets somebody in does not belong into Git as it is"),
+						"encrypt the Secret that spec.secretRef names: kubectl -n %s get secret NAME -o yaml", s.Namespace())
+				}
 				return export(ctx, s, k, args, all)
 			},
 		}
 		one.Flags().BoolVar(&all, "all", false, "all of the namespace")
+		if k.Family == kinds.Sources {
+			one.Flags().BoolVar(&credentials, "with-credentials", false, "refused: Secrets are not exported")
+		}
 		return one
 	})
 	return cmd

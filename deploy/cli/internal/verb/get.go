@@ -9,6 +9,7 @@ import (
 
 	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"weir.dev/deploy/cli/internal/kinds"
@@ -73,6 +74,9 @@ func (g *get) run(ctx context.Context, all []kinds.Kind, args []string) error {
 	if err := show.CheckFormat(g.format); err != nil {
 		return err
 	}
+	if g.watch && !g.tabular() {
+		return session.Hint(fmt.Errorf("--watch shows tables, and not %s", g.format), "leave --watch out, or take -o wide")
+	}
 	match, err := statusSelector(g.status)
 	if err != nil {
 		return err
@@ -95,7 +99,7 @@ func (g *get) run(ctx context.Context, all []kinds.Kind, args []string) error {
 	switch {
 	case g.watch:
 		return g.follow(ctx, reader, queries, match)
-	case g.format == show.Text || g.format == show.Wide:
+	case g.tabular():
 		return g.tables(ctx, reader, queries, match)
 	default:
 		return g.whole(ctx, reader, queries, match)
@@ -107,9 +111,7 @@ func (g *get) tables(ctx context.Context, reader objects.Reader, queries []objec
 	ctx, cancel := g.Context(ctx)
 	defer cancel()
 	lists, err := reader.Lists(ctx, queries)
-	if err != nil {
-		return err
-	}
+	err = unread(g.Session, err)
 	found := false
 	for _, l := range lists {
 		l.Items = slices.DeleteFunc(l.Items, func(o kinds.Object) bool { return !match(o) })
@@ -129,11 +131,14 @@ func (g *get) tables(ctx context.Context, reader objects.Reader, queries []objec
 			return err
 		}
 	}
-	if !found {
+	if !found && err == nil {
 		return g.nothing(ctx, reader, queries)
 	}
-	return nil
+	return err
 }
+
+// tabular reports whether tables are asked for.
+func (g *get) tabular() bool { return g.format == show.Text || g.format == show.Wide }
 
 // wide reports whether wide columns are shown.
 func (g *get) wide() bool { return g.format == show.Wide }
@@ -177,11 +182,7 @@ func (g *get) row(columns []kinds.Column, o kinds.Object, others bool) []string 
 	}
 	row = append(row, name)
 	for _, c := range columns {
-		value := c.Value
-		if g.wide() && c.Whole != nil {
-			value = c.Whole
-		}
-		row = append(row, value(o))
+		row = append(row, c.Show(o, g.wide(), g.Now()))
 	}
 	return row
 }
@@ -191,8 +192,9 @@ func (g *get) whole(ctx context.Context, reader objects.Reader, queries []object
 	ctx, cancel := g.Context(ctx)
 	defer cancel()
 	all, err := reader.Wholes(ctx, queries)
-	if err != nil {
-		return err
+	incomplete := unread(g.Session, err)
+	if len(all) == 0 && incomplete != nil {
+		return incomplete
 	}
 	var chosen []*unstructured.Unstructured
 	for _, u := range all {
@@ -209,7 +211,7 @@ func (g *get) whole(ctx context.Context, reader objects.Reader, queries []object
 	if named && len(chosen) == 0 {
 		return g.nothing(ctx, reader, queries)
 	}
-	return show.Objects(g.Out, g.format, chosen, named && !g.everywhere)
+	return errors.Join(show.Objects(g.Out, g.format, chosen, named && !g.everywhere), incomplete)
 }
 
 // nothing says that there is nothing to show. That a name does not exist is an error.
@@ -276,6 +278,24 @@ func statusSelector(text string) (func(kinds.Object) bool, error) {
 		shown, _ := kinds.Ready(o)
 		return strings.EqualFold(shown, status)
 	}, nil
+}
+
+// unread warns of kinds that who asks may not see, and returns what else kept kinds from
+// being read: all of it, if none was.
+func unread(s *session.Session, err error) error {
+	u := (*objects.Unread)(nil)
+	if !errors.As(err, &u) || u.All {
+		return err
+	}
+	var errs []error
+	for _, err := range u.Errs {
+		if apierrors.IsForbidden(err) {
+			s.Warn("%v", err)
+		} else {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // newReader returns what reads objects in a session.

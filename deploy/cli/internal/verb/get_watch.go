@@ -27,5 +27,5 @@ func (g *get) follow(ctx context.Context, reader objects.Reader, queries []objec
 			}
 		}
 		return stream.Print(rows)
-	})
+	}, func(err error) { g.Warn("%v", err) })
 }

@@ -22,10 +22,15 @@ import (
 
 	"weir.dev/deploy/cli/internal/kinds"
 	"weir.dev/deploy/cli/internal/session"
+	"weir.dev/deploy/install"
 )
 
-// lineLimit is how long a line of a log may be.
-const lineLimit = 1 << 20
+const (
+	// lineLimit is how long a line of a log may be, in bytes.
+	lineLimit = 1 << 20
+	// linesAhead is how many lines of a pod are read before they are printed.
+	linesAhead = 64
+)
 
 // logs shows what controllers logged.
 type logs struct {
@@ -124,7 +129,7 @@ func (l *logs) options() (*corev1.PodLogOptions, error) {
 func (l *logs) pods(ctx context.Context, h *hand) ([]corev1.Pod, error) {
 	in := client.InNamespace(l.controllers)
 	var deployments appsv1.DeploymentList
-	if err := h.client.List(ctx, &deployments, in, client.MatchingLabels{partOf: partOfFlux}); err != nil {
+	if err := h.client.List(ctx, &deployments, in, client.MatchingLabels{install.LabelPartOf: install.PartOf}); err != nil {
 		return nil, fmt.Errorf("listing the controllers: %w", err)
 	}
 	var all []corev1.Pod
@@ -155,29 +160,69 @@ func open(ctx context.Context, h *hand, pod corev1.Pod, options *corev1.PodLogOp
 	return r, nil
 }
 
-// printAll prints the lines of all pods in the order of time. A pod whose log cannot be
-// read does not keep those of others back.
+// printAll prints the lines of all pods in the order of time, of which no more are kept than
+// one of each pod and some on the way: each pod has its own in order. A pod whose log cannot
+// be read does not keep those of others back.
 func (l *logs) printAll(ctx context.Context, h *hand, pods []corev1.Pod, options *corev1.PodLogOptions) error {
-	lines := make([][]logLine, len(pods))
-	errs := make([]error, len(pods))
-	var reading sync.WaitGroup
-	for i, pod := range pods {
-		reading.Go(func() {
-			r, err := open(ctx, h, pod, options)
-			if err == nil {
-				defer r.Close()
-				err = l.scan(h, r, func(line logLine) error { lines[i] = append(lines[i], line); return nil })
-			}
-			errs[i] = err
-		})
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends streams that nobody reads any more
+	var errs []error
+	var open []*logStream
+	next := func(s *logStream) bool {
+		line, more := <-s.lines
+		if s.head = line; !more {
+			errs = append(errs, s.err)
+		}
+		return more
 	}
-	reading.Wait()
-	all := slices.Concat(lines...)
-	slices.SortStableFunc(all, func(a, b logLine) int { return strings.Compare(a.Time, b.Time) })
-	for _, line := range all {
-		fmt.Fprintln(h.Out, line)
+	streams := make([]*logStream, len(pods))
+	for i, pod := range pods {
+		streams[i] = l.stream(ctx, h, pod, options)
+	}
+	for _, s := range streams {
+		if next(s) {
+			open = append(open, s)
+		}
+	}
+	for len(open) > 0 {
+		first := slices.MinFunc(open, func(a, b *logStream) int { return strings.Compare(a.head.Time, b.head.Time) })
+		if _, err := fmt.Fprintln(h.Out, first.head); err != nil {
+			return err
+		}
+		if !next(first) {
+			open = slices.DeleteFunc(open, func(s *logStream) bool { return s == first })
+		}
 	}
 	return errors.Join(errs...)
+}
+
+// logStream are the lines of a pod.
+type logStream struct {
+	lines chan logLine
+	head  logLine // the first that is not printed
+	err   error   // why there are no more, once lines is closed
+}
+
+// stream reads the lines of a pod until ctx ends.
+func (l *logs) stream(ctx context.Context, h *hand, pod corev1.Pod, options *corev1.PodLogOptions) *logStream {
+	s := &logStream{lines: make(chan logLine, linesAhead)}
+	go func() {
+		defer close(s.lines)
+		var r io.ReadCloser
+		if r, s.err = open(ctx, h, pod, options); s.err != nil {
+			return
+		}
+		defer r.Close()
+		s.err = l.scan(h, r, func(line logLine) error {
+			select {
+			case s.lines <- line:
+				return nil
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		})
+	}()
+	return s
 }
 
 // tailAll prints lines as they come.
@@ -208,17 +253,34 @@ func (l *logs) tailAll(ctx context.Context, h *hand, pods []corev1.Pod, options 
 
 // scan gives take the lines that are asked for.
 func (l *logs) scan(h *hand, r io.Reader, take func(logLine) error) error {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, lineLimit)
-	for lines.Scan() {
-		line, ok := parseLine(lines.Bytes())
-		if ok && l.wanted(line, h.Namespace()) {
+	in := bufio.NewReaderSize(r, lineLimit)
+	for {
+		text, err := readLine(in)
+		if line, ok := parseLine(text); ok && l.wanted(line, h.Namespace()) {
 			if err := take(line); err != nil {
 				return err
 			}
 		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return lines.Err()
+}
+
+// readLine returns the next line, and nothing in the place of one that is longer than the
+// buffer of in.
+func readLine(in *bufio.Reader) ([]byte, error) {
+	line, err := in.ReadSlice('\n')
+	if !errors.Is(err, bufio.ErrBufferFull) {
+		return line, err
+	}
+	for errors.Is(err, bufio.ErrBufferFull) {
+		_, err = in.ReadSlice('\n')
+	}
+	return nil, err
 }
 
 // wanted reports whether a line is asked for, by one who works in a namespace.

@@ -2,6 +2,7 @@ package verb_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -16,15 +17,19 @@ import (
 
 	"weir.dev/deploy/cli/internal/session"
 	"weir.dev/deploy/cli/internal/verb"
+	"weir.dev/deploy/install"
 )
 
 // answers are what an API server says, by the path of the request.
 type answers struct {
-	by map[string]any // a string as it is, all else as JSON
+	by map[string]any // a string as it is, a function by what it returns, refused as that, all else as JSON
 
 	mu    sync.Mutex
 	asked []string
 }
+
+// refused is the answer to who may not ask, with what is said to him.
+type refused string
 
 // RoundTrip implements http.RoundTripper.
 func (a *answers) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -33,8 +38,15 @@ func (a *answers) RoundTrip(req *http.Request) (*http.Response, error) {
 	a.mu.Unlock()
 	answer, ok := a.by[req.URL.Path]
 	code := http.StatusOK
+	if answers, is := answer.(func(*http.Request) any); is {
+		answer = answers(req)
+	}
 	if !ok {
 		code, answer = http.StatusNotFound, "404 page not found"
+	}
+	if reason, is := answer.(refused); is {
+		code = http.StatusForbidden
+		answer = map[string]any{"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "reason": "Forbidden", "message": string(reason)}
 	}
 	body, text := answer.(string)
 	if !text {
@@ -50,23 +62,29 @@ func (a *answers) RoundTrip(req *http.Request) (*http.Response, error) {
 // weir runs the command against answers, and returns what it prints and says.
 func weir(t *testing.T, a *answers, args ...string) (code int, out, said string) {
 	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code = weirTo(t.Context(), t, a, &stdout, &stderr, args...)
+	return code, stdout.String(), stderr.String()
+}
+
+// weirTo is weir, for who wants to see what is printed while it is.
+func weirTo(ctx context.Context, t *testing.T, a *answers, stdout, stderr io.Writer, args ...string) int {
+	t.Helper()
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 	content := "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c}}]\nclusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]\n"
 	if err := os.WriteFile(kubeconfig, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var stdout, stderr bytes.Buffer
-	s := session.New(session.Streams{In: strings.NewReader(""), Out: &stdout, Err: &stderr}, func(string) string { return "" })
+	s := session.New(session.Streams{In: strings.NewReader(""), Out: stdout, Err: stderr}, func(string) string { return "" })
 	s.Wrap = func(http.RoundTripper) http.RoundTripper { return a }
-	code = verb.Run(t.Context(), s, append([]string{"--kubeconfig", kubeconfig, "--cache-dir", t.TempDir()}, args...))
-	return code, stdout.String(), stderr.String()
+	return verb.Run(ctx, s, append([]string{"--kubeconfig", kubeconfig, "--cache-dir", t.TempDir()}, args...))
 }
 
 // controllers are two that run, with logs.
 func controllers() *answers {
 	deployment := func(name string) any {
 		return map[string]any{
-			"metadata": map[string]any{"name": name, "namespace": "flux-system"},
+			"metadata": map[string]any{"name": name, "namespace": "flux-system", "labels": map[string]any{"app.kubernetes.io/version": "v1.2.0"}},
 			"spec": map[string]any{
 				"selector": map[string]any{"matchLabels": map[string]any{"app": name}},
 				"template": map[string]any{"spec": map[string]any{"containers": []any{map[string]any{"name": "manager", "image": "registry.example.com:5000/weir/" + name + ":v1.2.3@sha256:0"}}}},
@@ -85,13 +103,18 @@ func controllers() *answers {
 		"/api/v1":       map[string]any{"kind": "APIResourceList", "groupVersion": "v1", "resources": []any{resource("pods", "Pod")}},
 		"/apis/apps/v1": map[string]any{"kind": "APIResourceList", "groupVersion": "apps/v1", "resources": []any{resource("deployments", "Deployment")}},
 		"/apis/apps/v1/namespaces/flux-system/deployments": list("apps/v1", "DeploymentList", deployment("source-controller"), deployment("helm-controller")),
-		"/api/v1/namespaces/flux-system/pods":              list("v1", "PodList", map[string]any{"metadata": map[string]any{"name": "pod-1", "namespace": "flux-system"}}),
+		"/api/v1/namespaces/flux-system/pods": list("v1", "PodList",
+			map[string]any{"metadata": map[string]any{"name": "pod-1", "namespace": "flux-system"}},
+			map[string]any{"metadata": map[string]any{"name": "pod-2", "namespace": "flux-system"}}),
 		"/api/v1/namespaces/flux-system/pods/pod-1/log": strings.Join([]string{
-			`{"level":"info","ts":"2024-01-01T00:00:02Z","msg":"fetched","controllerKind":"GitRepository","name":"fleet","namespace":"flux-system"}`,
+			`{"level":"info","ts":"2024-01-01T00:00:00Z","msg":"starting"}`,
+			`{"level":"info","ts":"2024-01-01T00:00:00Z","msg":"` + strings.Repeat("too long", 1<<18) + `"}`,
 			`panic: not JSON`,
+			`{"level":"info","ts":"2024-01-01T00:00:02Z","msg":"fetched","controllerKind":"GitRepository","name":"fleet","namespace":"flux-system"}`,
+		}, "\n"),
+		"/api/v1/namespaces/flux-system/pods/pod-2/log": strings.Join([]string{
 			`{"level":"error","ts":"2024-01-01T00:00:01Z","msg":"failed","error":"no such branch","reconciler kind":"GitRepository","name":"old","namespace":"flux-system"}`,
 			`{"level":"info","ts":"2024-01-01T00:00:03Z","msg":"fetched","controllerKind":"Bucket","name":"b","namespace":"prod"}`,
-			`{"level":"info","ts":"2024-01-01T00:00:00Z","msg":"starting"}`,
 		}, "\n"),
 	}}
 }
@@ -125,7 +148,7 @@ func TestLogs(t *testing.T) {
 			if code != 0 {
 				t.Fatalf("ended with %d: %s", code, said)
 			}
-			// Both controllers have the same pod here, so each line is there twice.
+			// Both controllers have the same pods here, so each line is there twice.
 			got := slices.Compact(strings.Split(strings.TrimSpace(out), "\n"))
 			if tc.args != nil && tc.args[0] == "-f" {
 				slices.Sort(got)
@@ -173,10 +196,10 @@ func TestLogsRefuse(t *testing.T) {
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
-		"--client": "weir: v0.1.0\n",
-		"":         "weir: v0.1.0\nhelm-controller: v1.2.3\nsource-controller: v1.2.3\n",
-		"-o yaml":  "helm-controller: v1.2.3\nsource-controller: v1.2.3\nweir: v0.1.0\n",
-		"-o json":  "{\n  \"helm-controller\": \"v1.2.3\",\n  \"source-controller\": \"v1.2.3\",\n  \"weir\": \"v0.1.0\"\n}\n",
+		"--client": "weir: " + install.Version + "\n",
+		"":         "weir: " + install.Version + "\ndistribution: flux-v1.2.0\nhelm-controller: v1.2.3\nsource-controller: v1.2.3\n",
+		"-o yaml":  "distribution: flux-v1.2.0\nflux: " + install.Version + "\nhelm-controller: v1.2.3\nsource-controller: v1.2.3\nweir: " + install.Version + "\n",
+		"-o json":  "{\n  \"distribution\": \"flux-v1.2.0\",\n  \"flux\": \"" + install.Version + "\",\n  \"helm-controller\": \"v1.2.3\",\n  \"source-controller\": \"v1.2.3\",\n  \"weir\": \"" + install.Version + "\"\n}\n",
 	} {
 		t.Run(args, func(t *testing.T) {
 			t.Parallel()
@@ -185,6 +208,17 @@ func TestVersion(t *testing.T) {
 				t.Errorf("ended with %d, printed %q, said %q; want %q", code, out, said, want)
 			}
 		})
+	}
+}
+
+// TestVersionOfTheCommand: scripts that set things up look at the last word.
+func TestVersionOfTheCommand(t *testing.T) {
+	t.Parallel()
+	want := "weir version " + strings.TrimPrefix(install.Version, "v") + "\n"
+	for _, flag := range []string{"--version", "-v"} {
+		if code, out, said := weir(t, &answers{}, flag); code != 0 || out != want {
+			t.Errorf("%s ended with %d, printed %q, said %q; want %q", flag, code, out, said, want)
+		}
 	}
 }
 

@@ -4,10 +4,12 @@ package verb
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"weir.dev/deploy/cli/internal/session"
+	"weir.dev/deploy/install"
 )
 
 // Main runs the command with arguments and returns its exit code.
@@ -32,8 +34,9 @@ func New(s *session.Session) *cobra.Command {
 		Long: `Weir installs and drives controllers that bring a cluster to what Git, OCI
 repositories, Helm repositories and buckets say, and keep it there.`,
 		SilenceErrors: true, SilenceUsage: true,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Version: strings.TrimPrefix(install.Version, "v"),
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetIn(s.In)
 	root.SetOut(s.Out)

@@ -1,6 +1,7 @@
 package verb
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -32,9 +33,7 @@ func newStats(s *session.Session) *cobra.Command {
 				queries = append(queries, q)
 			}
 			lists, err := reader.Lists(ctx, queries)
-			if err != nil {
-				return err
-			}
+			err = unread(s, err)
 			table := show.Table{Columns: []show.Column{{Name: "Reconcilers"}, {Name: "Running"}, {Name: "Failing"}, {Name: "Suspended"}, {Name: "Storage"}}}
 			for _, l := range lists {
 				if l.Kind.Foreign && len(l.Items) == 0 {
@@ -43,7 +42,7 @@ func newStats(s *session.Session) *cobra.Command {
 				n := count(l.Items)
 				table.Rows = append(table.Rows, []string{l.Kind.GVK.Kind, strconv.Itoa(n.running), strconv.Itoa(n.failing), strconv.Itoa(n.suspended), size(n.stored)})
 			}
-			return table.Print(s.Out, show.Options{})
+			return errors.Join(table.Print(s.Out, show.Options{}), err)
 		},
 	}
 	cmd.Flags().BoolVarP(&everywhere, "all-namespaces", "A", false, "of all namespaces")

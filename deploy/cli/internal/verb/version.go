@@ -1,6 +1,8 @@
 package verb
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -17,30 +19,27 @@ import (
 	"weir.dev/deploy/install"
 )
 
-// command is what the version of this program is listed as.
-const command = "weir"
+// What versions are listed as, beside the controllers.
+const (
+	command      = "weir" // this program
+	alias        = "flux" // it, for programs
+	distribution = "distribution"
+)
 
 func newVersion(s *session.Session) *cobra.Command {
 	var clientOnly bool
 	var format string
 	cmd := &cobra.Command{
 		Use: "version", Short: "Show the versions of this command and of the controllers", Args: cobra.NoArgs,
+		Long: `Shows the versions of this command, of what is installed and of each controller. As JSON and
+YAML, that of this command is there as flux, too, which is what scripts look for.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			versions := map[string]string{command: install.Version}
 			if !clientOnly {
 				ctx, cancel := s.Context(cmd.Context())
 				defer cancel()
-				c, err := s.Client()
-				if err != nil {
-					return session.Hint(session.Explain(err), "only that of this command: weir version --client")
-				}
-				var list appsv1.DeploymentList
-				if err := c.List(ctx, &list, client.InNamespace(s.Namespace()), client.MatchingLabels{partOf: partOfFlux}); err != nil {
-					return fmt.Errorf("listing the controllers: %w", err)
-				}
-				maps.Copy(versions, controllerVersions(list.Items))
-				if len(list.Items) == 0 {
-					s.Warn("there are no controllers in namespace %q", s.Namespace())
+				if err := addLive(ctx, s, versions); err != nil {
+					return err
 				}
 			}
 			return printVersions(s.Out, format, versions)
@@ -51,12 +50,37 @@ func newVersion(s *session.Session) *cobra.Command {
 	return cmd
 }
 
-const (
-	partOf     = "app.kubernetes.io/part-of"
-	partOfFlux = "flux"
-	// manager is the container of a controller.
-	manager = "manager"
-)
+// manager is the container of a controller.
+const manager = "manager"
+
+// addLive adds the versions of what is installed.
+func addLive(ctx context.Context, s *session.Session, versions map[string]string) error {
+	c, err := s.Client()
+	if err != nil {
+		return session.Hint(session.Explain(err), "only that of this command: weir version --client")
+	}
+	var list appsv1.DeploymentList
+	if err := c.List(ctx, &list, client.InNamespace(s.Namespace()), client.MatchingLabels{install.LabelPartOf: install.PartOf}); err != nil {
+		return fmt.Errorf("listing the controllers: %w", err)
+	}
+	maps.Copy(versions, controllerVersions(list.Items))
+	if len(list.Items) == 0 {
+		s.Warn("there are no controllers in namespace %q", s.Namespace())
+		return nil
+	}
+	versions[distribution] = distributed(list.Items)
+	return nil
+}
+
+// distributed names what Deployments are of, as their labels have it.
+func distributed(all []appsv1.Deployment) string {
+	for _, d := range all {
+		if version := d.Labels[install.LabelVersion]; version != "" {
+			return install.PartOf + "-" + version
+		}
+	}
+	return "unknown"
+}
 
 // controllerVersions returns the tags of the images of controllers.
 func controllerVersions(all []appsv1.Deployment) map[string]string {
@@ -83,32 +107,39 @@ func imageVersion(image string) string {
 	return "latest"
 }
 
-// printVersions prints this command first, then controllers by name.
+// printVersions prints this command and the distribution first, then controllers by name.
 func printVersions(w io.Writer, format string, versions map[string]string) error {
+	var data []byte
+	var err error
 	switch format {
 	case "json":
-		data, err := json.MarshalIndent(versions, "", "  ")
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(w, "%s\n", data)
-		return err
+		versions[alias] = versions[command]
+		data, err = json.MarshalIndent(versions, "", "  ")
+		data = append(data, '\n')
 	case "yaml":
-		data, err := yaml.Marshal(versions)
-		if err != nil {
-			return err
-		}
-		_, err = w.Write(data)
-		return err
+		versions[alias] = versions[command]
+		data, err = yaml.Marshal(versions)
 	case "":
-		fmt.Fprintf(w, "%s: %s\n", command, versions[command])
-		for _, name := range slices.Sorted(maps.Keys(versions)) {
-			if name != command {
-				fmt.Fprintf(w, "%s: %s\n", name, versions[name])
-			}
+		for _, name := range slices.SortedFunc(maps.Keys(versions), func(a, b string) int { return cmp.Or(place(a)-place(b), strings.Compare(a, b)) }) {
+			data = fmt.Appendf(data, "%s: %s\n", name, versions[name])
 		}
-		return nil
 	default:
 		return fmt.Errorf("there is no output format %q: take json or yaml", format)
 	}
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(data)
+	return err
+}
+
+// place is where a version is listed.
+func place(name string) int {
+	switch name {
+	case command:
+		return 0
+	case distribution:
+		return 1
+	}
+	return 2
 }
