@@ -62,6 +62,19 @@ func Handled(token string) Condition {
 	}
 }
 
+// HandledUpTo is Handled, and an object that is well is also up to date: where it is not, it
+// was looked at before its controller knew of what is new, which will have it looked at again.
+func HandledUpTo(token string, upToDate func(*unstructured.Unstructured) bool) Condition {
+	handled := Handled(token)
+	return func(obj *unstructured.Unstructured) Verdict {
+		v := handled(obj)
+		if v.Done && v.Err == nil && !upToDate(obj) {
+			return Verdict{Why: "its controller has not seen the new revision of its source yet", Soon: true}
+		}
+		return v
+	}
+}
+
 // outcome is how a run ended that is known to have ended. A failure that will be retried is
 // one, too: who asked for the run wants to know now.
 func outcome(obj *unstructured.Unstructured) Verdict {

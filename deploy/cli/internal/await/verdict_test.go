@@ -82,6 +82,18 @@ func TestHandled(t *testing.T) {
 	check(t, await.Handled("now")(nil), true, await.ErrGone.Error(), "", "nobody will act")
 }
 
+func TestHandledUpTo(t *testing.T) {
+	t.Parallel()
+	upTo := func(is bool) await.Condition {
+		return await.HandledUpTo("now", func(*unstructured.Unstructured) bool { return is })
+	}
+	well, failed := object(t, "status: {observedGeneration: 2, lastHandledReconcileAt: now, conditions: ["+good+"]}"), object(t, "status: {observedGeneration: 2, lastHandledReconcileAt: now, conditions: ["+bad+"]}")
+	check(t, upTo(true)(well), true, "", "", "the run was with what is new")
+	check(t, upTo(false)(well), false, "", "its controller has not seen the new revision of its source yet", "it runs again as soon as it knows")
+	check(t, upTo(false)(failed), true, "no such path", "", "whether it gets further than that, nobody knows")
+	check(t, upTo(false)(object(t, "status: {observedGeneration: 2}")), false, "", "its controller has not acted upon the request yet", "it was asked first")
+}
+
 func TestGone(t *testing.T) {
 	t.Parallel()
 	check(t, await.Gone(nil), true, "", "", "it is gone")

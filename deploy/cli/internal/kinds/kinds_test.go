@@ -2,7 +2,9 @@ package kinds_test
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -72,11 +74,7 @@ func row(o kinds.Object, wide bool) []string {
 		if c.Name == "Age" || c.Wide && !wide {
 			continue
 		}
-		value := c.Value
-		if wide && c.Whole != nil {
-			value = c.Whole
-		}
-		row = append(row, value(o))
+		row = append(row, c.Show(o, wide, time.Time{}))
 	}
 	return row
 }
@@ -138,5 +136,44 @@ func TestColumns(t *testing.T) {
 				t.Errorf("%s (%s)", diff, tc.why)
 			}
 		})
+	}
+}
+
+func TestHasTakenUp(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		why, object, revision string
+		want                  bool
+	}{
+		"applied":        {object: "kind: Kustomization\nstatus: {lastAttemptedRevision: main@sha1:2}", revision: "main@sha1:2", want: true},
+		"applied before": {why: "there is a newer one", object: "kind: Kustomization\nstatus: {lastAttemptedRevision: main@sha1:1, lastAppliedRevision: main@sha1:2}", revision: "main@sha1:2"},
+		"never":          {object: "kind: Kustomization", revision: "main@sha1:2"},
+		"of nothing":     {why: "there is nothing to take up", object: "kind: Kustomization", want: true},
+		"chart":          {object: "kind: HelmChart\nstatus: {observedSourceArtifactRevision: sha256:2, artifact: {revision: 1.0.0}}", revision: "sha256:2", want: true},
+		"old chart":      {object: "kind: HelmChart\nstatus: {observedSourceArtifactRevision: sha256:1, artifact: {revision: sha256:2}}", revision: "sha256:2"},
+		"released":       {object: "kind: HelmRelease\nstatus: {lastAttemptedRevision: 1.2.0}", revision: "1.2.0", want: true},
+		"released once":  {object: "kind: HelmRelease\nstatus: {lastAttemptedRevision: 1.1.0}", revision: "1.2.0"},
+		"by its digest":  {why: "the version says less", object: "kind: HelmRelease\nstatus: {lastAttemptedRevision: 1.2.0+2, lastAttemptedRevisionDigest: 'sha256:2'}", revision: "1.2.0@sha256:2", want: true},
+		"moved tag":      {object: "kind: HelmRelease\nstatus: {lastAttemptedRevision: 1.2.0, lastAttemptedRevisionDigest: 'sha256:1'}", revision: "1.2.0@sha256:2"},
+	}
+	for name, tc := range tests {
+		var source kinds.Object
+		if tc.revision != "" {
+			source.Status.Artifact = &kinds.Artifact{Revision: tc.revision}
+		}
+		if got := read(t, tc.object).HasTakenUp(source); got != tc.want {
+			t.Errorf("%s: %t, want %t (%s)", name, got, tc.want, tc.why)
+		}
+	}
+}
+
+// TestAge: how old something is depends on the clock that is given.
+func TestAge(t *testing.T) {
+	t.Parallel()
+	o := read(t, "kind: Kustomization\nmetadata: {creationTimestamp: '2024-01-01T00:00:00Z'}")
+	k, _ := kinds.Find("ks")
+	age := k.Columns[slices.IndexFunc(k.Columns, func(c kinds.Column) bool { return c.Name == "Age" })]
+	if got := age.Show(o, true, time.Date(2024, 1, 1, 3, 0, 0, 0, time.UTC)); got != "3h" {
+		t.Errorf("the age is %q, want 3h", got)
 	}
 }

@@ -3,11 +3,16 @@ package kinds
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	helmv2 "weir.dev/api/helm/v2"
+	kustomizev1 "weir.dev/api/kustomize/v1"
+	sourcev1 "weir.dev/api/source/v1"
 )
 
 // Object is what is read of an object of any of the kinds: little, so that reading
@@ -88,6 +93,8 @@ type Status struct {
 	Artifact              *Artifact          `json:"artifact"`
 	LastAppliedRevision   string             `json:"lastAppliedRevision"`
 	LastAttemptedRevision string             `json:"lastAttemptedRevision"`
+	LastAttemptedDigest   string             `json:"lastAttemptedRevisionDigest"`
+	ObservedSource        string             `json:"observedSourceArtifactRevision"`
 	History               []Release          `json:"history"`
 	HelmChart             string             `json:"helmChart"`
 	LastScanResult        *Scan              `json:"lastScanResult"`
@@ -169,6 +176,27 @@ func (o Object) Source() (Reference, bool) {
 		ref.Namespace = o.Metadata.Namespace
 	}
 	return ref, true
+}
+
+// HasTakenUp reports whether the controller of the object has worked with the artifact that a
+// source of it has, however that went.
+func (o Object) HasTakenUp(source Object) bool {
+	if source.Status.Artifact == nil {
+		return true
+	}
+	revision := source.Status.Artifact.Revision
+	switch o.Kind {
+	case sourcev1.HelmChartKind:
+		return o.Status.ObservedSource == revision
+	case helmv2.HelmReleaseKind:
+		if _, digest, found := strings.Cut(revision, "@"); found && o.Status.LastAttemptedDigest != "" {
+			return o.Status.LastAttemptedDigest == digest
+		}
+		return o.Status.LastAttemptedRevision == revision
+	case kustomizev1.KustomizationKind:
+		return o.Status.LastAttemptedRevision == revision
+	}
+	return true
 }
 
 // String names what is referred to as manifests do.

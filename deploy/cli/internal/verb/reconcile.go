@@ -84,8 +84,10 @@ func (r *reconcile) run(ctx context.Context, h *hand, obj *unstructured.Unstruct
 	if err := checkSuspended(obj); err != nil {
 		return err
 	}
+	var source kinds.Object
 	if r.withSource {
-		if err := reconcileSources(ctx, h, obj); err != nil {
+		var err error
+		if source, err = reconcileSources(ctx, h, obj); err != nil {
 			return err
 		}
 	}
@@ -96,35 +98,37 @@ func (r *reconcile) run(ctx context.Context, h *hand, obj *unstructured.Unstruct
 	if r.reset {
 		more = append(more, helmv2.ResetRequestAnnotation)
 	}
-	return reconcileOne(ctx, h, obj, more...)
+	_, err := reconcileOne(ctx, h, obj, source, more...)
+	return err
 }
 
-// reconcileSources reconciles what obj reads from.
-func reconcileSources(ctx context.Context, h *hand, obj *unstructured.Unstructured) error {
+// reconcileSources reconciles what obj reads from, and returns the nearest of that as it is
+// then.
+func reconcileSources(ctx context.Context, h *hand, obj *unstructured.Unstructured) (nearest kinds.Object, _ error) {
 	o, err := kinds.Read(obj)
 	if err != nil {
-		return err
+		return nearest, err
 	}
 	for _, ref := range sources(o) {
 		k, known := kinds.Of(schema.GroupKind{Group: sourcev1.GroupVersion.Group, Kind: ref.Kind})
 		if !known {
-			return fmt.Errorf("%s reads from a %s, which is no source", name(obj), ref.Kind)
+			return nearest, fmt.Errorf("%s reads from a %s, which is no source", name(obj), ref.Kind)
 		}
 		source, err := h.find(ctx, k, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}, "get")
 		if err != nil {
-			return fmt.Errorf("the source of %s: %w", name(obj), err)
+			return nearest, fmt.Errorf("the source of %s: %w", name(obj), err)
 		}
 		if k.Static { // it changes by somebody else only
 			continue
 		}
 		if err := checkSuspended(source); err != nil {
-			return err
+			return nearest, err
 		}
-		if err := reconcileOne(ctx, h, source); err != nil {
-			return err
+		if nearest, err = reconcileOne(ctx, h, source, nearest); err != nil {
+			return nearest, err
 		}
 	}
-	return nil
+	return nearest, nil
 }
 
 // sources returns what an object reads from, in the order in which it gets there: a
@@ -141,27 +145,48 @@ func sources(o kinds.Object) []kinds.Reference {
 	return all
 }
 
-// reconcileOne asks for a run of an object and waits until it is over.
-func reconcileOne(ctx context.Context, h *hand, obj *unstructured.Unstructured, annotations ...string) error {
+// reconcileOne asks for a run of an object, waits until it is over, and returns the object as
+// it is then. What a source has, that was reconciled before, is taken up by then.
+func reconcileOne(ctx context.Context, h *hand, obj *unstructured.Unstructured, source kinds.Object, annotations ...string) (kinds.Object, error) {
 	o, err := kinds.Read(obj)
 	if err != nil {
-		return err
+		return o, err
 	}
 	if kinds.IsStatic(o) {
 		h.Done("%s is data: there is nothing to reconcile", name(obj))
-		return nil
+		return o, nil
 	}
-	token := time.Now().Format(time.RFC3339Nano)
+	upToDate := func(obj *unstructured.Unstructured) bool {
+		o, err := kinds.Read(obj)
+		return err != nil || o.HasTakenUp(source)
+	}
 	h.Say("asking for a run of %s", name(obj))
+	done, err := ask(ctx, h, obj, upToDate, annotations)
+	if err != nil && ctx.Err() == nil && done != nil && !upToDate(done) {
+		// What failed may be what was before: its controller has heard of the new revision since.
+		done, err = ask(ctx, h, obj, upToDate, nil)
+	}
+	if err != nil {
+		return o, err
+	}
+	if err := h.result(done); err != nil {
+		return o, err
+	}
+	return kinds.Read(done)
+}
+
+// ask asks for a run and waits until it is over.
+func ask(ctx context.Context, h *hand, obj *unstructured.Unstructured, upToDate func(*unstructured.Unstructured) bool, annotations []string) (*unstructured.Unstructured, error) {
+	token := h.Now().Format(time.RFC3339Nano)
 	if err := annotate(ctx, h.client, obj, token, append(annotations, meta.ReconcileRequestAnnotation)...); err != nil {
-		return err
+		return nil, err
 	}
 	h.Waiting("waiting for its controller")
-	done, err := h.wait(ctx, obj, await.Handled(token))
+	done, err := h.wait(ctx, obj, await.HandledUpTo(token, upToDate))
 	if err != nil {
-		return failure(obj, err)
+		return done, failure(obj, err)
 	}
-	return h.result(done)
+	return done, nil
 }
 
 // annotate sets annotations to a value.
