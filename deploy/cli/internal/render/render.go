@@ -22,6 +22,8 @@ type Options struct {
 	Variables map[string]string
 	// Strict makes a variable that is not set an error.
 	Strict bool
+	// Ignore are patterns, in the format of .gitignore, of what is left out.
+	Ignore []string
 }
 
 // Build makes the objects of a Kustomization from dir, which is what spec.path of it means
@@ -39,7 +41,11 @@ func Build(ks *kustomizev1.Kustomization, dir string, opts Options) (_ []*unstru
 	spec := buildspec.Of(ks)
 	spec.Path = below
 	spec.Substitute = buildspec.Substitution(ks, opts.Variables, opts.Strict)
-	made, err := build.Run(from, spec, concealer{})
+	var source build.Source = from
+	if len(opts.Ignore) > 0 {
+		source = ignore(from, below, opts.Ignore)
+	}
+	made, err := build.Run(source, spec, concealer{})
 	if err != nil {
 		return nil, fmt.Errorf("building %s: %w", dir, err)
 	}

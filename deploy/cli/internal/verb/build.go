@@ -1,15 +1,18 @@
 package verb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	kustomizev1 "weir.dev/api/kustomize/v1"
@@ -27,6 +30,11 @@ type local struct {
 	file    string
 	offline bool
 	strict  bool
+	ignore  []string
+	// recursive builds the Kustomizations that come of a build, too, from sources: folders of
+	// this machine by kind, namespace and name.
+	recursive bool
+	sources   map[string]string
 	// missingIsFine has the Kustomization of the file do if the cluster has none.
 	missingIsFine bool
 }
@@ -35,6 +43,10 @@ func (l *local) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&l.path, "path", "", "folder of this machine with what spec.path names in the source")
 	flags.StringVar(&l.file, "kustomization-file", "", "take the Kustomization from this file instead of the cluster")
 	flags.BoolVar(&l.strict, "strict-substitute", false, "fail if a variable is not set and has no default")
+	flags.StringSliceVar(&l.ignore, "ignore-paths", nil, "what to leave out, in the format of .gitignore")
+	flags.BoolVarP(&l.recursive, "recursive", "r", false, "go on with the Kustomizations that come of it; needs --local-sources")
+	flags.StringToStringVar(&l.sources, "local-sources", nil, "folders of this machine with what sources have: Kind/namespace/name=FOLDER")
+	flags.Bool("in-memory-build", true, "of no effect: nothing is ever written to the folder")
 }
 
 func newBuild(s *session.Session) *cobra.Command {
@@ -45,14 +57,19 @@ func newBuild(s *session.Session) *cobra.Command {
 		Long: `Builds what kustomize-controller would build if the folder were the source, and prints
 it. What SOPS has encrypted is shown as ` + render.Mask + `.`,
 		Example: `  weir build kustomization apps --path ./clusters/production/apps
-  weir build kustomization apps --path ./apps --kustomization-file ./clusters/production/apps.yaml --dry-run`,
+  weir build kustomization apps --path ./apps --kustomization-file ./clusters/production/apps.yaml --dry-run
+  weir build kustomization flux-system --path ./clusters/production --recursive --local-sources GitRepository/flux-system/flux-system=.`,
 		ValidArgsFunction: completeNames(s, kustomizations()),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := s.Context(cmd.Context())
 			defer cancel()
-			_, objs, err := l.build(ctx, args[0])
+			all, err := l.build(ctx, args[0])
 			if err != nil {
 				return err
+			}
+			var objs []*unstructured.Unstructured
+			for _, b := range all {
+				objs = append(objs, b.objects...)
 			}
 			text, err := render.YAML(objs)
 			if err == nil {
@@ -74,32 +91,113 @@ func kustomizations() kinds.Kind {
 	return k
 }
 
-// build makes the objects of the Kustomization of a name, and returns it as well.
-func (l *local) build(ctx context.Context, name string) (*kustomizev1.Kustomization, []*unstructured.Unstructured, error) {
+// built is a Kustomization and what it is made of.
+type built struct {
+	ks      *kustomizev1.Kustomization
+	objects []*unstructured.Unstructured
+}
+
+// build makes the objects of the Kustomization of a name, and those of the Kustomizations that
+// come of it, if they are asked for.
+func (l *local) build(ctx context.Context, name string) ([]built, error) {
 	if err := l.check(name); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	ks, err := l.kustomization(ctx, name)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	opts := render.Options{Strict: l.strict}
+	return l.buildOn(ctx, ks, l.path, map[types.NamespacedName]bool{})
+}
+
+// buildOn builds a Kustomization from a folder, and what comes of it but for what was built
+// already: a Kustomization may bring itself.
+func (l *local) buildOn(ctx context.Context, ks *kustomizev1.Kustomization, folder string, done map[types.NamespacedName]bool) ([]built, error) {
+	done[client.ObjectKeyFromObject(ks)] = true
+	objs, err := l.buildOne(ctx, ks, folder)
+	if err != nil {
+		return nil, err
+	}
+	all := []built{{ks, objs}}
+	if !l.recursive {
+		return all, nil
+	}
+	for _, obj := range objs {
+		if obj.GroupVersionKind().GroupKind() != kustomizations().GVK.GroupKind() || done[client.ObjectKeyFromObject(obj)] {
+			continue
+		}
+		child, err := l.child(ctx, obj)
+		if err != nil {
+			return nil, err
+		}
+		from, err := l.folderOf(child)
+		if err != nil {
+			return nil, err
+		}
+		below, err := l.buildOn(ctx, child, from, done)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, below...)
+	}
+	return all, nil
+}
+
+// child returns a Kustomization that was built, with what the controller has noted about the
+// one of the cluster, if that has one.
+func (l *local) child(ctx context.Context, obj *unstructured.Unstructured) (*kustomizev1.Kustomization, error) {
+	ks := &kustomizev1.Kustomization{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, ks); err != nil {
+		return nil, fmt.Errorf("%s: %w", name(obj), err)
+	}
+	if l.offline {
+		return ks, nil
+	}
+	c, err := l.Client()
+	if err != nil {
+		return nil, err
+	}
+	live := &kustomizev1.Kustomization{}
+	if err := client.IgnoreNotFound(c.Get(ctx, client.ObjectKeyFromObject(ks), live)); err != nil {
+		return nil, err
+	}
+	ks.Status = live.Status
+	return ks, nil
+}
+
+// folderOf returns the folder of this machine that a Kustomization is built from.
+func (l *local) folderOf(ks *kustomizev1.Kustomization) (string, error) {
+	ref := ks.Spec.SourceRef
+	source := fmt.Sprintf("%s/%s/%s", ref.Kind, cmp.Or(ref.Namespace, ks.Namespace), ref.Name)
+	root, ok := l.sources[source]
+	if !ok {
+		return "", session.Hint(fmt.Errorf("the folder of %s, the source of Kustomization %s/%s, is not known", source, ks.Namespace, ks.Name),
+			"name it: --local-sources %s=FOLDER", source)
+	}
+	return filepath.Join(root, ks.Spec.Path), nil
+}
+
+// buildOne makes the objects of a Kustomization from a folder.
+func (l *local) buildOne(ctx context.Context, ks *kustomizev1.Kustomization, folder string) ([]*unstructured.Unstructured, error) {
+	opts := render.Options{Strict: l.strict, Ignore: l.ignore}
 	if l.offline {
 		ks.Spec.PostBuild = withoutReferences(ks.Spec.PostBuild)
 	}
 	if post := ks.Spec.PostBuild; post != nil {
 		var read client.Reader // nobody asks it if nothing is referred to
 		if len(post.SubstituteFrom) > 0 {
-			if read, err = l.Client(); err != nil {
-				return nil, nil, err
+			c, err := l.Client()
+			if err != nil {
+				return nil, err
 			}
+			read = c
 		}
+		var err error
 		if opts.Variables, err = buildspec.Variables(ctx, read, ks); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	objs, err := render.Build(ks, l.path, opts)
-	return ks, objs, err
+	return render.Build(ks, folder, opts)
 }
 
 // check refuses flags that do not go together.

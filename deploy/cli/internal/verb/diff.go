@@ -38,7 +38,8 @@ is what SOPS has encrypted, which counts as what the cluster has.
 
 The exit code is 0 if nothing would change, 1 if something would, and 2 if that could not be
 found out.`,
-		Example:           `  weir diff kustomization apps --path ./clusters/production/apps`,
+		Example: `  weir diff kustomization apps --path ./clusters/production/apps
+  weir diff kustomization flux-system --path ./clusters/production --recursive --local-sources GitRepository/flux-system/flux-system=.`,
 		ValidArgsFunction: completeNames(s, kustomizations()),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := s.Context(cmd.Context())
@@ -69,12 +70,9 @@ func cannot(err error) error {
 
 // changes finds out what would change.
 func (d *difference) changes(ctx context.Context, name string) ([]render.Change, error) {
-	ks, objs, err := d.build(ctx, name)
+	all, err := d.build(ctx, name)
 	if err != nil {
 		return nil, err
-	}
-	if ks.Spec.KubeConfig != nil {
-		d.Warn("%s is applied to another cluster by spec.kubeConfig: this compares with the one of your kubeconfig, see --context", ks.Name)
 	}
 	cfg, err := d.Config()
 	if err != nil {
@@ -88,7 +86,16 @@ func (d *difference) changes(ctx context.Context, name string) ([]render.Change,
 	if err != nil {
 		return nil, err
 	}
-	return render.Cluster{Config: cfg, Client: c, Mapper: mapper}.Compare(ctx, ks, objs)
+	var changes []render.Change
+	var errs []error
+	for _, b := range all {
+		if b.ks.Spec.KubeConfig != nil {
+			d.Warn("%s is applied to another cluster by spec.kubeConfig: this compares with the one of your kubeconfig, see --context", b.ks.Name)
+		}
+		found, err := render.Cluster{Config: cfg, Client: c, Mapper: mapper}.Compare(ctx, b.ks, b.objects)
+		changes, errs = append(changes, found...), append(errs, err)
+	}
+	return changes, errors.Join(errs...)
 }
 
 // print shows changes in their order.
