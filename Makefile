@@ -67,6 +67,10 @@ demo: build ## show the main job on an empty cluster of this machine; BOOTSTRAP=
 bench: build ## measure the system on this machine, beside the floor; OUT=file keeps the result
 	@./bin/bench $(if $(OUT),-out $(OUT))
 
+.PHONY: bench-cli
+bench-cli: bin/localplane ## measure commands that people wait for, with 1000 objects of each kind; OUT=file keeps the result
+	cd deploy && go test -count=1 -timeout 60m -v ./cli/internal/speed -objects=1000 -rounds=5 $(if $(OUT),-out=$(abspath $(OUT)))
+
 .PHONY: soak
 soak: build ## disturb the system for ten minutes, and compare the cluster with Git; SEED=n repeats a run
 	cd deploy && go test -count=1 -timeout 30m -v ./soak -run TestSoak -soak=10m -kustomizations=200 $(if $(SEED),-seed=$(SEED))

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -90,10 +89,19 @@ func (t Table) meta() *metav1.Table {
 	return table
 }
 
-var trailing = regexp.MustCompile(`(?m) +$`)
-
 // trimmed leaves no spaces at the ends of lines.
-func trimmed(text string) string { return trailing.ReplaceAllString(text, "") }
+func trimmed(text string) string {
+	var out strings.Builder
+	out.Grow(len(text))
+	for line := range strings.Lines(text) {
+		content, ended := strings.CutSuffix(line, "\n")
+		out.WriteString(strings.TrimRight(content, " "))
+		if ended {
+			out.WriteByte('\n')
+		}
+	}
+	return out.String()
+}
 
 // Colours begin what is shown in them, and Plain ends it.
 const (
