@@ -261,6 +261,10 @@ func newList(s *session.Session) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if len(all) == 0 {
+				s.Warn("%s has no artifact that is asked for", url)
+				return nil
+			}
 			table := show.Table{Columns: []show.Column{{Name: "Artifact"}, {Name: "Digest"}, {Name: "Source"}, {Name: "Revision"}}}
 			for _, a := range all {
 				table.Rows = append(table.Rows, []string{a.Repository + ":" + a.Tag, a.Digest, a.Source, a.Revision})
