@@ -10,8 +10,8 @@ import (
 )
 
 // History returns the snapshot of a target with all commits before it, so that it can be
-// found out which of them made a file what it is. The remote is asked each time, for what
-// the store lacks. The limit for packs bounds what that may be.
+// found out which of them made a file what it is. The remote is asked for what the store may
+// lack. The limit for packs bounds what that may be.
 func (s *Store) History(ctx context.Context, conn *Conn, t Target) (*Snapshot, error) {
 	if err := checkBranch(ctx, conn, t); err != nil {
 		return nil, err
@@ -29,6 +29,9 @@ func (s *Store) History(ctx context.Context, conn *Conn, t Target) (*Snapshot, e
 // history fetches a target with what is before it, and opens its snapshot.
 func (g generation) history(ctx context.Context, conn *Conn, t Target) (*Snapshot, error) {
 	st := g.storage()
+	if _, err := st.Reference(fetchedRef(t.Commit)); err == nil && !conn.Refs.server.shallow {
+		return g.open(st, t.Commit) // history and all: the server offers nothing else
+	}
 	req, err := request(st, conn.Refs, t)
 	if err == nil {
 		if !req.Depth.IsZero() {
