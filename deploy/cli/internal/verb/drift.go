@@ -88,7 +88,7 @@ func (d *drifting) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	told, versions, err := d.told(once, of)
+	told, heard, err := d.told(once, of)
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (d *drifting) run(ctx context.Context, args []string) error {
 		if d.Terminal {
 			d.Waiting("waiting for what is changed next")
 		}
-		return d.follow(ctx, of, versions, stream)
+		return d.follow(ctx, of, heard, stream)
 	case d.format == show.JSON || d.format == show.YAML:
 		return printStructured(d.Session, d.format, append([]edits.Edit{}, all...))
 	case len(all) == 0:
@@ -230,20 +230,21 @@ func editsOf(id manifest.ID, everywhere bool) func(edits.Edit) bool {
 	return func(e edits.Edit) bool { return is(e.Object) || applies(id.GroupKind()) && is(e.Owner) }
 }
 
-// told returns what events tell, and where watches of them go on.
-func (d *drifting) told(ctx context.Context, of scope) (all []edits.Edit, versions []string, err error) {
+// told returns what events tell, and what was heard by that, for those that come to go on.
+func (d *drifting) told(ctx context.Context, of scope) (all []edits.Edit, heard []*hearing, err error) {
 	list := &events{}
 	for _, selector := range of.events {
-		found, version, err := list.list(ctx, d.hand, selector)
+		l := &hearing{of: selector}
+		found, err := list.list(ctx, d.hand, l)
 		if err != nil {
 			return nil, nil, err
 		}
-		versions = append(versions, version)
+		heard = append(heard, l)
 		for i := range found {
 			all = append(all, edits.OfEvent(&found[i], lastSeen(found[i]))...)
 		}
 	}
-	return all, versions, nil
+	return all, heard, nil
 }
 
 // atOnce is how many of those that apply objects are looked at at a time.
@@ -353,15 +354,15 @@ func (d *drifting) each(stream *show.Stream, all []edits.Edit) error {
 }
 
 // follow prints what is told from now on.
-func (d *drifting) follow(ctx context.Context, of scope, versions []string, stream *show.Stream) error {
+func (d *drifting) follow(ctx context.Context, of scope, heard []*hearing, stream *show.Stream) error {
 	arrived := make(chan corev1.Event)
 	g, ctx := errgroup.WithContext(ctx)
 	var watching sync.WaitGroup
-	for i, selector := range of.events {
+	for _, l := range heard {
 		watching.Add(1)
 		g.Go(func() error {
 			defer watching.Done()
-			return (&events{}).watchOne(ctx, d.hand, selector, versions[i], arrived)
+			return (&events{}).listen(ctx, d.hand, l, arrived)
 		})
 	}
 	g.Go(func() error { watching.Wait(); close(arrived); return nil })
