@@ -352,8 +352,8 @@ func TestRightsSuffice(t *testing.T) {
 func TestRightsOfLockdownSuffice(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(obj *unstructured.Unstructured) {
-		if obj.GetKind() == "ClusterRole" && strings.HasPrefix(obj.GetName(), "cluster-watcher-") { // what is applied, and no more
-			obj.Object["rules"] = []any{map[string]any{"apiGroups": []any{""}, "resources": []any{"configmaps"}, "verbs": []any{"list", "watch"}}}
+		if obj.GetKind() == "ClusterRole" && strings.HasPrefix(obj.GetName(), "cluster-watcher-") { // what is applied, and what Helm keeps of releases, and no more
+			obj.Object["rules"] = []any{map[string]any{"apiGroups": []any{""}, "resources": []any{"configmaps", "secrets"}, "verbs": []any{"list", "watch"}}}
 		}
 	}, install.ProfileLockdown)
 	s.create(`
