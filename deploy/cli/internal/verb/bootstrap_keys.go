@@ -63,7 +63,7 @@ func (k *keyFlags) login(ctx context.Context, s *session.Session, passphrase cre
 
 // sshKey returns how the cluster gets a key.
 func (b *bootstrapper) sshKey(ctx context.Context, passphrase creds.Hidden) (bootstrap.Login, error) {
-	return b.keyFlags.login(ctx, b.Session, passphrase)
+	return b.login(ctx, b.Session, passphrase)
 }
 
 // hostKeys finds the keys of hosts.

@@ -100,7 +100,7 @@ func (l *gitLogin) how(ctx context.Context) (bootstrap.Login, error) {
 				return in, err
 			}
 		}
-		return l.keyFlags.login(ctx, l.Session, passphrase)
+		return l.login(ctx, l.Session, passphrase)
 	}
 	if l.caFile != "" {
 		if in.CA, err = readFile("--ca-file", l.caFile); err != nil {
