@@ -22,7 +22,7 @@ func main() {
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		Terminal:  term.IsTerminal(int(os.Stderr.Fd())),
 		Colour:    screen && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb",
-		LookupEnv: os.LookupEnv, //nolint:forbidigo // the environment comes in here
+		LookupEnv: os.LookupEnv,
 	}, getenv)
 	stop()
 	os.Exit(code)

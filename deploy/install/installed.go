@@ -124,10 +124,16 @@ func (s *Shape) read(obj *unstructured.Unstructured, ours bool) {
 	if strings.Contains(flags["feature-gates"], identityGate+"=true") {
 		s.WorkloadIdentity = true
 	}
-	pod := nested(obj.Object, "spec", "template", "spec")
-	for _, ref := range list(pod, "imagePullSecrets") {
-		s.ImagePullSecret, _ = ref["name"].(string)
-		break
+	s.readPod(nested(obj.Object, "spec", "template", "spec"))
+	if ours {
+		s.readOurs(obj, flags)
+	}
+}
+
+// readPod adds what the template of the Pods tells.
+func (s *Shape) readPod(pod map[string]any) {
+	if refs := list(pod, "imagePullSecrets"); len(refs) > 0 {
+		s.ImagePullSecret, _ = refs[0]["name"].(string)
 	}
 	for _, t := range list(pod, "tolerations") {
 		key, _ := t["key"].(string)
@@ -135,9 +141,10 @@ func (s *Shape) read(obj *unstructured.Unstructured, ours bool) {
 			s.TolerationKeys = append(s.TolerationKeys, key)
 		}
 	}
-	if !ours {
-		return
-	}
+}
+
+// readOurs adds what only a Deployment of weir tells.
+func (s *Shape) readOurs(obj *unstructured.Unstructured, flags map[string]string) {
 	s.NetworkPolicy = obj.GetAnnotations()[openAnnotation] == ""
 	if flags["default-service-account"] != "" && flags["no-cross-namespace-refs"] == "true" {
 		s.Lockdown = true

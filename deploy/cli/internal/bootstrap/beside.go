@@ -114,15 +114,15 @@ func mayLeaveOut(o Options, live Live, objects []*unstructured.Unstructured, who
 			lost = leftOut(live.Sync.Inventory, all)
 		}
 	}
-	for _, name := range lost {
-		r := refuse(LosesKinds, "the cluster has %s from Git, and would lose it, with all objects of that kind", name)
-		_, group, _ := strings.Cut(name, ".")
-		if component, ours := install.Serving(group); ours {
-			return r.next("keep its controller: --components-extra=%s; or let it go: --force", component)
-		}
-		return r.next("weir has no controller of it: have its manifests in another file that the cluster runs from, or let it go: --force")
+	if len(lost) == 0 {
+		return nil
 	}
-	return nil
+	r := refuse(LosesKinds, "the cluster has %s from Git, and would lose it, with all objects of that kind", lost[0])
+	_, group, _ := strings.Cut(lost[0], ".")
+	if component, ours := install.Serving(group); ours {
+		return r.next("keep its controller: --components-extra=%s; or let it go: --force", component)
+	}
+	return r.next("weir has no controller of it: have its manifests in another file that the cluster runs from, or let it go: --force")
 }
 
 // leftOut returns the definitions of the toolkit that are in an inventory, and not among

@@ -169,7 +169,7 @@ func commitOf(ks *kustomizev1.Kustomization, revision string) (plumbing.Hash, so
 		return hash, from, nil
 	}
 	if ref.Kind == sourcev1.GitRepositoryKind {
-		return plumbing.ZeroHash, from, fmt.Errorf("Kustomization %s/%s: %w", ks.Namespace, ks.Name, ErrNothingApplied)
+		return plumbing.ZeroHash, from, fmt.Errorf("kustomization %s/%s: %w", ks.Namespace, ks.Name, ErrNothingApplied)
 	}
 	return plumbing.ZeroHash, from, fmt.Errorf("%s does not say which commit it was made of: %w", from, ErrNoRepository)
 }

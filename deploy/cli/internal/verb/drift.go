@@ -139,12 +139,7 @@ func (d *drifting) none(of scope) error {
 // scope returns what is asked for.
 func (d *drifting) scope(ctx context.Context, args []string) (scope, error) {
 	if len(args) == 0 {
-		namespace := d.Namespace()
-		if d.everywhere {
-			namespace = ""
-		}
-		owners, err := d.owners(ctx, namespace)
-		return scope{owners: owners, events: aboutEdits(selector{namespace: namespace}), only: func(edits.Edit) bool { return true }}, err
+		return d.all(ctx)
 	}
 	s, err := d.hand.subject(args[0])
 	if err != nil {
@@ -165,20 +160,35 @@ func (d *drifting) scope(ctx context.Context, args []string) (scope, error) {
 	case err != nil:
 		return out, err
 	}
+	return out, d.appliersOf(ctx, &out, s, obj)
+}
+
+// all is what is asked for if no object is named.
+func (d *drifting) all(ctx context.Context) (scope, error) {
+	namespace := d.Namespace()
+	if d.everywhere {
+		namespace = ""
+	}
+	owners, err := d.owners(ctx, namespace)
+	return scope{owners: owners, events: aboutEdits(selector{namespace: namespace}), only: func(edits.Edit) bool { return true }}, err
+}
+
+// appliersOf adds an object that applies others, and what applies it.
+func (d *drifting) appliersOf(ctx context.Context, out *scope, s subject, obj *unstructured.Unstructured) error {
 	if isApplier(obj) {
 		out.add(obj)
 	}
 	above, err := d.cluster.Above(ctx, obj)
 	switch {
 	case err != nil:
-		return out, err
+		return err
 	case above != nil && above.Object != nil && isApplier(above.Object):
 		out.add(above.Object)
 	case len(out.owners) == 0:
-		return out, session.Hint(fmt.Errorf("no Kustomization or HelmRelease applies %s, so nobody notices what is changed in it", s.id),
+		return session.Hint(fmt.Errorf("no Kustomization or HelmRelease applies %s, so nobody notices what is changed in it", s.id),
 			"see who set its fields: weir blame %s", s.text)
 	}
-	return out, nil
+	return nil
 }
 
 // add adds one that applies objects, and the events about it.
