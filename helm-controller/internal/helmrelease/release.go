@@ -69,24 +69,9 @@ func (r *Reconciler) goOn(ctx context.Context, s *scope) error {
 		return err
 	}
 	r.takeIn(ctx, s, found.Recovered, at, history)
-	unmade := isUnmade(s, found)
-	r.attempt(ctx, s, s.memory.pass.reset)
-	s.memory.pass.reset = false
-	if !unmade {
-		acquit(s.hr, found)
-	}
-
-	in := r.deciding(s, found, moved)
-	in.Unmade = unmade
-	d := plan.Decide(in)
-	if err := r.yield(s, found, at, d); err != nil {
+	d, err := r.decide(ctx, s, found, at, moved)
+	if err != nil {
 		return err
-	}
-	if d.Forget {
-		s.hr.Status.History = nil
-	}
-	if d.Truncate {
-		s.hr.Status.History = state.Truncate(s.hr.Status.History, ignoresTests(s.hr))
 	}
 	switch d.Then {
 	case plan.Act:
@@ -97,6 +82,30 @@ func (r *Reconciler) goOn(ctx context.Context, s *scope) error {
 		log.FromContext(ctx).V(1).Info("the pass has ended", "then", d.Then.String(), "state", found.State.String(), "why", d.Why)
 		return r.endPass(s, d)
 	}
+}
+
+// decide returns what is to be done about a release as it was found, and brings the status to
+// where that begins.
+func (r *Reconciler) decide(ctx context.Context, s *scope, found observe.Found, at plan.Place, moved string) (plan.Decision, error) {
+	unmade := isUnmade(s, found)
+	r.attempt(ctx, s, s.memory.pass.reset)
+	s.memory.pass.reset = false
+	if !unmade {
+		acquit(s.hr, found)
+	}
+	in := r.deciding(s, found, moved)
+	in.Unmade = unmade
+	d := plan.Decide(in)
+	if err := r.yield(s, found, at, d); err != nil {
+		return d, err
+	}
+	if d.Forget {
+		s.hr.Status.History = nil
+	}
+	if d.Truncate {
+		s.hr.Status.History = state.Truncate(s.hr.Status.History, ignoresTests(s.hr))
+	}
+	return d, nil
 }
 
 // awaitOthers ends the run while somebody else works on the release, by the helm command
