@@ -134,20 +134,20 @@ func (s *scanner) list(open, end byte, each func() bool) bool {
 func (s *scanner) value() bool {
 	depth := 0
 	for {
-		switch c := s.peek(); {
-		case c == 0:
+		switch s.peek() {
+		case 0:
 			return false
-		case c == '"':
+		case '"':
 			if !s.text() {
 				return false
 			}
-		case c == '{', c == '[':
+		case '{', '[':
 			s.rest = s.rest[1:]
 			depth++
-		case c == '}', c == ']':
+		case '}', ']':
 			s.rest = s.rest[1:]
 			depth--
-		case c == ',', c == ':':
+		case ',', ':':
 			s.rest = s.rest[1:]
 		default:
 			s.scalar()
