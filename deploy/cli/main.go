@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"golang.org/x/term"
@@ -17,6 +18,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // who asks twice does not want to wait for what is under way
 	getenv := os.Getenv          //nolint:forbidigo // the environment comes in here, and is passed on
+	if getenv("GOGC") == "" {
+		debug.SetGCPercent(verb.GCPercent)
+	}
 	screen := term.IsTerminal(int(os.Stdout.Fd()))
 	code := verb.Main(ctx, os.Args[1:], session.Streams{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,

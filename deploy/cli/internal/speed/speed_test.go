@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -93,6 +94,7 @@ func (p *plane) do(ctx context.Context, method, path, contentType string, data [
 
 // TestSpeed measures verbs on the same plane, one after the other.
 func TestSpeed(t *testing.T) {
+	debug.SetGCPercent(verb.GCPercent) // as the program does
 	p := newPlane(t)
 	if err := p.define(t.Context()); err != nil {
 		t.Fatal(err)

@@ -12,6 +12,10 @@ import (
 	"weir.dev/deploy/install"
 )
 
+// GCPercent is how much the heap of a call may grow between two collections. A call gives
+// all of it back after a second or two, so time is dearer than memory.
+const GCPercent = 400
+
 // Main runs the command with arguments and returns its exit code.
 func Main(ctx context.Context, args []string, streams session.Streams, getenv func(string) string) int {
 	session.Quiet()
