@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -365,25 +364,8 @@ func (d *drifting) each(stream *show.Stream, all []edits.Edit) error {
 
 // follow prints what is told from now on.
 func (d *drifting) follow(ctx context.Context, of scope, heard []*hearing, stream *show.Stream) error {
-	arrived := make(chan corev1.Event)
-	g, ctx := errgroup.WithContext(ctx)
-	var watching sync.WaitGroup
-	for _, l := range heard {
-		watching.Add(1)
-		g.Go(func() error {
-			defer watching.Done()
-			return (&events{}).listen(ctx, d.hand, l, arrived)
-		})
-	}
-	g.Go(func() error { watching.Wait(); close(arrived); return nil })
-	g.Go(func() error {
-		for event := range arrived {
-			chosen := slices.DeleteFunc(edits.OfEvent(&event, lastSeen(event)), func(e edits.Edit) bool { return !of.only(e) })
-			if err := d.each(stream, chosen); err != nil {
-				return err
-			}
-		}
-		return nil
+	return (&events{}).hear(ctx, d.hand, heard, func(event corev1.Event) error {
+		chosen := slices.DeleteFunc(edits.OfEvent(&event, lastSeen(event)), func(e edits.Edit) bool { return !of.only(e) })
+		return d.each(stream, chosen)
 	})
-	return g.Wait()
 }

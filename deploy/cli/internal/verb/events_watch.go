@@ -23,6 +23,13 @@ const listenAgain = time.Second
 
 // follow prints events as they come.
 func (e *events) follow(ctx context.Context, h *hand, heard []*hearing, stream *show.Stream) error {
+	return e.hear(ctx, h, heard, func(event corev1.Event) error {
+		return stream.Print(e.rows([]corev1.Event{event}, h.Now()))
+	})
+}
+
+// hear gives take one event after the other, as they come.
+func (e *events) hear(ctx context.Context, h *hand, heard []*hearing, take func(corev1.Event) error) error {
 	arrived := make(chan corev1.Event)
 	g, ctx := errgroup.WithContext(ctx)
 	var watching sync.WaitGroup
@@ -36,7 +43,7 @@ func (e *events) follow(ctx context.Context, h *hand, heard []*hearing, stream *
 	g.Go(func() error { watching.Wait(); close(arrived); return nil })
 	g.Go(func() error {
 		for event := range arrived {
-			if err := stream.Print(e.rows([]corev1.Event{event}, h.Now())); err != nil {
+			if err := take(event); err != nil {
 				return err
 			}
 		}
