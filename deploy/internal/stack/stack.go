@@ -218,27 +218,49 @@ func (s *Stack) Repository(name string) (*gitserver.Repo, string, error) {
 // InstallAPI creates the CRDs, waits until they are served, and creates the
 // namespace of the controllers.
 func (s *Stack) InstallAPI(ctx context.Context, namespace string) error {
-	files, err := crds.FS.ReadDir(".")
+	all, err := Definitions()
 	if err != nil {
 		return err
 	}
-	for _, f := range files {
+	if err := s.Define(ctx, all...); err != nil {
+		return err
+	}
+	return s.Client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
+}
+
+// Definitions returns the definitions of all custom resources of weir.
+func Definitions() ([]*apiextensionsv1.CustomResourceDefinition, error) {
+	files, err := crds.FS.ReadDir(".")
+	if err != nil {
+		return nil, err
+	}
+	all := make([]*apiextensionsv1.CustomResourceDefinition, len(files))
+	for i, f := range files {
 		data, err := crds.FS.ReadFile(f.Name())
 		if err != nil {
-			return err
+			return nil, err
 		}
-		crd := &apiextensionsv1.CustomResourceDefinition{}
-		if err := yaml.Unmarshal(data, crd); err != nil {
-			return err
+		all[i] = &apiextensionsv1.CustomResourceDefinition{}
+		if err := yaml.Unmarshal(data, all[i]); err != nil {
+			return nil, fmt.Errorf("definition %s: %w", f.Name(), err)
 		}
+	}
+	return all, nil
+}
+
+// Define creates definitions and waits until they are served.
+func (s *Stack) Define(ctx context.Context, all ...*apiextensionsv1.CustomResourceDefinition) error {
+	for _, crd := range all {
 		if err := s.Client.Create(ctx, crd); err != nil {
 			return err
 		}
+	}
+	for _, crd := range all {
 		if err := s.Until(ctx, crd, func() bool { return established(crd) }); err != nil {
 			return err
 		}
 	}
-	return s.Client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
+	return nil
 }
 
 func established(crd *apiextensionsv1.CustomResourceDefinition) bool {

@@ -11,10 +11,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
 
 	"weir.dev/deploy/cli/internal/kinds"
-	"weir.dev/deploy/crds"
+	"weir.dev/deploy/internal/stack"
 )
 
 const (
@@ -56,49 +55,21 @@ func objectName(i int) string { return fmt.Sprintf("object-%04d", i) }
 // subresource for the status, so that an object and its status are one request: the command
 // reads the same.
 func (p *plane) define(ctx context.Context) error {
-	files, err := crds.FS.ReadDir(".")
+	all, err := stack.Definitions()
 	if err != nil {
 		return err
 	}
-	var all []*apiextensionsv1.CustomResourceDefinition
-	for _, f := range files {
-		data, err := crds.FS.ReadFile(f.Name())
-		if err != nil {
-			return err
-		}
-		crd := &apiextensionsv1.CustomResourceDefinition{}
-		if err := yaml.Unmarshal(data, crd); err != nil {
-			return err
-		}
+	for _, crd := range all {
 		for i := range crd.Spec.Versions {
 			crd.Spec.Versions[i].Subresources = nil
 		}
-		all = append(all, crd)
 	}
 	for _, k := range kinds.All() {
 		if k.Foreign {
 			all = append(all, foreign(k))
 		}
 	}
-	for _, crd := range all {
-		if err := p.Client.Create(ctx, crd); err != nil {
-			return err
-		}
-	}
-	for _, crd := range all {
-		served := func() bool {
-			for _, c := range crd.Status.Conditions {
-				if c.Type == apiextensionsv1.Established && c.Status == apiextensionsv1.ConditionTrue {
-					return true
-				}
-			}
-			return false
-		}
-		if err := p.Until(ctx, crd, served); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.Define(ctx, all...)
 }
 
 // foreign is the definition of a kind of another distribution, which takes everything.
