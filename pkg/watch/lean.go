@@ -3,7 +3,7 @@ package watch
 import (
 	"bytes"
 	"net/http"
-	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -191,7 +191,7 @@ func (s *scanner) scalar() {
 const blanks = " \t\r\n"
 
 func (s *scanner) space() {
-	for len(s.rest) > 0 && slices.Contains([]byte(blanks), s.rest[0]) {
+	for len(s.rest) > 0 && strings.IndexByte(blanks, s.rest[0]) >= 0 {
 		s.rest = s.rest[1:]
 	}
 }
