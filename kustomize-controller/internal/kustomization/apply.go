@@ -107,8 +107,21 @@ func (r *Reconciler) apply(ctx context.Context, s *scope) error {
 
 // hiding returns an examiner that tells no variables that come from Secrets.
 func (r *Reconciler) hiding(ctx context.Context, s *scope) *correction.Examiner {
-	sensitive := buildspec.Sensitive(ctx, r.configs(s.ks), s.ks)
-	return r.examiner.Hiding(mask.New(sensitive...).Text)
+	return r.examiner.Hiding(r.mask(ctx, s).Text)
+}
+
+// withoutSecrets returns an error that quotes no variables that come from Secrets, as the API
+// server quotes what it refuses.
+func (r *Reconciler) withoutSecrets(ctx context.Context, s *scope, err error) error {
+	if err == nil || s.variables == nil {
+		return err
+	}
+	return r.mask(ctx, s).Error(err)
+}
+
+// mask hides variables that come from Secrets.
+func (r *Reconciler) mask(ctx context.Context, s *scope) mask.Mask {
+	return mask.New(buildspec.Sensitive(ctx, r.configs(s.ks), s.ks)...)
 }
 
 // output is what was changed, for the log: the effect on each object or, if a user has

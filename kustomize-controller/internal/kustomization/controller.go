@@ -178,7 +178,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, ks *kustomizev1.Kustomizatio
 	s.woken = r.wakes.Take(s.owner)
 	defer s.close()
 	s.memory.begin()
-	return loop.Run(ctx, s,
+	return r.withoutSecrets(ctx, s, loop.Run(ctx, s,
 		r.refuseSource,
 		r.compileExpressions,
 		r.findSource,
@@ -193,5 +193,5 @@ func (r *Reconciler) Reconcile(ctx context.Context, ks *kustomizev1.Kustomizatio
 		r.prune,
 		r.awaitHealth,
 		r.conclude,
-	)
+	))
 }

@@ -75,6 +75,32 @@ func TestDriftTellsNoVariablesOfSecrets(t *testing.T) {
 	}
 }
 
+// TestErrorsTellNoVariablesOfSecrets: what is refused is quoted by who refuses it.
+func TestErrorsTellNoVariablesOfSecrets(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "secrets"}, StringData: map[string]string{"TOKEN": "do-not-tell", "BROKEN": "[do-not-tell"}})
+	ks := w.kustomization("app", "", substitute(kustomizev1.PostBuild{
+		SubstituteFrom: []kustomizev1.SubstituteReference{{Kind: "Secret", Name: "secrets"}},
+	}))
+	for reason, manifest := range map[string]string{
+		kustomizev1.ReasonReconciliationFailed: "apiVersion: v1\nkind: Service\nmetadata: {name: s, namespace: NS}\nspec:\n  clusterIP: ${TOKEN}\n  ports: [{port: 80}]\n",
+		kustomizev1.ReasonBuildFailed:          "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: NS}\ndata:\n  k: ${BROKEN}\n",
+	} {
+		w.publish(map[string]string{"s.yaml": manifest})
+		c := w.WaitCondition(ks, kustomizev1.ConditionReady, "False", reason)
+		w.waitEvent(ks, corev1.EventTypeWarning, reason)
+		for _, text := range append(messages(w.events(ks)), c.Message) {
+			if strings.Contains(text, "do-not-tell") {
+				t.Errorf("%q tells a value of the Secret", text)
+			}
+		}
+		if reason == kustomizev1.ReasonReconciliationFailed && !strings.Contains(c.Message, `"***"`) {
+			t.Errorf("Ready says %q; want it to say what is refused, masked", c.Message)
+		}
+	}
+}
+
 func TestVariablesThatCannotBeReplaced(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
