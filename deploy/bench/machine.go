@@ -34,13 +34,25 @@ const (
 	imageController     = "image-controller"
 )
 
-// programs are the controllers that are measured. Of others, these are compared.
+// programs are the controllers that are measured.
 func (o options) programs() []string {
 	all := []string{sourceController, kustomizeController}
-	if o.foreign() {
-		return all
+	if o.releases() {
+		all = append(all, helmController)
 	}
-	return append(all, helmController, imageController)
+	if !o.foreign() {
+		all = append(all, imageController)
+	}
+	return all
+}
+
+// releases reports whether there is a controller of releases, which others need not have.
+func (o options) releases() bool {
+	if !o.foreign() {
+		return true
+	}
+	_, err := os.Stat(filepath.Join(o.folder(), helmController))
+	return err == nil
 }
 
 // find makes sure that the programs that run are there. Its advice names what is not.
@@ -56,7 +68,7 @@ func find(o options) error {
 		case !errors.Is(err, fs.ErrNotExist):
 			return err
 		case folder != o.bin:
-			return fmt.Errorf("%w: -controllers, or BENCH_CONTROLLERS, must be a folder of both controllers", err)
+			return fmt.Errorf("%w: -controllers, or BENCH_CONTROLLERS, must be a folder of source-controller and kustomize-controller", err)
 		default:
 			return fmt.Errorf("%w: run `make build` first", err)
 		}

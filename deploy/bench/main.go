@@ -74,7 +74,7 @@ type scenario struct {
 }
 
 // scenarios returns all there are, in the order in which they build on each other. Those of
-// images need a controller that others are not asked for.
+// images need a controller that others are not asked for, those of releases one that they may have.
 func scenarios(o options) []scenario {
 	all := []scenario{
 		{"install all", installAll},
@@ -89,20 +89,24 @@ func scenarios(o options) []scenario {
 		{"one-file commit, monorepo", changeMono},
 		{"one-file commit, many sources", manySources},
 	}
-	if o.foreign() {
-		return o.chosen(all)
+	if o.releases() {
+		all = append(all, []scenario{
+			{"install all releases", installReleases},
+			{"upgrade all releases by a value", upgradeValues},
+			{"upgrade all releases by chart", upgradeCharts},
+			{"idle with releases", idleReleases},
+			{"field of a release changed by hand", changeReleased},
+			{"remove all releases", removeReleases},
+		}...)
 	}
-	return o.chosen(append(all, []scenario{
-		{"install all releases", installReleases},
-		{"upgrade all releases by a value", upgradeValues},
-		{"upgrade all releases by chart", upgradeCharts},
-		{"idle with releases", idleReleases},
-		{"field of a release changed by hand", changeReleased},
-		{"remove all releases", removeReleases},
-		{"image pushed, live", pushImages},
-		{"new tag, marked files of the monorepo", markMono},
-		{"new tag, many policies", manyPolicies},
-	}...))
+	if !o.foreign() {
+		all = append(all, []scenario{
+			{"image pushed, live", pushImages},
+			{"new tag, marked files of the monorepo", markMono},
+			{"new tag, many policies", manyPolicies},
+		}...)
+	}
+	return o.chosen(all)
 }
 
 // chosen leaves out what was not asked for.
@@ -179,7 +183,7 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (options
 	fs.DurationVar(&o.pushInterval, "push-interval", 5*time.Second, "interval of what leads from an image to where it runs")
 	fs.StringVar(&o.dir, "dir", filepath.Join(".cache", "bench"), "folder for everything that runs; emptied at the start, gone at the end")
 	fs.StringVar(&o.bin, "bin", "bin", "folder of the programs")
-	fs.StringVar(&o.controllers, "controllers", getenv("BENCH_CONTROLLERS"), "folder of other controllers to measure: source-controller and kustomize-controller, which take the same flags (environment: BENCH_CONTROLLERS)")
+	fs.StringVar(&o.controllers, "controllers", getenv("BENCH_CONTROLLERS"), "folder of other controllers to measure: source-controller, kustomize-controller and, for releases, helm-controller, which take the same flags (environment: BENCH_CONTROLLERS)")
 	fs.StringVar(&o.profiles, "profiles", "", "folder for CPU profiles of the API server and the controllers while all is installed and upgraded; it makes both slower")
 	fs.StringVar(&o.out, "out", "", "also write the report to this file, or into this folder under the date, the kind of machine, and what is not as usual")
 	fs.StringVar(&o.only, "only", "", "measure only the scenarios with this in their name, as \"release\" or \"image\"; those of Kustomizations build on \"install all\"")
