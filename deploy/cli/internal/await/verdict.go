@@ -101,7 +101,15 @@ func Gone(obj *unstructured.Unstructured) Verdict {
 	if obj.GetDeletionTimestamp() == nil {
 		return Verdict{Why: "it has not been deleted"}
 	}
-	return Verdict{Why: fmt.Sprintf("finalizers keep it: %s", strings.Join(obj.GetFinalizers(), ", "))}
+	if keep := obj.GetFinalizers(); len(keep) > 0 {
+		return Verdict{Why: fmt.Sprintf("finalizers keep it: %s", strings.Join(keep, ", "))}
+	}
+	for _, remaining := range []string{"NamespaceFinalizersRemaining", "NamespaceContentRemaining", "NamespaceDeletionContentFailure"} {
+		if c, ok := condition(obj, remaining); ok && c.Status == metav1.ConditionTrue {
+			return Verdict{Why: c.Message}
+		}
+	}
+	return Verdict{Why: "it is being deleted"}
 }
 
 // failed is the verdict on an object that says what is wrong: it itself knows better than

@@ -103,6 +103,11 @@ func TestGone(t *testing.T) {
 	going.Object["metadata"].(map[string]any)["deletionTimestamp"] = "2024-01-01T00:00:00Z"
 	going.SetFinalizers([]string{"finalizers.fluxcd.io"})
 	check(t, await.Gone(going), false, "", "finalizers keep it: finalizers.fluxcd.io", "who keeps it is what is to be known")
+	going.SetFinalizers(nil)
+	check(t, await.Gone(going), false, "", "it is being deleted", "nobody keeps it")
+	ending := object(t, `status: {conditions: [{type: NamespaceDeletionContentFailure, status: "False", message: deleted}, {type: NamespaceContentRemaining, status: "True", message: "configmaps. has 1 resource instances"}]}`)
+	ending.SetDeletionTimestamp(going.GetDeletionTimestamp())
+	check(t, await.Gone(ending), false, "", "configmaps. has 1 resource instances", "what is in it keeps a namespace")
 }
 
 func check(t *testing.T, got await.Verdict, done bool, err, said, why string) {

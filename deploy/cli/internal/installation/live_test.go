@@ -100,6 +100,13 @@ func clean(text string) string {
 	return server.ReplaceAllString(moment.ReplaceAllString(text, "TIME"), "Kubernetes VERSION")
 }
 
+// leaveOut leaves out what need not be printed.
+func (tr *transcript) leaveOut(line string) {
+	text := strings.ReplaceAll(tr.text.String(), line, "")
+	tr.text.Reset()
+	tr.text.WriteString(text)
+}
+
 // compare compares all that was printed with a file.
 func (tr *transcript) compare(name string) {
 	tr.t.Helper()
@@ -277,6 +284,7 @@ func (c *cluster) finish() {
 	c.until(ks, func() bool { return !ks.DeletionTimestamp.IsZero() })
 	finished := c.script()
 	finished.weir("uninstall -s")
+	finished.leaveOut("► Namespace/" + namespace + " deleted\n") // it may be gone by then, with all that was in it
 	finished.compare("finish")
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
 	c.until(ns, func() bool { return ns.UID == "" })
