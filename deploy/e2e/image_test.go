@@ -82,6 +82,7 @@ func TestImagePushGoesLive(t *testing.T) {
 	if got := s.clone.git("show", "origin/main:README.md"); got != "It is an app." {
 		t.Errorf("README.md is now %q", got)
 	}
+	s.checkLogs(imageController, imagev1.ImageRepositoryKind, imagev1.ImagePolicyKind, imagev1.ImageUpdateAutomationKind)
 }
 
 // TestKillWhileUpdatingImages kills image-controller at any moment after an image was
@@ -138,7 +139,7 @@ type imageStory struct {
 func newImageStory(t *testing.T) *imageStory {
 	t.Helper()
 	if _, err := exec.LookPath("git"); err != nil {
-		t.Skipf("%v: the user of this story pushes with it", err)
+		t.Fatalf("%v: the user of this story pushes with it", err)
 	}
 	w := newWorld(t)
 	if _, err := os.Stat(filepath.Join(w.stack.Controllers, imageController)); err != nil {

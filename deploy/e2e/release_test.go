@@ -254,6 +254,7 @@ func TestChartGoesLive(t *testing.T) {
 	s.waitReleased(hr, "1.3.0", "2")
 
 	s.remove(hr)
+	s.checkLogs(helmController, helmv2.HelmReleaseKind)
 }
 
 // waitTold waits for an event about hr whose message has all the parts.

@@ -22,7 +22,7 @@ import (
 func TestPushGoesLive(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("git"); err != nil {
-		t.Skipf("%v: the user of this story pushes with it", err)
+		t.Fatalf("%v: the user of this story pushes with it", err)
 	}
 	w := newWorld(t)
 	if err := w.stack.StartGit(t.Context()); err != nil {
@@ -72,6 +72,8 @@ func TestPushGoesLive(t *testing.T) {
 	head := clone.git("rev-parse", "HEAD")
 	w.waitApplied(ks, "main@sha1:"+head)
 	w.checkApplied(ks, revision{{kind: "ServiceAccount", space: w.Namespace, name: "account"}})
+	w.checkLogs(sourceController, sourcev1.GitRepositoryKind)
+	w.checkLogs(kustomizeController, kustomizev1.KustomizationKind)
 }
 
 // follow makes a GitRepository and a Kustomization of a folder of it.
