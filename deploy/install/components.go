@@ -96,6 +96,20 @@ func ParseComponents(names []string) ([]string, error) {
 	return slices.DeleteFunc(All(), func(name string) bool { return !wanted[name] }), nil
 }
 
+// kept returns components, and with them those of weir that an installation has.
+func kept(components, installed []string) []string {
+	all := slices.Clone(components)
+	for _, name := range installed {
+		if meant, err := ParseComponents([]string{name}); err == nil {
+			all = append(all, meant...)
+		}
+	}
+	if sorted, err := ParseComponents(all); err == nil {
+		return sorted
+	}
+	return components // there are none, or names that mean nothing, which is told to whoever gave them
+}
+
 // Replaced returns the names of controllers of other distributions that must not run beside
 // components: they work on the same objects, under other names.
 func Replaced(components []string) []string {

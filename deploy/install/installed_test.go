@@ -14,7 +14,7 @@ import (
 
 func TestLooser(t *testing.T) {
 	t.Parallel()
-	strict := install.Installed{Shape: &install.Shape{Lockdown: true, NetworkPolicy: true, Shards: []string{"a", "b"}}}
+	strict := install.Installed{Components: []string{"image-reflector-controller", "notification-controller", "source-controller"}, Shape: &install.Shape{Lockdown: true, NetworkPolicy: true, Shards: []string{"a", "b"}}}
 	tests := map[string]struct {
 		change func(*install.Options)
 		says   []string
@@ -25,9 +25,15 @@ func TestLooser(t *testing.T) {
 		"tokens of anybody": {change: func(o *install.Options) {
 			o.Lockdown, o.WatchAllNamespaces, o.Shards, o.WorkloadIdentity = true, false, []string{"a", "b"}, true
 		}, says: []string{"any ServiceAccount"}},
+		"no images": {change: func(o *install.Options) {
+			o.Lockdown, o.WatchAllNamespaces, o.Shards, o.Components = true, false, []string{"a", "b"}, []string{"source-controller"}
+		}, says: []string{"image-controller is left out"}},
 	}
 	for name, tc := range tests {
-		got := options(tc.change).Looser(strict)
+		got := options(func(o *install.Options) {
+			o.Components = install.All()
+			tc.change(o)
+		}).Looser(strict)
 		if len(got) != len(tc.says) {
 			t.Errorf("%s: it says %q", name, got)
 			continue

@@ -23,6 +23,9 @@ func (o Options) Keep(in Installed, said Said) Options {
 	if in.EventsAddr != "" && !said("events-addr") {
 		o.EventsAddr = in.EventsAddr
 	}
+	if !said("components") {
+		o.Components = kept(o.Components, in.Components)
+	}
 	s := in.Shape
 	if s == nil {
 		return o
@@ -53,6 +56,11 @@ func (o Options) Looser(in Installed) []string {
 	s := in.Shape
 	if s == nil {
 		return nil
+	}
+	for _, name := range kept(nil, in.Components) {
+		if !slices.Contains(o.Components, name) {
+			all = append(all, name+" is left out: what runs of it loses its rights, and its objects are no longer reconciled")
+		}
 	}
 	if s.Lockdown && !o.Lockdown {
 		all = append(all, "the lockdown ends: objects are applied by controllers that may do everything, and may refer to other namespaces")

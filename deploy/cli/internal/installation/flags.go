@@ -27,7 +27,7 @@ type Flags struct {
 func (f *Flags) Bind(fs *pflag.FlagSet) {
 	f.options = install.Default()
 	o := &f.options
-	fs.StringSliceVar(&o.Components, "components", o.Components, "Controllers to install")
+	fs.StringSliceVar(&o.Components, "components", o.Components, "Controllers to install; without it also those that there are already")
 	fs.StringSliceVar(&f.extra, "components-extra", nil, "Further controllers: "+install.ImageController)
 	fs.StringSliceVar(&f.profiles, "profile", nil, "Shapes of installations, which can be combined: "+strings.Join(install.Profiles(), ", "))
 	fs.StringSliceVar(&o.Shards, "shards", nil, "Values of the label sharding.fluxcd.io/key; each gets controllers of its own")
@@ -54,7 +54,7 @@ func (f *Flags) Options(namespace string, live install.Installed) (install.Optio
 		return o, fmt.Errorf("--version is %s, and this command installs %s: use the weir command of the version that you want", o.Version, install.Version)
 	}
 	o = o.Keep(live, f.Said)
-	o.Components = slices.Concat(o.Components, f.extra)
+	components := slices.Concat(o.Components, f.extra)
 	for _, profile := range f.profiles {
 		var err error
 		if o, err = o.With(profile); err != nil {
@@ -62,7 +62,7 @@ func (f *Flags) Options(namespace string, live install.Installed) (install.Optio
 		}
 	}
 	if f.given("components") || len(f.extra) > 0 { // what is said word by word counts more than a profile
-		o.Components = slices.Concat(f.options.Components, f.extra)
+		o.Components = components
 	}
 	var err error
 	if o.Components, err = install.ParseComponents(o.Components); err != nil {
@@ -92,8 +92,12 @@ func (f *Flags) login() (user, password string, err error) {
 
 // Said reports whether a flag, or a profile, says how something is to be.
 func (f *Flags) Said(name string) bool {
-	if name == install.ProfileLockdown {
-		return slices.Contains(f.profiles, install.ProfileLockdown) || slices.Contains(f.profiles, install.ProfileOpen)
+	profile := func(name string) bool { return slices.Contains(f.profiles, name) }
+	switch name {
+	case install.ProfileLockdown:
+		return profile(install.ProfileLockdown) || profile(install.ProfileOpen)
+	case "components":
+		return f.given(name) || profile(install.ProfileAll) || profile(install.ProfileSourceKustomize)
 	}
 	return f.given(name)
 }

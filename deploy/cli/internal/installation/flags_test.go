@@ -41,15 +41,24 @@ func TestOptions(t *testing.T) {
 		want func(*install.Options)
 		says string
 	}{
-		"defaults":           {args: []string{registry}, want: func(*install.Options) {}},
-		"no registry":        {says: "make images REGISTRY="},
-		"that which is live": {live: install.Installed{Registry: "old.example.com"}, want: func(o *install.Options) { o.Registry = "old.example.com" }},
-		"another than live":  {args: []string{registry}, live: install.Installed{Registry: "old.example.com"}, want: func(*install.Options) {}},
-		"one more":           {args: []string{registry, "--components-extra=image-reflector-controller,image-automation-controller"}, want: func(o *install.Options) { o.Components = all }},
-		"fewer":              {args: []string{registry, "--components=source-controller"}, want: func(o *install.Options) { o.Components = []string{"source-controller"} }},
-		"one of Flux":        {args: []string{registry, "--components=source-controller,notification-controller"}, says: "goes on to work beside"},
-		"a profile":          {args: []string{registry, "--profile=all,lockdown"}, want: func(o *install.Options) { o.Components, o.Lockdown = all, true }},
-		"a profile of none":  {args: []string{registry, "--profile=huge"}, says: `--profile: "huge" is no profile`},
+		"defaults":             {args: []string{registry}, want: func(*install.Options) {}},
+		"no registry":          {says: "make images REGISTRY="},
+		"that which is live":   {live: install.Installed{Registry: "old.example.com"}, want: func(o *install.Options) { o.Registry = "old.example.com" }},
+		"another than live":    {args: []string{registry}, live: install.Installed{Registry: "old.example.com"}, want: func(*install.Options) {}},
+		"one more":             {args: []string{registry, "--components-extra=image-reflector-controller,image-automation-controller"}, want: func(o *install.Options) { o.Components = all }},
+		"fewer":                {args: []string{registry, "--components=source-controller"}, want: func(o *install.Options) { o.Components = []string{"source-controller"} }},
+		"as many as there are": {why: "one that runs must not lose its rights by the way", args: []string{registry}, live: install.Installed{Components: all}, want: func(o *install.Options) { o.Components = all }},
+		"those of Flux": {
+			why:  "what works on images is one controller here",
+			args: []string{registry}, live: install.Installed{Foreign: true, Components: append([]string{"image-automation-controller", "image-reflector-controller"}, core...)},
+			want: func(o *install.Options) { o.Components = all },
+		},
+		"one more than there are":           {args: []string{registry, "--components-extra=image-controller"}, live: install.Installed{Components: core[:1]}, want: func(o *install.Options) { o.Components = all }},
+		"fewer than there are":              {args: []string{registry, "--components=source-controller"}, live: install.Installed{Components: all}, want: func(o *install.Options) { o.Components = core[:1] }},
+		"a profile of fewer than there are": {args: []string{registry, "--profile=source-kustomize"}, live: install.Installed{Components: all}, want: func(o *install.Options) { o.Components = core[:2] }},
+		"one of Flux":                       {args: []string{registry, "--components=source-controller,notification-controller"}, says: "goes on to work beside"},
+		"a profile":                         {args: []string{registry, "--profile=all,lockdown"}, want: func(o *install.Options) { o.Components, o.Lockdown = all, true }},
+		"a profile of none":                 {args: []string{registry, "--profile=huge"}, says: `--profile: "huge" is no profile`},
 		"a profile, and word by word": {
 			why: "who names components means them", args: []string{registry, "--profile=all", "--components=source-controller"},
 			want: func(o *install.Options) { o.Components = []string{"source-controller"} },
