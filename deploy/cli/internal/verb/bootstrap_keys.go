@@ -120,17 +120,26 @@ func (b *bootstrapper) authority() ([]byte, creds.TLS, error) {
 
 // readFile reads a small file that a flag names.
 func readFile(flag, path string) ([]byte, error) {
-	f, err := os.Open(path)
+	data, err := readUpTo(path, maxSecretFile)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w", flag, err)
-	case len(data) > maxSecretFile:
-		return nil, fmt.Errorf("%s: %q has more than %d bytes", flag, path, maxSecretFile)
-	}
 	return data, nil
+}
+
+// errTooBig says that a file is bigger than what is read of one.
+var errTooBig = errors.New("the file is too big")
+
+// readUpTo reads a file of up to limit bytes.
+func readUpTo(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("%w: %q has more than %d bytes", errTooBig, path, limit)
+	}
+	return data, err
 }
