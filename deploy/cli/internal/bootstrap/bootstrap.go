@@ -66,6 +66,7 @@ type Bootstrap struct {
 	Tell   Teller
 	Now    func() time.Time
 
+	writer   *installation.Writer
 	repo     *Repository
 	migrated bool // objects are stored in versions that newer definitions have
 }
@@ -95,6 +96,9 @@ func (b *Bootstrap) Run(ctx context.Context) (Result, error) {
 			return Result{}, err
 		}
 	}
+	if b.writer, err = installation.NewWriter(b.Config); err != nil {
+		return Result{}, err
+	}
 	if b.repo, err = OpenRepository(b.GitURL, b.Git, b.Dir); err != nil {
 		return Result{}, err
 	}
@@ -105,7 +109,7 @@ func (b *Bootstrap) Run(ctx context.Context) (Result, error) {
 	if made.proposed {
 		return b.propose(ctx, made)
 	}
-	return b.install(ctx, made)
+	return b.install(ctx, live, made)
 }
 
 // published is the commit that the cluster is to run from, and what is in it.
@@ -187,7 +191,7 @@ func (b *Bootstrap) try(ctx context.Context, live Live, objs []*unstructured.Uns
 		}
 		b.migrated = true
 	}
-	if _, err := installation.Try(ctx, b.Config, b.Client, b.owner(), objs); err != nil {
+	if _, err := b.writer.Try(ctx, b.Client, b.owner(), objs); err != nil {
 		return fmt.Errorf("trying what would be applied: %w", err)
 	}
 	return nil
@@ -290,20 +294,23 @@ func (b *Bootstrap) propose(ctx context.Context, made published) (Result, error)
 }
 
 // install brings what was published into the cluster.
-func (b *Bootstrap) install(ctx context.Context, made published) (Result, error) {
-	o := b.Options
+func (b *Bootstrap) install(ctx context.Context, live Live, made published) (Result, error) {
+	o, revision := b.Options, revisionOf(b.Options.Branch, made.commit)
 	if err := b.namespace(ctx, made); err != nil {
 		return Result{}, err
 	}
 	if err := b.access(ctx); err != nil {
 		return Result{}, err
 	}
-	retired, err := installation.Retire(ctx, b.Client, o.Install.Namespace, install.Replaced(o.Install.Components))
+	retired, err := installation.Retire(ctx, b.Client, o.Install.Namespace, install.Replaced(made.plan.Install.Components))
 	for _, name := range retired {
 		b.Tell.Say("Deployment/%s/%s deleted: %s takes its place", o.Install.Namespace, name, install.ImageController)
 	}
 	if err != nil {
 		return Result{}, err
+	}
+	if live.follows(o) {
+		b.ahead(ctx, revision)
 	}
 	b.Tell.Say("applying %d objects", len(made.objects))
 	changed, err := b.put(ctx, made.objects)
@@ -312,8 +319,7 @@ func (b *Bootstrap) install(ctx context.Context, made published) (Result, error)
 	}
 	b.Tell.Done("%d objects applied, %d of them changed", len(made.objects), changed)
 	meta.MaybeResetRESTMapper(b.Client.RESTMapper()) // else it knows the kinds from before their definition
-	revision, err := b.follow(ctx, revisionOf(o.Branch, made.commit))
-	if err != nil {
+	if revision, err = b.follow(ctx, revision); err != nil {
 		return Result{}, b.whyNotFollowed(ctx, err)
 	}
 	if err := installation.Ready(ctx, b.Client, made.objects, func(name string) { b.Tell.Done("%s: deployment ready", name) }); err != nil {
@@ -345,7 +351,7 @@ func (b *Bootstrap) namespace(ctx context.Context, made published) error {
 
 // put applies objects, and returns how many it changed.
 func (b *Bootstrap) put(ctx context.Context, objs []*unstructured.Unstructured) (int, error) {
-	changes, err := installation.Put(ctx, b.Config, b.owner(), objs, false)
+	changes, err := b.writer.Put(ctx, b.owner(), objs, false)
 	changed := 0
 	for _, c := range changes {
 		if c.Effect != apply.Unchanged && c.Effect != apply.Skipped {

@@ -26,25 +26,32 @@ import (
 	"weir.dev/pkg/manifest"
 )
 
-// Put brings objects into the cluster by server-side apply, and takes over the fields that
-// other commands for that have set. The owner is the Kustomization whose labels the objects
-// have, if any.
+// Writer brings objects into a cluster.
+type Writer struct {
+	cfg    *rest.Config
+	mapper meta.RESTMapper
+}
+
+// NewWriter returns a writer, which learns of kinds that are defined meanwhile.
+func NewWriter(cfg *rest.Config) (*Writer, error) {
+	hc, err := rest.HTTPClientFor(cfg)
+	if err != nil {
+		return nil, err
+	}
+	mapper, err := apiutil.NewDynamicRESTMapper(cfg, hc)
+	return &Writer{cfg: cfg, mapper: mapper}, err
+}
+
+// Put applies objects by server-side apply, and takes over the fields that other commands for
+// that have set. The owner is the Kustomization whose labels the objects have, if any.
 //
 // They are applied in the form in which that controller applies them, which then finds all
 // fields to be its own. All is tried by dry runs first, so that what cannot succeed changes
 // nothing, and what is as it should be is not written. Put returns what it did also when it
 // fails; if only a dry run is asked for, what would be done.
-func Put(ctx context.Context, cfg *rest.Config, owner types.NamespacedName, objs []*unstructured.Unstructured, dryRun bool) ([]apply.Change, error) {
-	hc, err := rest.HTTPClientFor(cfg)
-	if err != nil {
-		return nil, err
-	}
-	mapper, err := apiutil.NewDynamicRESTMapper(cfg, hc) // finds kinds that are defined meanwhile
-	if err != nil {
-		return nil, err
-	}
+func (w *Writer) Put(ctx context.Context, owner types.NamespacedName, objs []*unstructured.Unstructured, dryRun bool) ([]apply.Change, error) {
 	seen := &tried{intact: make(map[manifest.ID]apply.Applied)}
-	engine, err := applier.New(cfg, mapper, seen, "flux")
+	engine, err := applier.New(w.cfg, w.mapper, seen, "flux")
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +73,39 @@ func Put(ctx context.Context, cfg *rest.Config, owner types.NamespacedName, objs
 	}
 	return engine.Apply(ctx, prepared.Plan(seen, opts), apply.Request{})
 }
+
+// Try tries to bring objects into the cluster as Put does, and changes nothing. Those that
+// would be created are tried as well, as far as what they need is there: not those of a
+// kind, or in a namespace, that would be created with them.
+func (w *Writer) Try(ctx context.Context, c client.Client, owner types.NamespacedName, objs []*unstructured.Unstructured) ([]apply.Change, error) {
+	changes, err := w.Put(ctx, owner, objs, true)
+	if err != nil {
+		return changes, err
+	}
+	created := make(map[manifest.ID]bool)
+	for _, change := range changes {
+		created[change.ID] = change.Effect == apply.Created
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(trials)
+	for _, obj := range objs {
+		id := manifest.IDOf(obj)
+		if !created[id] || created[manifest.ID{Kind: "Namespace", Name: id.Namespace}] {
+			continue
+		}
+		g.Go(func() error {
+			err := c.Create(ctx, obj.DeepCopy(), client.DryRunAll)
+			if err != nil && !meta.IsNoMatchError(err) && !apierrors.IsAlreadyExists(err) {
+				return fmt.Errorf("%s cannot be created: %w", id, err)
+			}
+			return nil
+		})
+	}
+	return changes, g.Wait()
+}
+
+// trials is how many objects are tried at once.
+const trials = 8
 
 // tried is a tracker that knows which objects a dry run has found to be as they should.
 type tried struct {
@@ -176,36 +216,3 @@ func TakeBack(ctx context.Context, c client.Client, rights []*unstructured.Unstr
 	}
 	return gone, nil
 }
-
-// Try tries to bring objects into the cluster as Put does, and changes nothing. Those that
-// would be created are tried as well, as far as what they need is there: not those of a
-// kind, or in a namespace, that would be created with them.
-func Try(ctx context.Context, cfg *rest.Config, c client.Client, owner types.NamespacedName, objs []*unstructured.Unstructured) ([]apply.Change, error) {
-	changes, err := Put(ctx, cfg, owner, objs, true)
-	if err != nil {
-		return changes, err
-	}
-	created := make(map[manifest.ID]bool)
-	for _, change := range changes {
-		created[change.ID] = change.Effect == apply.Created
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(trials)
-	for _, obj := range objs {
-		id := manifest.IDOf(obj)
-		if !created[id] || created[manifest.ID{Kind: "Namespace", Name: id.Namespace}] {
-			continue
-		}
-		g.Go(func() error {
-			err := c.Create(ctx, obj.DeepCopy(), client.DryRunAll)
-			if err != nil && !meta.IsNoMatchError(err) && !apierrors.IsAlreadyExists(err) {
-				return fmt.Errorf("%s cannot be created: %w", id, err)
-			}
-			return nil
-		})
-	}
-	return changes, g.Wait()
-}
-
-// trials is how many objects are tried at once.
-const trials = 8

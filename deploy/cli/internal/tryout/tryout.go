@@ -149,7 +149,11 @@ func (r *Running) install(ctx context.Context, tell func(done string)) ([]string
 	if err != nil {
 		return nil, err
 	}
-	if _, err := installation.Put(ctx, r.stack.Config, types.NamespacedName{}, objs, false); err != nil {
+	writer, err := installation.NewWriter(r.stack.Config)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := writer.Put(ctx, types.NamespacedName{}, objs, false); err != nil {
 		return nil, err
 	}
 	tell(fmt.Sprintf("weir %s is installed in namespace %q", o.Version, o.Namespace))

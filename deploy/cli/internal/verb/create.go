@@ -26,8 +26,10 @@ import (
 	"weir.dev/deploy/cli/internal/await"
 	"weir.dev/deploy/cli/internal/installation"
 	"weir.dev/deploy/cli/internal/kinds"
+	"weir.dev/deploy/cli/internal/owner"
 	"weir.dev/deploy/cli/internal/session"
 	"weir.dev/pkg/apply"
+	"weir.dev/pkg/manifest"
 )
 
 // creation is what all of create has.
@@ -135,17 +137,37 @@ func (h *hand) put(ctx context.Context, objs []*unstructured.Unstructured) error
 			return err // which says what to do about it
 		}
 	}
+	for _, obj := range objs {
+		h.warnOfOwner(ctx, obj)
+	}
 	cfg, err := h.Config()
 	if err != nil {
 		return err
 	}
-	changes, err := installation.Put(ctx, cfg, types.NamespacedName{}, objs, false)
+	writer, err := installation.NewWriter(cfg)
+	if err != nil {
+		return err
+	}
+	changes, err := writer.Put(ctx, types.NamespacedName{}, objs, false)
 	for _, change := range changes {
 		if err == nil || change.Effect != apply.Unchanged {
 			h.Done("%s %s", change.ID, change.Effect)
 		}
 	}
 	return err
+}
+
+// warnOfOwner warns who is about to change an object by hand that is applied from elsewhere.
+func (h *hand) warnOfOwner(ctx context.Context, obj *unstructured.Unstructured) {
+	live := &unstructured.Unstructured{}
+	live.SetGroupVersionKind(obj.GroupVersionKind())
+	if h.client.Get(ctx, client.ObjectKeyFromObject(obj), live) != nil {
+		return // it is new, or what is wrong is seen when it is put
+	}
+	above, err := owner.Cluster{Client: h.client, Mapper: h.reader.Mapper}.Above(ctx, live)
+	if err == nil && above != nil {
+		h.Warn("%s is applied by %s, which will undo this: change it there, or print it for there by --export", manifest.IDOf(obj), above.ID)
+	}
 }
 
 // untilReady waits until an object is ready, if a controller says that of its kind.

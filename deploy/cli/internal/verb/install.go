@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"weir.dev/deploy/cli/internal/installation"
@@ -152,6 +151,10 @@ func (i *installer) apply(ctx context.Context, state installation.State, options
 	if err != nil {
 		return err
 	}
+	writer, err := installation.NewWriter(cfg)
+	if err != nil {
+		return err
+	}
 	i.Say("installing weir %s in namespace %q", options.Version, options.Namespace)
 	old, err := i.migrate(ctx, c, state)
 	if err != nil {
@@ -161,11 +164,11 @@ func (i *installer) apply(ctx context.Context, state installation.State, options
 		return session.Hint(fmt.Errorf("what would be changed cannot be seen before objects are migrated"), "migrate them: weir migrate")
 	}
 	if !i.dryRun {
-		if err := i.retire(ctx, c, cfg, options, objs); err != nil {
+		if err := i.retire(ctx, c, writer, options, objs); err != nil {
 			return err
 		}
 	}
-	if err := i.put(ctx, cfg, objs); err != nil || i.dryRun {
+	if err := i.put(ctx, writer, objs); err != nil || i.dryRun {
 		return err
 	}
 	if err := i.takeBack(ctx, c, options); err != nil {
@@ -190,8 +193,8 @@ func (i *installer) migrate(ctx context.Context, c client.Client, state installa
 }
 
 // put applies the objects, or tells what that would do.
-func (i *installer) put(ctx context.Context, cfg *rest.Config, objs []*unstructured.Unstructured) error {
-	changes, err := installation.Put(ctx, cfg, types.NamespacedName{}, objs, i.dryRun)
+func (i *installer) put(ctx context.Context, w *installation.Writer, objs []*unstructured.Unstructured) error {
+	changes, err := w.Put(ctx, types.NamespacedName{}, objs, i.dryRun)
 	changed := 0
 	for _, change := range changes {
 		if text := i.effect(change); text != "" {
@@ -223,12 +226,12 @@ func (i *installer) takeBack(ctx context.Context, c client.Client, options insta
 
 // retire removes what must not work beside the controllers that come, unless these could
 // not come.
-func (i *installer) retire(ctx context.Context, c client.WithWatch, cfg *rest.Config, options install.Options, objs []*unstructured.Unstructured) error {
+func (i *installer) retire(ctx context.Context, c client.WithWatch, w *installation.Writer, options install.Options, objs []*unstructured.Unstructured) error {
 	replaced := install.Replaced(options.Components)
 	if len(replaced) == 0 {
 		return nil
 	}
-	if _, err := installation.Try(ctx, cfg, c, types.NamespacedName{}, objs); err != nil {
+	if _, err := w.Try(ctx, c, types.NamespacedName{}, objs); err != nil {
 		return err
 	}
 	retired, err := installation.Retire(ctx, c, options.Namespace, replaced)
