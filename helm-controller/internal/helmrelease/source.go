@@ -119,10 +119,16 @@ func (r *Reconciler) findSource(ctx context.Context, s *scope) error {
 	case err != nil:
 		return loop.Fail(helmv2.ReasonArtifactFailed, fmt.Errorf("could not get Source object: %s '%s': %w", kind, key, err))
 	}
-	if chart, ok := found.(*sourcev1.HelmChart); ok && s.hr.Spec.ChartRef == nil && isForeign(s.hr, chart) {
-		return r.awaitSource("%s '%s' is not ready: it was not seen as that of this HelmRelease yet", kind, key)
+	why := unready(found)
+	if chart, ok := found.(*sourcev1.HelmChart); ok && s.hr.Spec.ChartRef == nil {
+		switch {
+		case isForeign(s.hr, chart):
+			why = "it was not seen as that of this HelmRelease yet"
+		case newer(s.memory.applied.version, chart.ResourceVersion): // the cache is behind
+			why = notReconciled
+		}
 	}
-	if why := unready(found); why != "" {
+	if why != "" {
 		return r.awaitSource("%s '%s' is not ready: %s", kind, key, why)
 	}
 	s.source, s.artifact = found, found.GetArtifact()
@@ -133,12 +139,15 @@ func (r *Reconciler) awaitSource(format string, args ...any) error {
 	return loop.Wait(helmv2.ReasonSourceNotReady, r.opts.RequeueDependency, format, args...)
 }
 
+// notReconciled says that a source offers what an earlier spec of it asked for.
+const notReconciled = "latest generation of object has not been reconciled"
+
 // unready says why a source offers no chart of its present spec; "" if it does.
 func unready(source chartSource) string {
 	observed, tells := source.(interface{ GetObservedGeneration() int64 })
 	switch {
 	case tells && observed.GetObservedGeneration() != source.GetGeneration():
-		return "latest generation of object has not been reconciled"
+		return notReconciled
 	case conditions.IsStalled(source):
 		return conditions.GetMessage(source, meta.StalledCondition)
 	case source.GetArtifact() == nil:

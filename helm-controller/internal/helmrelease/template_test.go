@@ -1,6 +1,8 @@
 package helmrelease_test
 
 import (
+	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +89,36 @@ func TestHelmChartFollowsTheTemplate(t *testing.T) {
 		t.Errorf("status.helmChart is %q; want it to be forgotten", hr.Status.HelmChart)
 	}
 	w.waitEvent(hr, corev1.EventTypeNormal, helmv2.ReasonHelmChartDeleted, "Deleted HelmChart/")
+}
+
+// TestHelmChartThatIsNotSeenAsItIs: what its controller made of an earlier version is no chart
+// of the present spec, however late the cache is.
+func TestHelmChartThatIsNotSeenAsItIs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	hr := w.release("app", template)
+	chart := w.chartOf(hr)
+	w.Wait("the HelmChart", chart, func() bool { return true })
+	w.offer(chart, w.charts.Publish(demo(t, "1.0.0")))
+	w.waitReleased(hr, 1)
+	w.settle()
+
+	w.Traffic.Break(func(r testplane.Request) error {
+		if r.Resource == "helmcharts" && r.Method == http.MethodGet {
+			return errors.New("no route to host")
+		}
+		return nil
+	})
+	w.Traffic.EndWatches()
+	w.change(hr, func(s *helmv2.HelmReleaseSpec) { s.Chart.Spec.Version = "2.x" }, values("k: '2'"))
+	w.Wait("the HelmChart to change", chart, func() bool { return chart.Spec.Version == "2.x" })
+	w.waitMessage(hr, helmv2.ConditionReady, "is not ready: latest generation of object has not been reconciled")
+	w.Traffic.Break(nil)
+	w.offer(chart, w.charts.Publish(demo(t, "2.0.0")))
+	w.waitReleased(hr, 2)
+	if got := hr.Status.History[0].ChartVersion; got != "2.0.0" {
+		t.Errorf("the second release is of the chart %s", got)
+	}
 }
 
 func TestHelmChartGoesWithTheHelmRelease(t *testing.T) {
