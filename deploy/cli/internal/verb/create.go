@@ -24,7 +24,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"weir.dev/deploy/cli/internal/await"
-	"weir.dev/deploy/cli/internal/installation"
 	"weir.dev/deploy/cli/internal/kinds"
 	"weir.dev/deploy/cli/internal/owner"
 	"weir.dev/deploy/cli/internal/session"
@@ -140,11 +139,7 @@ func (h *hand) put(ctx context.Context, objs []*unstructured.Unstructured) error
 	for _, obj := range objs {
 		h.warnOfOwner(ctx, obj)
 	}
-	cfg, err := h.Config()
-	if err != nil {
-		return err
-	}
-	writer, err := installation.NewWriter(cfg)
+	writer, err := newWriter(h.Session)
 	if err != nil {
 		return err
 	}

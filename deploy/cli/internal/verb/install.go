@@ -132,26 +132,15 @@ func mayInstall(state installation.State, options install.Options) error {
 
 // apply brings the objects into the cluster and waits for the controllers.
 func (i *installer) apply(ctx context.Context, state installation.State, options install.Options) error {
-	objs, err := install.Objects(options)
+	objs, err := i.objects(options)
 	if err != nil {
 		return err
-	}
-	secret, err := i.flags.PullSecret(options)
-	if err != nil {
-		return err
-	}
-	if secret != nil {
-		objs = append(objs, secret)
 	}
 	c, err := i.Client()
 	if err != nil {
 		return err
 	}
-	cfg, err := i.Config()
-	if err != nil {
-		return err
-	}
-	writer, err := installation.NewWriter(cfg)
+	writer, err := newWriter(i.Session)
 	if err != nil {
 		return err
 	}
@@ -180,6 +169,28 @@ func (i *installer) apply(ctx context.Context, state installation.State, options
 	}
 	i.Done("install finished")
 	return nil
+}
+
+// objects are all that is installed.
+func (i *installer) objects(options install.Options) ([]*unstructured.Unstructured, error) {
+	objs, err := install.Objects(options)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := i.flags.PullSecret(options)
+	if secret != nil {
+		objs = append(objs, secret)
+	}
+	return objs, err
+}
+
+// newWriter returns what brings objects into the cluster of a session.
+func newWriter(s *session.Session) (*installation.Writer, error) {
+	cfg, err := s.Config()
+	if err != nil {
+		return nil, err
+	}
+	return installation.NewWriter(cfg)
 }
 
 // migrate has objects be stored in versions that weir has, and returns of how many

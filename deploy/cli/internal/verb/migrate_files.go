@@ -127,7 +127,7 @@ func (f rewritten) write() error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(part.Name()) // there is none any longer if all is well
+	defer func() { _ = os.Remove(part.Name()) }() // there is none any longer if all is well
 	_, err = part.Write(f.content)
 	if err == nil {
 		err = part.Chmod(f.mode)
