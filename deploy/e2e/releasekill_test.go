@@ -40,6 +40,19 @@ func TestKillAtEveryRequestOfARelease(t *testing.T) {
 	})
 }
 
+// TestKillAtEveryRequestOfAnInstallThatIsGivenUp kills helm-controller at each request of an
+// install, of which nothing is left if the HelmRelease is deleted before there is another.
+func TestKillAtEveryRequestOfAnInstallThatIsGivenUp(t *testing.T) {
+	t.Parallel()
+	killAtEach(t, giveUpInstall, []step{
+		{"PATCH", "/helmreleases/app", "the finalizer"},
+		{"PATCH", "/helmreleases/app/status", "what is attempted, or the conclusion"},
+		{"POST", "/secrets", "the release"},
+		{"PATCH", "/configmaps/settings", "an object"},
+		{"PUT", ".v1", "the end of the release"},
+	})
+}
+
 // TestKillAtEveryRequestOfAnUninstall kills helm-controller at each request that the deletion of
 // a HelmRelease costs.
 func TestKillAtEveryRequestOfAnUninstall(t *testing.T) {
@@ -83,6 +96,26 @@ func installAndUpgradeChart(t *testing.T, f fault) string {
 	}
 	s.remove(hr)
 	return doomed.last()
+}
+
+// giveUpInstall installs a release with a controller that dies at a certain request, deletes
+// the HelmRelease, and has another controller see to the rest.
+func giveUpInstall(t *testing.T, f fault) string {
+	s := newShop(t)
+	s.publish("1.0.0", map[string]string{"settings": settingsTemplate, "account": accountTemplate})
+	hr := s.sell("1.0.0", func(*helmv2.HelmReleaseSpec) {})
+	doomed := s.startBehind(s.startHelm, f, oneJob)
+	if !s.dies(doomed, "the release installed", func() bool { return s.Get(hr) && released(hr, "1.0.0") }) {
+		return ""
+	}
+	request := doomed.last()
+	if err := s.Client.Delete(t.Context(), hr); err != nil {
+		t.Fatal(err)
+	}
+	s.startHelm()
+	s.WaitGone(hr)
+	s.checkGone()
+	return request
 }
 
 // uninstall removes a release, with a controller that dies at a certain request, and one that
