@@ -23,7 +23,7 @@ func (w *Watcher) notice(o *object, a apply.Applied) *notice {
 		return nil
 	default:
 		s := w.standOf(found)
-		if newer(found.GetResourceVersion(), o.version) {
+		if o.version == "" || newer(found.GetResourceVersion(), o.version) { // without its labels, it is not watched
 			o.see(s, found, w.opts.Wishes(found))
 		}
 		return &notice{seen: s.print(o.without())}

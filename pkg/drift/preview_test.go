@@ -235,6 +235,24 @@ func TestDryRunLeavesDriftAndTellsOfMore(t *testing.T) {
 	}
 }
 
+// TestDryRunOfWhatLostItsLabels: the watch, which is of labels, does not tell of it, and it is
+// put back all the same.
+func TestDryRunOfWhatLostItsLabels(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "a")
+	w.run(false)
+	w.restart()
+	w.Patch(w.objects[0].DeepCopy(), "tool", "metadata: {labels: {owner.example.com/name: null}}")
+	taken := "a configured, metadata.labels.owner.example.com/name by "
+	w.look("the label was taken", taken)
+	w.look("it still is", taken)
+	if diff := cmp.Diff([]string{taken}, w.run(false)); diff != "" {
+		t.Errorf("putting it back differs (-want +got):\n%s", diff)
+	}
+	w.seen(w.objects[0])
+	w.free("the look after it was put back", func() { w.look("it was put back") })
+}
+
 // TestDryRunOfWhatOthersOwn: a change of a field that is not ours is not seen in who owns
 // what, so an object counts as intact no longer than it stays the same version.
 func TestDryRunOfWhatOthersOwn(t *testing.T) {

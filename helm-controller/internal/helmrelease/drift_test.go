@@ -52,6 +52,31 @@ func TestDriftIsCorrectedWithoutARelease(t *testing.T) {
 	}
 }
 
+// TestLabelsOfTheOwnerAreDrift, also those by which the objects of releases are watched.
+func TestLabelsOfTheOwnerAreDrift(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(demo(t, "1.0.0"))
+	hr := w.release("app", drift(helmv2.DriftDetectionEnabled))
+	w.waitReleased(hr, 1)
+	w.settle()
+	cm := w.configMap("app")
+	back := func(when string) {
+		t.Helper()
+		w.Wait("the label back, "+when, cm, func() bool { return cm.Labels[helmv2.LabelName] == hr.Name })
+	}
+	unlabel := `metadata: {labels: {"` + helmv2.LabelName + `": null}}`
+	w.Patch(cm, "night-shift", unlabel)
+	back("at once")
+	w.stop()
+	w.Patch(cm, "night-shift", unlabel)
+	w.start()
+	back("after a start")
+	w.settle()
+	w.Patch(cm, "night-shift", unlabel)
+	back("once more")
+}
+
 func TestDriftIsOnlyToldOf(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
