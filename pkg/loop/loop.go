@@ -17,6 +17,7 @@ package loop
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -184,7 +185,8 @@ func (l *Loop[T]) Reconcile(ctx context.Context, req reconcile.Request) (reconci
 }
 
 // Save writes the status of obj now, in the middle of a run: what must be
-// recorded before a step acts, or that a run will take long. At the end of a
+// recorded before a step acts, or that a run will take long. It fails with ErrGone
+// if obj has come to its end, which ends the run without a word. At the end of a
 // run, the Loop saves by itself.
 func (l *Loop[T]) Save(ctx context.Context, obj T) error {
 	return l.status.save(ctx, obj)
@@ -197,6 +199,9 @@ func (l *Loop[T]) run(ctx context.Context, obj T) (reconcile.Result, error) {
 	out := outcomeOf(l.kind.Reconcile(ctx, obj))
 	if err := interrupted(ctx, out); err != nil {
 		return reconcile.Result{}, err
+	}
+	if errors.Is(out.Err, ErrGone) {
+		return reconcile.Result{}, nil // the cache is behind, and will ask for another run
 	}
 	if left := l.untold.wait(client.ObjectKeyFromObject(obj), out, l.opts.Patience, time.Now()); left > 0 {
 		return l.stay(ctx, before, obj, out, left)
@@ -232,6 +237,9 @@ func (l *Loop[T]) finalize(ctx context.Context, obj T) (reconcile.Result, error)
 	out := outcomeOf(l.kind.Finalize(ctx, obj))
 	if err := interrupted(ctx, out); err != nil {
 		return reconcile.Result{}, err
+	}
+	if errors.Is(out.Err, ErrGone) {
+		return reconcile.Result{}, nil
 	}
 	switch out.Verdict {
 	case Succeeded:
@@ -272,8 +280,8 @@ func (l *Loop[T]) withdraw(ctx context.Context, a Abstainer[T], obj T) error {
 	if err := a.Withdraw(ctx, obj); err != nil {
 		return fmt.Errorf("withdrawing: %w", err)
 	}
-	if err := l.status.save(ctx, obj); err != nil {
-		return fmt.Errorf("saving status: %w", err)
+	if err := l.status.saveLast(ctx, obj); err != nil {
+		return err
 	}
 	if !held {
 		return nil
@@ -292,8 +300,8 @@ func interrupted(ctx context.Context, out Outcome) error {
 
 // conclude writes the status that a run has left in obj and tells what it did.
 func (l *Loop[T]) conclude(ctx context.Context, before, obj T, out Outcome) error {
-	if err := l.status.save(ctx, obj); err != nil {
-		return fmt.Errorf("saving status: %w", err)
+	if err := l.status.saveLast(ctx, obj); err != nil {
+		return err
 	}
 	l.tell(before, obj, out)
 	return nil
@@ -318,8 +326,8 @@ func (l *Loop[T]) suspend(ctx context.Context, obj T) error {
 		obj.SetObservedGeneration(obj.GetGeneration())
 	}
 	recordRequest(obj)
-	if err := l.status.save(ctx, obj); err != nil {
-		return fmt.Errorf("saving status: %w", err)
+	if err := l.status.saveLast(ctx, obj); err != nil {
+		return err
 	}
 	return nil
 }

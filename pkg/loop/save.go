@@ -3,6 +3,7 @@ package loop
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"sync"
@@ -123,8 +124,14 @@ func (w *writer[T]) patchMetadata(ctx context.Context, base, obj T) error {
 	return w.client.Patch(ctx, obj, patch, client.FieldOwner(w.owner))
 }
 
+// ErrGone says that an object has come to its end, whatever the cache says, so that nothing
+// can be recorded of it any more, and nothing must be done for it. There may be another of its
+// name.
+var ErrGone = errors.New("the object does not exist any more")
+
 // save writes the status of obj if it differs from the last known state. What
 // somebody else writes meanwhile is kept, unless the run has changed it as well.
+// It fails with ErrGone if obj has come to its end.
 func (w *writer[T]) save(ctx context.Context, obj T) error {
 	k := w.known(obj)
 	change, err := statusChange(k.run, obj)
@@ -135,17 +142,33 @@ func (w *writer[T]) save(ctx context.Context, obj T) error {
 	for attempt := 1; apierrors.IsConflict(err) && attempt < saveAttempts; attempt++ {
 		k.server = newObject[T]()
 		if err := w.live.Get(ctx, client.ObjectKeyFromObject(obj), k.server); err != nil {
-			return client.IgnoreNotFound(err)
+			return goneIfNotFound(err)
 		}
 		if k.server.GetUID() != obj.GetUID() {
-			return nil // deleted and created anew: its own run will speak for it
+			return ErrGone // deleted and created anew: its own run will speak for it
 		}
 		answer, err = w.patchStatus(ctx, k, obj, change)
 	}
 	if err != nil {
-		return client.IgnoreNotFound(err)
+		return goneIfNotFound(err)
 	}
 	w.keep(answer, obj.DeepCopyObject().(T))
+	return nil
+}
+
+// goneIfNotFound returns ErrGone for an error which says that an object does not exist.
+func goneIfNotFound(err error) error {
+	if apierrors.IsNotFound(err) {
+		return ErrGone
+	}
+	return err
+}
+
+// saveLast is save at the end of a run: of an object that is gone there is nothing to tell.
+func (w *writer[T]) saveLast(ctx context.Context, obj T) error {
+	if err := w.save(ctx, obj); err != nil && !errors.Is(err, ErrGone) {
+		return fmt.Errorf("saving status: %w", err)
+	}
 	return nil
 }
 

@@ -3,6 +3,7 @@ package loop
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -224,6 +225,46 @@ func TestConflictWithTheEndOfAnObject(t *testing.T) {
 			left := &sourcev1.GitRepository{}
 			if err := w.server.Get(t.Context(), w.key, left); err == nil && revision(left) != "" {
 				t.Errorf("wrote %+v (%s)", left.Status, tc.why)
+			}
+		})
+	}
+}
+
+// TestNothingIsDoneForWhatIsGone: a step that is to be recorded first is not taken, and nobody
+// is told of that.
+func TestNothingIsDoneForWhatIsGone(t *testing.T) {
+	t.Parallel()
+	for name, anew := range map[string]bool{"deleted": false, "created anew": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, held())
+			done := false
+			w.kind.reconcile = func(ctx context.Context, repo *sourcev1.GitRepository) error {
+				repo.Status.Artifact = artifact("one")
+				if err := w.loop.Save(ctx, repo); err != nil {
+					return fmt.Errorf("recording: %w", err)
+				}
+				done = true
+				return nil
+			}
+			w.cached = w.get()
+			w.somebody(func(r *sourcev1.GitRepository) { r.Finalizers = nil }, nil)
+			if err := w.server.Delete(t.Context(), w.get()); err != nil {
+				t.Fatal(err)
+			}
+			if anew {
+				another := repository()
+				another.UID = "second"
+				if err := w.server.Create(t.Context(), another); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.mustRun()
+			if done {
+				t.Error("the step was taken")
+			}
+			if len(w.events) > 0 {
+				t.Errorf("events %v were published", w.events)
 			}
 		})
 	}

@@ -272,7 +272,7 @@ func (r *Reconciler) Suspend(hr *helmv2.HelmRelease) {
 // settleSuspended saves what came of an action. Nobody tells that the status was saved of
 // what is suspended, so if it is not by now, another run finds out.
 func (r *Reconciler) settleSuspended(hr *helmv2.HelmRelease, m *memory) {
-	if err := r.save(context.Background(), hr); err != nil {
+	if err := r.save(context.Background(), hr); err != nil && !errors.Is(err, loop.ErrGone) {
 		r.wakes.Wake(keyOf(hr))
 		return
 	}
