@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	helmv2 "weir.dev/api/helm/v2"
+	kustomizev1 "weir.dev/api/kustomize/v1"
 	sourcev1 "weir.dev/api/source/v1"
 )
 
@@ -235,6 +236,32 @@ func (w *world) released(ctx context.Context) (map[string]bool, error) {
 		}
 	}
 	return found, nil
+}
+
+// dropStrays deletes HelmReleases that Git does not have, and that nobody prunes: somebody had
+// changed their labels when Git dropped them, so they are left to whoever wanted that, and it
+// is him who lets them go.
+func (s *soak) dropStrays() {
+	s.t.Helper()
+	known := make(map[string]bool)
+	for _, o := range s.fleet.releases() {
+		known[o.space+"/"+o.name] = true
+	}
+	var list helmv2.HelmReleaseList
+	if err := s.Client.List(s.t.Context(), &list); err != nil {
+		s.t.Fatal(err)
+	}
+	for i := range list.Items {
+		hr := &list.Items[i]
+		pruned := hr.Labels[kustomizev1.LabelName] != "" && hr.Labels[kustomizev1.LabelNamespace] == namespace
+		if known[hr.Namespace+"/"+hr.Name] || pruned {
+			continue
+		}
+		s.t.Logf("deleting HelmRelease %s/%s, which was somebody else's when Git dropped it", hr.Namespace, hr.Name)
+		if err := s.Client.Delete(s.t.Context(), hr); client.IgnoreNotFound(err) != nil {
+			s.t.Fatal(err)
+		}
+	}
 }
 
 // notHistory tells why stored releases, with their statuses by their versions, are none of

@@ -56,6 +56,7 @@ func TestSoak(t *testing.T) {
 
 	w.restore()
 	s.mend()
+	s.dropStrays()
 	s.waitEqual()
 	s.tellFailures()
 	w.waitRest()
