@@ -89,24 +89,6 @@ func (r report) verdict(seen, handled bool, at, revision string) await.Verdict {
 	return await.Verdict{Why: "its controller has not reported on " + revision + " yet"}
 }
 
-// patience is how long controllers are waited for that may be what a run is to mend.
-const patience = 10 * time.Second
-
-// ahead has controllers that follow the branch fetch a revision before its objects are
-// applied: until they have, they take these for drift, and undo them.
-func (b *Bootstrap) ahead(ctx context.Context, revision string) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	source := await.Target{GVK: sourcev1.GroupVersion.WithKind(sourcev1.GitRepositoryKind), Key: b.owner()}
-	token, err := b.poke(ctx, source, revision)
-	if err == nil {
-		_, err = await.For(ctx, b.Client, source, reachesRevision(revision, token), nil)
-	}
-	if err != nil {
-		b.Tell.Say("going on, although the controllers have not fetched %s", revision)
-	}
-}
-
 // follow waits until the cluster runs from a revision of the branch, or from a newer one that
 // the branch has got meanwhile, and returns that.
 func (b *Bootstrap) follow(ctx context.Context, revision string) (string, error) {
