@@ -7,6 +7,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"weir.dev/deploy/cli/internal/yamlnode"
 )
 
 // documents returns the documents of a file, as far as they can be read.
@@ -26,47 +28,10 @@ func documents(content []byte) []*yaml.Node {
 
 // objectsIn returns a document, or the items of a list.
 func objectsIn(doc *yaml.Node) []*yaml.Node {
-	if items := child(doc, "items"); items != nil && strings.HasSuffix(text(doc, "kind"), "List") {
+	if items := yamlnode.Child(doc, "items"); items != nil && strings.HasSuffix(yamlnode.Text(doc, "kind"), "List") {
 		return items.Content
 	}
 	return []*yaml.Node{doc}
-}
-
-// child returns the value of a key, nil if there is none.
-func child(n *yaml.Node, key string) *yaml.Node {
-	_, v := entry(n, key)
-	return v
-}
-
-// entries returns the items of a list at a key.
-func entries(n *yaml.Node, key string) []*yaml.Node {
-	if list := child(n, key); list != nil && list.Kind == yaml.SequenceNode {
-		return list.Content
-	}
-	return nil
-}
-
-func entry(n *yaml.Node, key string) (name, value *yaml.Node) {
-	if n == nil || n.Kind != yaml.MappingNode {
-		return nil, nil
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == key {
-			return n.Content[i], n.Content[i+1]
-		}
-	}
-	return nil, nil
-}
-
-// text returns a scalar below keys, "" if there is none.
-func text(n *yaml.Node, keys ...string) string {
-	for _, key := range keys {
-		n = child(n, key)
-	}
-	if n == nil || n.Kind != yaml.ScalarNode {
-		return ""
-	}
-	return n.Value
 }
 
 // found is a field in a file.
@@ -84,7 +49,7 @@ func follow(n *yaml.Node, p fieldpath.Path) *found {
 	for _, step := range p {
 		switch {
 		case step.FieldName != nil:
-			name, value := entry(n, *step.FieldName)
+			name, value := yamlnode.Entry(n, *step.FieldName)
 			if value == nil {
 				return nil
 			}
@@ -114,7 +79,7 @@ func item(list *yaml.Node, step fieldpath.PathElement) *yaml.Node {
 		case step.Key != nil:
 			hits, misses := 0, 0
 			for _, key := range *step.Key {
-				switch got := child(n, key.Name); {
+				switch got := yamlnode.Child(n, key.Name); {
 				case got == nil:
 				case got.Value == fmt.Sprint(key.Value.Unstructured()):
 					hits++

@@ -8,6 +8,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"weir.dev/deploy/cli/internal/yamlnode"
 )
 
 // patch is a patch of a kustomization file, and where it is written.
@@ -28,7 +30,7 @@ func patchesIn(files []File) []patch {
 	for _, f := range files {
 		for _, doc := range documents(f.Content) {
 			for _, key := range []string{"patches", "patchesStrategicMerge", "patchesJson6902"} {
-				for _, entry := range entries(doc, key) {
+				for _, entry := range yamlnode.Items(doc, key) {
 					if p, ok := patchOf(f, entry, files); ok {
 						out = append(out, p)
 					}
@@ -41,13 +43,13 @@ func patchesIn(files []File) []patch {
 
 // patchOf returns the patch that an entry of a kustomization file has, or names.
 func patchOf(in File, entry *yaml.Node, files []File) (patch, bool) {
-	inline, name := child(entry, "patch"), text(entry, "path")
+	inline, name := yamlnode.Child(entry, "patch"), yamlnode.Text(entry, "path")
 	if entry.Kind == yaml.ScalarNode {
 		if inline = entry; !strings.Contains(entry.Value, "\n") {
 			inline, name = nil, entry.Value
 		}
 	}
-	target := child(entry, "target")
+	target := yamlnode.Child(entry, "target")
 	if inline != nil && inline.Kind == yaml.ScalarNode {
 		block := inline.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 // which begins below its indicator
 		return patch{file: in.Path, content: []byte(inline.Value), before: inline.Line, inLine: !block, target: target}, true
@@ -86,7 +88,7 @@ func aims(target *yaml.Node, w Wanted) bool {
 	if target == nil {
 		return true
 	}
-	kind, name := text(target, "kind"), text(target, "name")
+	kind, name := yamlnode.Text(target, "kind"), yamlnode.Text(target, "name")
 	return (kind == "" || matches(kind, w.Kind)) && (name == "" || strings.Contains(w.Name, name) || matches(name, w.Name))
 }
 
@@ -101,15 +103,15 @@ func matches(expression, whole string) bool {
 func patched(w Wanted, doc *yaml.Node, targeted bool) *found {
 	switch doc.Kind {
 	case yaml.MappingNode:
-		name := text(doc, "metadata", "name")
-		if !targeted && (text(doc, "kind") != w.Kind || name == "" || !strings.Contains(w.Name, name)) {
+		name := yamlnode.Text(doc, "metadata", "name")
+		if !targeted && (yamlnode.Text(doc, "kind") != w.Kind || name == "" || !strings.Contains(w.Name, name)) {
 			return nil
 		}
 		return follow(doc, w.Path)
 	case yaml.SequenceNode:
 		for _, op := range slices.Backward(doc.Content) {
-			if rest, ok := below(w.Path, text(op, "path")); ok && text(op, "op") != "remove" {
-				value := child(op, "value")
+			if rest, ok := below(w.Path, yamlnode.Text(op, "path")); ok && yamlnode.Text(op, "op") != "remove" {
+				value := yamlnode.Child(op, "value")
 				if len(rest) == 0 && value != nil {
 					return &found{value: value, line: value.Line}
 				}

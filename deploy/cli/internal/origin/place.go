@@ -14,6 +14,8 @@ import (
 	"github.com/fluxcd/pkg/apis/kustomize"
 	"go.yaml.in/yaml/v3"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"weir.dev/deploy/cli/internal/yamlnode"
 )
 
 // Place is a line of a file of a source.
@@ -104,10 +106,10 @@ func findObject(w Wanted, files []File) (Place, *found) {
 	var sameKind []*yaml.Node
 	for _, doc := range documents(files[i].Content) {
 		for _, obj := range objectsIn(doc) {
-			if text(obj, "kind") != w.Kind {
+			if yamlnode.Text(obj, "kind") != w.Kind {
 				continue
 			}
-			if text(obj, "metadata", "name") == w.Name {
+			if yamlnode.Text(obj, "metadata", "name") == w.Name {
 				return Place{File: w.From, Line: obj.Line, Exact: len(w.Path) == 0}, follow(obj, w.Path)
 			}
 			sameKind = append(sameKind, obj)
@@ -116,7 +118,7 @@ func findObject(w Wanted, files []File) (Place, *found) {
 	// Names are given prefixes and suffixes.
 	several := len(sameKind) > 1
 	sameKind = slices.DeleteFunc(sameKind, func(n *yaml.Node) bool {
-		name := text(n, "metadata", "name")
+		name := yamlnode.Text(n, "metadata", "name")
 		return several && (name == "" || !strings.Contains(w.Name, name))
 	})
 	if len(sameKind) != 1 {
@@ -193,16 +195,16 @@ func findMention(w Wanted, f File) (int, bool) {
 func listed(w Wanted, doc *yaml.Node, name, value string) *yaml.Node {
 	switch name {
 	case "image":
-		for _, entry := range entries(doc, "images") {
-			image := kustomize.Image{Name: text(entry, "name"), NewName: text(entry, "newName"), NewTag: text(entry, "newTag"), Digest: text(entry, "digest")}
+		for _, entry := range yamlnode.Items(doc, "images") {
+			image := kustomize.Image{Name: yamlnode.Text(entry, "name"), NewName: yamlnode.Text(entry, "newName"), NewTag: yamlnode.Text(entry, "newTag"), Digest: yamlnode.Text(entry, "digest")}
 			if key, ok := SetsImage(image, value); ok {
-				return child(entry, key)
+				return yamlnode.Child(entry, key)
 			}
 		}
 	case "replicas":
-		for _, entry := range entries(doc, "replicas") {
-			if of := text(entry, "name"); of != "" && strings.Contains(w.Name, of) && text(entry, "count") == value {
-				return child(entry, "count")
+		for _, entry := range yamlnode.Items(doc, "replicas") {
+			if of := yamlnode.Text(entry, "name"); of != "" && strings.Contains(w.Name, of) && yamlnode.Text(entry, "count") == value {
+				return yamlnode.Child(entry, "count")
 			}
 		}
 	}

@@ -18,6 +18,8 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	apiversion "k8s.io/apimachinery/pkg/version"
 	kjson "sigs.k8s.io/json"
+
+	"weir.dev/deploy/cli/internal/yamlnode"
 )
 
 // Newest returns the newest version of a kind; "" if it is none that is upgraded.
@@ -111,7 +113,7 @@ func (f *file) walk(node *yaml.Node, above int, object bool) {
 		}
 	case yaml.MappingNode:
 		f.version(node, above, object)
-		isList := object && strings.HasSuffix(valueOf(node, "kind"), "List")
+		isList := object && strings.HasSuffix(yamlnode.Text(node, "kind"), "List")
 		for i := 0; i+1 < len(node.Content); i += 2 {
 			key, value := node.Content[i].Value, node.Content[i+1]
 			f.walk(value, above, isList && key == "items")
@@ -148,12 +150,12 @@ func (f *file) patch(text *yaml.Node, above int) {
 
 // version changes the version that a mapping has.
 func (f *file) version(node *yaml.Node, above int, object bool) {
-	field, kind := child(node, "apiVersion"), valueOf(node, "kind")
+	field, kind := yamlnode.Child(node, "apiVersion"), yamlnode.Text(node, "kind")
 	group, have, found := "", "", false
 	if field != nil {
 		group, have, found = strings.Cut(field.Value, "/")
-	} else if field = child(node, "version"); field != nil { // as patches have their targets
-		group, have = valueOf(node, "group"), field.Value
+	} else if field = yamlnode.Child(node, "version"); field != nil { // as patches have their targets
+		group, have = yamlnode.Text(node, "group"), field.Value
 		found = group != ""
 	}
 	if !found || kind == "" || field.Kind != yaml.ScalarNode {
@@ -168,10 +170,10 @@ func (f *file) version(node *yaml.Node, above int, object bool) {
 		return
 	}
 	change := Change{Line: line, Kind: schema.GroupVersionKind{Group: group, Version: have, Kind: kind}, To: to}
-	if of := child(node, "metadata"); of != nil && of.Kind == yaml.MappingNode {
-		change.Namespace, change.Name = valueOf(of, "namespace"), valueOf(of, "name")
+	if of := yamlnode.Child(node, "metadata"); of != nil && of.Kind == yaml.MappingNode {
+		change.Namespace, change.Name = yamlnode.Text(of, "namespace"), yamlnode.Text(of, "name")
 	} else {
-		change.Namespace, change.Name = valueOf(node, "namespace"), valueOf(node, "name")
+		change.Namespace, change.Name = yamlnode.Text(node, "namespace"), yamlnode.Text(node, "name")
 	}
 	if object && node.Decode(&change.Object) == nil {
 		change.Object["apiVersion"] = group + "/" + to
@@ -228,21 +230,3 @@ func value(line []byte, text string) int {
 
 // ends reports whether a byte can be beside a value.
 func ends(b byte) bool { return strings.IndexByte(" \t\r\n\"':,{}[]#", b) >= 0 }
-
-// child returns the value of a key of a mapping; nil if there is none.
-func child(node *yaml.Node, key string) *yaml.Node {
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		if node.Content[i].Value == key {
-			return node.Content[i+1]
-		}
-	}
-	return nil
-}
-
-// valueOf returns the text of a key of a mapping.
-func valueOf(node *yaml.Node, key string) string {
-	if value := child(node, key); value != nil && value.Kind == yaml.ScalarNode {
-		return value.Value
-	}
-	return ""
-}
