@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"weir.dev/deploy/cli/internal/kinds"
@@ -61,6 +62,10 @@ func (m *migrator) look(path string) ([]rewritten, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--path: %w", err)
 	}
+	types, err := session.Scheme()
+	if err != nil {
+		return nil, err
+	}
 	var all []rewritten
 	err = filepath.WalkDir(path, func(at string, entry fs.DirEntry, err error) error {
 		switch {
@@ -71,7 +76,7 @@ func (m *migrator) look(path string) ([]rewritten, error) {
 		case !entry.Type().IsRegular(), at != path && !slices.Contains(m.extensions, filepath.Ext(at)):
 			return nil
 		}
-		f, err := m.rewrite(at)
+		f, err := m.rewrite(at, types)
 		if f != nil {
 			all = append(all, *f)
 		}
@@ -81,7 +86,7 @@ func (m *migrator) look(path string) ([]rewritten, error) {
 }
 
 // rewrite returns a file as it is to be; nil if it can stay as it is.
-func (m *migrator) rewrite(path string) (*rewritten, error) {
+func (m *migrator) rewrite(path string, types *runtime.Scheme) (*rewritten, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -101,10 +106,6 @@ func (m *migrator) rewrite(path string) (*rewritten, error) {
 		return nil, nil
 	case len(changes) == 0:
 		return nil, nil
-	}
-	types, err := session.Scheme()
-	if err != nil {
-		return nil, err
 	}
 	for _, c := range changes {
 		m.Say("%s:%d: %s", path, c.Line, c)
