@@ -182,29 +182,38 @@ func TestConflictThatDoesNotEnd(t *testing.T) {
 	}
 }
 
+// remove has the object come to its end.
+func (w *world) remove() {
+	w.t.Helper()
+	w.somebody(func(r *sourcev1.GitRepository) { r.Finalizers = nil }, nil)
+	if err := w.server.Delete(w.t.Context(), w.get()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// createAnew creates another object of the name.
+func (w *world) createAnew() {
+	w.t.Helper()
+	anew := repository()
+	anew.UID = "second"
+	if err := w.server.Create(w.t.Context(), anew); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 func TestConflictWithTheEndOfAnObject(t *testing.T) {
 	t.Parallel()
-	remove := func(w *world) {
-		w.somebody(func(r *sourcev1.GitRepository) { r.Finalizers = nil }, nil)
-		if err := w.server.Delete(w.t.Context(), w.get()); err != nil {
-			w.t.Fatal(err)
-		}
-	}
 	tests := map[string]struct {
 		why       string
 		meanwhile func(*world) error
 		want      []string
 		err       error
 	}{
-		"deleted":             {why: "nobody is there to be told", meanwhile: func(w *world) error { remove(w); return nil }, want: []string{patchStatus}},
-		"deleted in conflict": {why: "nobody is there to be told", meanwhile: func(w *world) error { remove(w); return conflict() }, want: []string{patchStatus, readLive}},
+		"deleted":             {why: "nobody is there to be told", meanwhile: func(w *world) error { w.remove(); return nil }, want: []string{patchStatus}},
+		"deleted in conflict": {why: "nobody is there to be told", meanwhile: func(w *world) error { w.remove(); return conflict() }, want: []string{patchStatus, readLive}},
 		"created anew": {why: "the run was about another object", meanwhile: func(w *world) error {
-			remove(w)
-			anew := repository()
-			anew.UID = "second"
-			if err := w.server.Create(w.t.Context(), anew); err != nil {
-				w.t.Fatal(err)
-			}
+			w.remove()
+			w.createAnew()
 			return nil
 		}, want: []string{patchStatus, readLive}},
 		"not to be read": {why: "the run is repeated", meanwhile: func(w *world) error {
@@ -248,16 +257,9 @@ func TestNothingIsDoneForWhatIsGone(t *testing.T) {
 				return nil
 			}
 			w.cached = w.get()
-			w.somebody(func(r *sourcev1.GitRepository) { r.Finalizers = nil }, nil)
-			if err := w.server.Delete(t.Context(), w.get()); err != nil {
-				t.Fatal(err)
-			}
+			w.remove()
 			if anew {
-				another := repository()
-				another.UID = "second"
-				if err := w.server.Create(t.Context(), another); err != nil {
-					t.Fatal(err)
-				}
+				w.createAnew()
 			}
 			w.mustRun()
 			if done {
