@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -111,12 +114,13 @@ func TestPushQuotesNoHalfSecret(t *testing.T) {
 func TestPushInBands(t *testing.T) {
 	t.Parallel()
 	band := func(n byte, text string) string { return fmt.Sprintf("%04x%c%s", len(text)+5, n, text) }
+	report := band(1, "000eunpack ok\n0017ok refs/heads/main\n0000")
 	tests := map[string]struct {
 		body string
 		is   error
 		says string
 	}{
-		"whole":         {body: band(1, "000eunpack ok\n0017ok refs/heads/main\n0000") + "0000"},
+		"whole":         {body: report + "0000"},
 		"in pieces":     {body: band(1, "000eun") + band(2, "working\n") + band(1, "pack ok\n0017ok refs/hea") + band(1, "ds/main\n0000") + "0000"},
 		"refused":       {body: band(2, "no ") + band(2, "way\n") + band(1, "000eunpack ok\n0025ng refs/heads/main hook declined\n0000") + "0000", is: git.ErrRefused, says: `"hook declined"; it says "no way"`},
 		"without words": {body: band(1, "000eunpack ok\n0017ng refs/heads/main\n0000") + "0000", is: git.ErrRefused, says: "no reason"},
@@ -124,6 +128,10 @@ func TestPushInBands(t *testing.T) {
 		"cut":           {body: band(2, "oh\n") + band(1, "000eunpack ok\n"), is: git.ErrProtocol, says: "oh"},
 		"other band":    {body: band(4, "x"), is: git.ErrProtocol},
 		"no bands":      {body: "000eunpack ok\n0017ok refs/heads/main\n0000", is: git.ErrProtocol},
+		"then words":    {body: report + band(2, "checks are queued\n") + "0000"},
+		"then cut":      {body: report + band(2, "checks are")[:8]},
+		"then fatal":    {body: report + band(3, "a hook died\n")},
+		"then endless":  {body: report + strings.Repeat(band(2, strings.Repeat("x", 60_000)), 300)},
 		"endless":       {body: strings.Repeat(band(2, strings.Repeat("x", 60_000)), 300), is: git.ErrTooLarge},
 	}
 	for name, tc := range tests {
@@ -197,6 +205,61 @@ func TestPushOverSSH(t *testing.T) {
 		r.Protect("main", "not today\n")
 		silent(t, f.push("main", draft(t, f.fetch(branch("main")), edit("b", "2"))), git.ErrRefused, "not today")
 	})
+}
+
+// TestPushWaitsForHooks: a remote reports first and runs its last hooks then, which
+// nobody cuts off who waits for the end.
+func TestPushWaitsForHooks(t *testing.T) {
+	t.Parallel()
+	opts := needs(t, gitserver.GitCommand)
+	opts.Push = true
+	s := gitservertest.Start(t, opts)
+	urls := map[string]*git.Remote{
+		"HTTP": remoteAt(t, s.URL("fleet"), creds.Git{}),
+		"SSH":  remoteAt(t, s.SSHURL("fleet"), identity(s)),
+	}
+	r := s.Repo("fleet")
+	r.Commit("main", "one", gitserver.File("a", "1"))
+	hook := "#!/bin/sh\necho begun >&2\nsleep 0.3\necho still here >&2\necho done >> done\n"
+	folder := filepath.Join(r.Path(), "hooks")
+	if err := errors.Join(os.MkdirAll(folder, 0o755), os.WriteFile(filepath.Join(folder, "post-receive"), []byte(hook), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	want := ""
+	for name, remote := range urls {
+		f := follow(t, remote)
+		f.mustPush("main", draft(t, f.fetch(branch("main")), edit("a", name)))
+		want += "done\n"
+		if got, err := os.ReadFile(filepath.Join(r.Path(), "done")); err != nil || string(got) != want {
+			t.Errorf("%s: what hooks have done: %q, %v, want %q", name, got, err, want)
+		}
+	}
+}
+
+// TestPushIsKnownBeforeTheEnd: where a hook takes longer than the caller has time, the
+// report counts.
+func TestPushIsKnownBeforeTheEnd(t *testing.T) {
+	t.Parallel()
+	s, r, f := takesPushes(t, needs(t, gitserver.GitCommand))
+	r.Commit("main", "one", gitserver.File("a", "1"))
+	d := draft(t, f.fetch(branch("main")), edit("a", "2"))
+	s.Faults.Set(gitserver.Only(gitserver.ReceivePack, func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			_, _ = io.Copy(io.Discard, req.Body) // or it is not noticed that the client is gone
+			w.Header().Set("Content-Type", "application/x-git-receive-pack-result")
+			_, _ = io.WriteString(w, "002e\x01000eunpack ok\n0017ok refs/heads/main\n0000")
+			_ = http.NewResponseController(w).Flush()
+			<-req.Context().Done()
+		})
+	}))
+	ctx, cancel := context.WithTimeout(soon(t), 500*time.Millisecond)
+	defer cancel()
+	if err := f.client.Push(ctx, f.remote, d, []git.RefUpdate{{Name: ref("main"), Old: d.Parent, New: d.Hash}}, git.PushOptions{}); err != nil {
+		t.Error(err)
+	}
+	if ctx.Err() == nil {
+		t.Error("nobody has waited for the hooks")
+	}
 }
 
 // TestPushOverSSHReadOnly: there are keys that may only fetch.

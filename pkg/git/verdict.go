@@ -20,8 +20,8 @@ type verdict struct {
 	said   string                            // what hooks print, cleaned
 }
 
-// readVerdict reads the answer to a push. Its errors quote the remote in a form that can
-// be shown.
+// readVerdict reads the answer to a push, until the remote is done with it. Its errors
+// quote the remote in a form that can be shown.
 func (to *receiver) readVerdict(r io.Reader, banded bool) (verdict, error) {
 	v := verdict{refs: make(map[plumbing.ReferenceName]string)}
 	var said words
@@ -29,6 +29,11 @@ func (to *receiver) readVerdict(r io.Reader, banded bool) (verdict, error) {
 		r = &bands{lines: pktline.NewScanner(r), said: &said}
 	}
 	err := v.decode(pktline.NewScanner(r))
+	if err == nil {
+		// Hooks run after the report, too, and one that prints is cut off where nobody
+		// listens any more. What became of the push is known, however this ends.
+		_, _ = io.Copy(io.Discard, r)
+	}
 	v.said = to.remote.clean(said.String())
 	var refused *pktline.ErrorLine
 	var fatal *fatalError
