@@ -243,17 +243,17 @@ func TestPushIsKnownBeforeTheEnd(t *testing.T) {
 	s, r, f := takesPushes(t, needs(t, gitserver.GitCommand))
 	r.Commit("main", "one", gitserver.File("a", "1"))
 	d := draft(t, f.fetch(branch("main")), edit("a", "2"))
+	ctx, cancel := context.WithCancel(soon(t))
 	s.Faults.Set(gitserver.Only(gitserver.ReceivePack, func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			_, _ = io.Copy(io.Discard, req.Body) // or it is not noticed that the client is gone
 			w.Header().Set("Content-Type", "application/x-git-receive-pack-result")
 			_, _ = io.WriteString(w, "002e\x01000eunpack ok\n0017ok refs/heads/main\n0000")
 			_ = http.NewResponseController(w).Flush()
+			time.AfterFunc(500*time.Millisecond, cancel) // by when the report was read
 			<-req.Context().Done()
 		})
 	}))
-	ctx, cancel := context.WithTimeout(soon(t), 500*time.Millisecond)
-	defer cancel()
 	if err := f.client.Push(ctx, f.remote, d, []git.RefUpdate{{Name: ref("main"), Old: d.Parent, New: d.Hash}}, git.PushOptions{}); err != nil {
 		t.Error(err)
 	}
