@@ -118,3 +118,14 @@ func Replaced(components []string) []string {
 	}
 	return nil
 }
+
+// Deployments returns Deployments by their names, which say nothing else.
+func Deployments(namespace string, names []string) []*unstructured.Unstructured {
+	out := make([]*unstructured.Unstructured, len(names))
+	for i, name := range names {
+		out[i] = &unstructured.Unstructured{Object: map[string]any{"apiVersion": "apps/v1", "kind": "Deployment"}}
+		out[i].SetNamespace(namespace)
+		out[i].SetName(name)
+	}
+	return out
+}

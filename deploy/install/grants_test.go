@@ -128,11 +128,11 @@ func TestLeftovers(t *testing.T) {
 	}
 	for name, tc := range tests {
 		before, after := granted(objects(t, options(tc.before))), granted(objects(t, options(tc.after)))
-		left, err := install.Leftovers(options(tc.after))
+		left, err := install.LeftoversOf(install.Installed{}, options(tc.after))
 		if err != nil {
 			t.Fatal(err)
 		}
-		gone := granted(left)
+		gone := granted(left.Rest)
 		for id := range gone {
 			if after[id] {
 				t.Errorf("%s: %s goes, and is needed", name, id)

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Said reports whether somebody has said how something is to be, by the name of its flag. Of
-// what profiles say, Lockdown goes by the name of the profile.
+// Said reports whether somebody has said how something is to be, by the name of its flag. What
+// profiles say goes by their names: that of a lockdown, and that there are to be shards.
 type Said func(flag string) bool
 
 // Keep returns options in which whatever nobody has said is as an installation has it: a run
@@ -38,7 +38,11 @@ func (o Options) Keep(in Installed, said Said) Options {
 		"watch-all-namespaces": func() { o.WatchAllNamespaces = s.WatchAllNamespaces },
 		"network-policy":       func() { o.NetworkPolicy = s.NetworkPolicy },
 		"image-pull-secret":    func() { o.ImagePullSecret = s.ImagePullSecret },
-		"shards":               func() { o.Shards = s.Shards },
+		"shards": func() {
+			if len(s.Shards) > 0 || !said(ProfileSharded) { // which asks for some, whatever their names
+				o.Shards = s.Shards
+			}
+		},
 		"toleration-keys":      func() { o.TolerationKeys = s.TolerationKeys },
 		"cluster-domain":       func() { o.ClusterDomain = cmp.Or(s.ClusterDomain, o.ClusterDomain) },
 		"log-level":            func() { o.LogLevel = cmp.Or(s.LogLevel, o.LogLevel) },
@@ -59,7 +63,7 @@ func (o Options) Looser(in Installed) []string {
 	}
 	for _, name := range kept(nil, in.Components) {
 		if !slices.Contains(o.Components, name) {
-			all = append(all, name+" is left out: what runs of it loses its rights, and its objects are no longer reconciled")
+			all = append(all, name+" is left out: its objects are no longer reconciled")
 		}
 	}
 	if s.Lockdown && !o.Lockdown {

@@ -4,8 +4,6 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
-	"weir.dev/pkg/manifest"
 )
 
 // identityGate is the feature of controllers that needs tokens of ServiceAccounts.
@@ -77,36 +75,4 @@ func inNamespace(obj *unstructured.Unstructured, kind string, rules []any) *unst
 		role["kind"] = "Role"
 	}
 	return obj
-}
-
-// rights are the kinds that grant something.
-var rights = []string{"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
-
-// Leftovers returns the roles and bindings that other options for the same controllers would
-// have given, and these do not: nobody is to have them any longer.
-func Leftovers(o Options) ([]*unstructured.Unstructured, error) {
-	now, err := o.objects()
-	if err != nil {
-		return nil, err
-	}
-	known := make(map[manifest.ID]bool)
-	for _, obj := range now {
-		known[manifest.IDOf(obj)] = true
-	}
-	var out []*unstructured.Unstructured
-	for _, all := range []bool{true, false} {
-		other := o
-		other.WatchAllNamespaces, other.Lockdown, other.WorkloadIdentity, other.Beside = all, true, true, []string{notification, sourceWatcher}
-		objs, err := other.objects()
-		if err != nil {
-			return nil, err
-		}
-		for _, obj := range objs {
-			if id := manifest.IDOf(obj); slices.Contains(rights, obj.GetKind()) && !known[id] {
-				known[id] = true
-				out = append(out, obj)
-			}
-		}
-	}
-	return out, nil
 }

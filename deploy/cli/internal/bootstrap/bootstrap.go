@@ -302,9 +302,10 @@ func (b *Bootstrap) install(ctx context.Context, made published) (Result, error)
 	if err := b.access(ctx); err != nil {
 		return Result{}, err
 	}
-	retired, err := installation.Retire(ctx, b.Client, o.Install.Namespace, install.Replaced(made.plan.Install.Components))
-	for _, name := range retired {
-		b.Tell.Say("Deployment/%s/%s deleted: %s takes its place", o.Install.Namespace, name, install.ImageController)
+	replaced := install.Deployments(o.Install.Namespace, install.Replaced(made.plan.Install.Components))
+	retired, err := installation.TakeBack(ctx, b.Client, replaced, false)
+	for _, id := range retired {
+		b.Tell.Say("%s deleted: %s takes its place", id, install.ImageController)
 	}
 	if err != nil {
 		return Result{}, err

@@ -143,6 +143,14 @@ func (s State) neededElsewhere() []string {
 	return out
 }
 
+// tended reports whether a controller of another namespace reconciles the objects of this one.
+func (s State) tended(component string) bool {
+	return component != "" && slices.ContainsFunc(s.Deployments, func(d *unstructured.Unstructured) bool {
+		return d.GetNamespace() != s.Namespace && d.GetLabels()[install.LabelComponent] == component &&
+			install.Describe([]*unstructured.Unstructured{d}).WatchesAll()
+	})
+}
+
 // Bootstrapped names the Kustomization that manages the installation; "" if none does.
 func (s State) Bootstrapped() string {
 	crd := s.Definitions[sourceDefinition]

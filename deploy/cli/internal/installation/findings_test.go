@@ -204,3 +204,33 @@ func TestDeletions(t *testing.T) {
 		t.Errorf("findings (-want +got):\n%s", diff)
 	}
 }
+
+// TestTended: objects of a namespace are looked after from elsewhere only by a controller of
+// theirs that looks at all namespaces.
+func TestTended(t *testing.T) {
+	t.Parallel()
+	const here = "flux-system"
+	own := deployed("gitops", "kustomize-controller", "v0.1.0")
+	pod, _, _ := unstructured.NestedSlice(own.Object, "spec", "template", "spec", "containers")
+	pod[0].(map[string]any)["args"] = []any{"--watch-all-namespaces=false"}
+	if err := unstructured.SetNestedSlice(own.Object, pod, "spec", "template", "spec", "containers"); err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct {
+		deployments []*unstructured.Unstructured
+		component   string
+		want        bool
+	}{
+		"of the namespace":       {deployments: []*unstructured.Unstructured{deployed(here, "kustomize-controller", "v0.1.0")}, component: "kustomize-controller"},
+		"of another":             {deployments: []*unstructured.Unstructured{deployed("gitops", "kustomize-controller", "v0.1.0")}, component: "kustomize-controller", want: true},
+		"another controller":     {deployments: []*unstructured.Unstructured{deployed("gitops", "source-controller", "v0.1.0")}, component: "kustomize-controller"},
+		"of another's own only":  {deployments: []*unstructured.Unstructured{own}, component: "kustomize-controller"},
+		"nobody knows of a kind": {deployments: []*unstructured.Unstructured{deployed("gitops", "", "v0.1.0")}},
+		"another distribution":   {deployments: []*unstructured.Unstructured{deployed("gitops", "helm-controller", "")}, component: "helm-controller", want: true},
+	}
+	for name, tc := range tests {
+		if got := (State{Namespace: here, Deployments: tc.deployments}).tended(tc.component); got != tc.want {
+			t.Errorf("%s: %t, want %t", name, got, tc.want)
+		}
+	}
+}

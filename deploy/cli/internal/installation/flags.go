@@ -94,6 +94,8 @@ func (f *Flags) login() (user, password string, err error) {
 func (f *Flags) Said(name string) bool {
 	profile := func(name string) bool { return slices.Contains(f.profiles, name) }
 	switch name {
+	case install.ProfileSharded:
+		return profile(name)
 	case install.ProfileLockdown:
 		return profile(install.ProfileLockdown) || profile(install.ProfileOpen)
 	case "components":

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -197,6 +198,14 @@ func TestInstallation(t *testing.T) {
 	first.weir("install --components-extra image-controller --watch-all-namespaces")
 	first.compare("install")
 
+	less := c.script()
+	less.weir("install --profile sharded --shards a")
+	less.weir("install --shards= --network-policy=false --components source-controller,kustomize-controller,helm-controller --dry-run")
+	less.weir("install --shards= --network-policy=false --components source-controller,kustomize-controller,helm-controller")
+	less.weir("check")
+	less.weir("install --components-extra image-controller --network-policy")
+	less.compare("less")
+
 	app := c.deliver()
 	c.damage(app)
 	c.uninstall(app)
@@ -282,11 +291,16 @@ func (c *cluster) finish() {
 	}
 	c.do(c.Client.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}))
 	c.until(ks, func() bool { return !ks.DeletionTimestamp.IsZero() })
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
+	c.until(ns, func() bool { // nothing else is left
+		return slices.ContainsFunc(ns.Status.Conditions, func(cond corev1.NamespaceCondition) bool {
+			return cond.Type == corev1.NamespaceContentRemaining && cond.Message == "Some resources are remaining: kustomizations.kustomize.toolkit.fluxcd.io has 1 resource instances"
+		})
+	})
 	finished := c.script()
 	finished.weir("uninstall -s")
 	finished.leaveOut("► Namespace/" + namespace + " deleted\n") // it may be gone by then, with all that was in it
 	finished.compare("finish")
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
 	c.until(ns, func() bool { return ns.UID == "" })
 }
 
@@ -351,7 +365,16 @@ func (c *cluster) upgrade() {
 	over.weir("check")
 	over.weir("install -n other --registry registry.example.com/weir --force --components source-controller")
 	over.weir("check")
+	theirs := &sourcev1.HelmRepository{ObjectMeta: metav1.ObjectMeta{Namespace: "other", Name: "theirs"}, Spec: sourcev1.HelmRepositorySpec{
+		URL: "oci://registry.example.com/charts", Type: sourcev1.HelmRepositoryTypeOCI, Interval: metav1.Duration{Duration: 1 << 42},
+	}}
+	c.do(c.Client.Create(ctx, theirs))
+	over.weir("uninstall -s -n other") // of which the others go on to look after
+	c.do(c.Client.Delete(ctx, theirs))
+	c.until(theirs, func() bool { return theirs.UID == "" })
 	over.weir("uninstall -s -n other")
+	c.do(c.Client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "team"}}))
+	over.weir("uninstall -s -n team")
 	c.do(c.Client.Create(ctx, &corev1.PersistentVolumeClaim{ObjectMeta: named("data"), Spec: corev1.PersistentVolumeClaimSpec{
 		AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}, Resources: corev1.VolumeResourceRequirements{Requests: quantity("1Gi")},
 	}}))

@@ -172,45 +172,35 @@ func current(obj *unstructured.Unstructured) await.Verdict {
 	}
 }
 
-// Retire removes Deployments by their names, and waits until nothing of them runs: what
-// takes their place must not work beside them. Those that there were are returned.
-func Retire(ctx context.Context, c client.WithWatch, namespace string, names []string) ([]string, error) {
-	var gone []string
-	for _, name := range names {
-		d := &unstructured.Unstructured{}
-		d.SetGroupVersionKind(deployment)
-		d.SetNamespace(namespace)
-		d.SetName(name)
-		err := c.Delete(ctx, d, client.PropagationPolicy(metav1.DeletePropagationForeground))
-		if apierrors.IsNotFound(err) {
-			continue
-		}
-		if err != nil {
-			return gone, fmt.Errorf("removing Deployment %s/%s: %w", namespace, name, err)
-		}
-		if _, err := await.For(ctx, c, await.Of(d), await.Gone, nil); err != nil {
-			return gone, err
-		}
-		gone = append(gone, name)
+// end deletes an object; a Deployment not before nothing of it runs.
+func end(ctx context.Context, c client.WithWatch, obj *unstructured.Unstructured) error {
+	if obj.GroupVersionKind() != deployment {
+		return c.Delete(ctx, obj)
 	}
-	return gone, nil
+	if err := c.Delete(ctx, obj, client.PropagationPolicy(metav1.DeletePropagationForeground)); err != nil {
+		return err
+	}
+	_, err := await.For(ctx, c, await.Of(obj), await.Gone, nil)
+	return err
 }
 
-// TakeBack removes rights of an installation, and returns those that there were.
-func TakeBack(ctx context.Context, c client.Client, rights []*unstructured.Unstructured) ([]manifest.ID, error) {
+// TakeBack removes objects of an installation in their order, and returns those that there
+// were. A dry run removes nothing. Of a Deployment nothing runs any longer when it returns: what
+// takes its place must not work beside it.
+func TakeBack(ctx context.Context, c client.WithWatch, objs []*unstructured.Unstructured, dryRun bool) ([]manifest.ID, error) {
 	var gone []manifest.ID
-	for _, right := range rights {
-		id, obj := manifest.IDOf(right), &unstructured.Unstructured{}
-		obj.SetGroupVersionKind(right.GroupVersionKind())
-		err := c.Get(ctx, client.ObjectKeyFromObject(right), obj)
-		if err == nil && obj.GetLabels()[install.LabelPartOf] == install.PartOf {
-			err = c.Delete(ctx, obj)
+	for _, obj := range objs {
+		id, live := manifest.IDOf(obj), &unstructured.Unstructured{}
+		live.SetGroupVersionKind(obj.GroupVersionKind())
+		err := c.Get(ctx, client.ObjectKeyFromObject(obj), live)
+		ours := err == nil && live.GetLabels()[install.LabelPartOf] == install.PartOf
+		if ours && !dryRun {
+			err = end(ctx, c, live)
 		}
 		switch {
-		case apierrors.IsNotFound(err), err == nil && obj.GetLabels()[install.LabelPartOf] != install.PartOf:
-		case err != nil:
+		case client.IgnoreNotFound(err) != nil:
 			return gone, fmt.Errorf("removing %s: %w", id, err)
-		default:
+		case ours:
 			gone = append(gone, id)
 		}
 	}

@@ -34,6 +34,9 @@ type Removal struct {
 	// Warn hears of what is left, and why.
 	Warn func(format string, args ...any)
 	done int
+	// tended are kinds of which controllers of other namespaces go on to reconcile the objects
+	// of this one.
+	tended []schema.GroupVersionKind
 }
 
 // Run removes everything, and returns how much there was.
@@ -48,7 +51,11 @@ func (r *Removal) Run(ctx context.Context) (int, error) {
 	}
 	if other := state.Elsewhere(); len(other) > 0 {
 		r.Warn("the definitions and their objects stay: there are controllers in %s as well", strings.Join(other, ", "))
-	} else if err := r.definitions(ctx, state); err != nil {
+		err = r.abandon(ctx, state)
+	} else {
+		err = r.definitions(ctx, state)
+	}
+	if err != nil {
 		return r.done, err
 	}
 	for _, kind := range belongings {
@@ -107,26 +114,72 @@ func (r *Removal) definitions(ctx context.Context, state State) error {
 	return nil
 }
 
+// abandon leaves the definitions to the controllers of other namespaces, and the objects of the
+// namespace to those that look at it. Of what none does, nobody else would take the finalizers
+// off.
+func (r *Removal) abandon(ctx context.Context, state State) error {
+	all, err := r.toolkit(ctx)
+	if err != nil {
+		return err
+	}
+	for _, crd := range all {
+		gvk, served := servedKind(crd)
+		switch {
+		case !served: // nobody can reach its objects
+		case state.tended(componentOf(crd)):
+			r.tended = append(r.tended, gvk)
+		default:
+			if err := r.release(ctx, crd, client.InNamespace(r.Namespace)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // ofToolkit reports whether the kinds of an API group can be those of an installation.
 func ofToolkit(group string) bool {
 	return strings.HasSuffix(group, ".toolkit.fluxcd.io") || group == "source.extensions.fluxcd.io"
 }
 
-// kinds returns the CRDs of an installation: those labelled as parts of one, and those of weir
-// that lost the label. A controller of another namespace keeps its own.
-func (r *Removal) kinds(ctx context.Context, state State) ([]*unstructured.Unstructured, error) {
+// toolkit returns the CRDs of the kinds of the toolkit.
+func (r *Removal) toolkit(ctx context.Context) ([]*unstructured.Unstructured, error) {
 	l := list("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
 	if err := r.Client.List(ctx, l); err != nil {
 		return nil, fmt.Errorf("listing definitions: %w", err)
 	}
+	return slices.DeleteFunc(pointers(l), func(crd *unstructured.Unstructured) bool { return !ofToolkit(groupOf(crd)) }), nil
+}
+
+func groupOf(crd *unstructured.Unstructured) string {
+	group, _, _ := unstructured.NestedString(crd.Object, "spec", "group")
+	return group
+}
+
+// componentOf returns the controller of a kind; "" if its labels do not tell, and it is none of
+// weir's.
+func componentOf(crd *unstructured.Unstructured) string {
+	if name := crd.GetLabels()[install.LabelComponent]; name != "" {
+		return name
+	}
+	component, _ := install.Serving(groupOf(crd))
+	return component
+}
+
+// kinds returns the CRDs of an installation: those labelled as parts of one, and those of weir
+// that lost the label. A controller of another namespace keeps its own.
+func (r *Removal) kinds(ctx context.Context, state State) ([]*unstructured.Unstructured, error) {
+	all, err := r.toolkit(ctx)
+	if err != nil {
+		return nil, err
+	}
 	needed := state.neededElsewhere()
 	var out []*unstructured.Unstructured
-	for _, crd := range pointers(l) {
-		group, _, _ := unstructured.NestedString(crd.Object, "spec", "group")
-		_, ours := install.Serving(group)
+	for _, crd := range all {
+		_, ours := install.Serving(groupOf(crd))
 		labels := crd.GetLabels()
 		switch {
-		case !ofToolkit(group), !ours && labels[install.LabelPartOf] != install.PartOf:
+		case !ours && labels[install.LabelPartOf] != install.PartOf:
 		case slices.Contains(needed, labels[install.LabelComponent]):
 			r.Warn("%s stays: there is a %s in another namespace", crd.GetName(), labels[install.LabelComponent])
 		default:
@@ -136,14 +189,14 @@ func (r *Removal) kinds(ctx context.Context, state State) ([]*unstructured.Unstr
 	return out, nil
 }
 
-// release takes our finalizer off the objects of a kind.
-func (r *Removal) release(ctx context.Context, crd *unstructured.Unstructured) error {
+// release takes our finalizer off objects of a kind.
+func (r *Removal) release(ctx context.Context, crd *unstructured.Unstructured, in ...client.ListOption) error {
 	gvk, ok := servedKind(crd)
 	if !ok {
 		return nil // nobody can reach its objects
 	}
 	l := list(gvk.Group, gvk.Version, gvk.Kind)
-	if err := unlessUnseen(r.Client.List(ctx, l)); err != nil {
+	if err := unlessUnseen(r.Client.List(ctx, l, in...)); err != nil {
 		return fmt.Errorf("listing %s: %w", crd.GetName(), err)
 	}
 	for i := range l.Items {
@@ -247,6 +300,10 @@ func (r *Removal) namespace(ctx context.Context) error {
 	if err := r.Client.Get(ctx, types.NamespacedName{Name: r.Namespace}, ns); err != nil {
 		return client.IgnoreNotFound(err)
 	}
+	if ns.GetLabels()[install.LabelPartOf] != install.PartOf {
+		r.Warn("namespace %q stays: it has no label %s=%s, by which it would be one of an installation", r.Namespace, install.LabelPartOf, install.PartOf)
+		return nil
+	}
 	others, err := r.others(ctx)
 	if err != nil {
 		return err
@@ -272,16 +329,18 @@ var workloads = []schema.GroupVersionKind{
 	{Version: "v1", Kind: "PersistentVolumeClaim"},
 }
 
-// others returns the workloads of the namespace that are no part of the installation.
+// others returns the workloads of the namespace that are no part of the installation, and
+// what controllers of other namespaces look after there: they would take the end of that for
+// a wish to prune.
 func (r *Removal) others(ctx context.Context) ([]string, error) {
 	var out []string
-	for _, gvk := range workloads {
+	for i, gvk := range slices.Concat(workloads, r.tended) {
 		l := list(gvk.Group, gvk.Version, gvk.Kind)
 		if err := r.Client.List(ctx, l, client.InNamespace(r.Namespace)); err != nil {
 			return nil, fmt.Errorf("listing %s objects: %w", gvk.Kind, err)
 		}
 		for _, obj := range l.Items {
-			if obj.GetLabels()[install.LabelPartOf] != install.PartOf {
+			if i >= len(workloads) || obj.GetLabels()[install.LabelPartOf] != install.PartOf {
 				out = append(out, obj.GetKind()+"/"+obj.GetName())
 			}
 		}

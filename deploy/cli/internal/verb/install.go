@@ -3,6 +3,7 @@ package verb
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -152,15 +153,17 @@ func (i *installer) apply(ctx context.Context, state installation.State, options
 	if i.dryRun && old > 0 {
 		return session.Hint(fmt.Errorf("what would be changed cannot be seen before objects are migrated"), "migrate them: weir migrate")
 	}
-	if !i.dryRun {
-		if err := i.retire(ctx, c, writer, options, objs); err != nil {
-			return err
-		}
-	}
-	if err := i.put(ctx, writer, objs); err != nil || i.dryRun {
+	left, err := install.LeftoversOf(state.Installed(), options)
+	if err != nil {
 		return err
 	}
-	if err := i.takeBack(ctx, c, options); err != nil {
+	if err := i.retire(ctx, c, writer, options, left.Controllers, objs); err != nil {
+		return err
+	}
+	if err := i.put(ctx, writer, objs); err != nil {
+		return err
+	}
+	if err := i.takeBack(ctx, c, left.Rest, ""); err != nil || i.dryRun {
 		return err
 	}
 	i.Waiting("waiting for the controllers")
@@ -222,32 +225,33 @@ func (i *installer) put(ctx context.Context, w *installation.Writer, objs []*uns
 	return nil
 }
 
-// takeBack removes rights that the controllers had, and are not to have any longer.
-func (i *installer) takeBack(ctx context.Context, c client.Client, options install.Options) error {
-	leftovers, err := install.Leftovers(options)
-	if err != nil {
-		return err
-	}
-	gone, err := installation.TakeBack(ctx, c, leftovers)
-	for _, id := range gone {
-		i.Say("%s deleted", id)
-	}
-	return err
-}
-
 // retire removes what must not work beside the controllers that come, unless these could
 // not come.
-func (i *installer) retire(ctx context.Context, c client.WithWatch, w *installation.Writer, options install.Options, objs []*unstructured.Unstructured) error {
-	replaced := install.Replaced(options.Components)
-	if len(replaced) == 0 {
-		return nil
-	}
-	if _, err := w.Try(ctx, c, types.NamespacedName{}, objs); err != nil {
+func (i *installer) retire(ctx context.Context, c client.WithWatch, w *installation.Writer, options install.Options, left, objs []*unstructured.Unstructured) error {
+	replaced := install.Deployments(options.Namespace, install.Replaced(options.Components))
+	there, err := installation.TakeBack(ctx, c, slices.Concat(replaced, left), true)
+	if err != nil || len(there) == 0 {
 		return err
 	}
-	retired, err := installation.Retire(ctx, c, options.Namespace, replaced)
-	for _, name := range retired {
-		i.Say("Deployment/%s/%s deleted: %s takes its place", options.Namespace, name, install.ImageController)
+	if !i.dryRun {
+		if _, err := w.Try(ctx, c, types.NamespacedName{}, objs); err != nil {
+			return err
+		}
+	}
+	if err := i.takeBack(ctx, c, replaced, ": "+install.ImageController+" takes its place"); err != nil {
+		return err
+	}
+	return i.takeBack(ctx, c, left, "")
+}
+
+// takeBack removes what the installation had, and is not to have any longer, and tells why.
+func (i *installer) takeBack(ctx context.Context, c client.WithWatch, leftovers []*unstructured.Unstructured, why string) error {
+	if i.dryRun {
+		why += " (dry run)"
+	}
+	gone, err := installation.TakeBack(ctx, c, leftovers, i.dryRun)
+	for _, id := range gone {
+		i.Say("%s deleted%s", id, why)
 	}
 	return err
 }
