@@ -213,7 +213,7 @@ func (f *fleet) upgrade() {
 			return strings.HasSuffix(d.Spec.Template.Spec.Containers[0].Image, ":"+v) && d.Labels["app.kubernetes.io/version"] == v
 		}
 	}
-	f.deployment(helmController, "it is of the older version", version(o.Version))
+	generation := f.deployment(helmController, "it is of the older version", version(o.Version)).Generation
 	f.runsFrom(old)
 	process := f.program(helmController, 0)
 
@@ -228,6 +228,9 @@ func (f *fleet) upgrade() {
 		f.deployment(name, "it is of this version", version(install.Version))
 	}
 	f.program(helmController, process)
+	if d := f.deployment(helmController, "it is there", version(install.Version)); d.Generation != generation+1 {
+		f.t.Errorf("the upgrade has changed %s %d times, want once", d.Name, d.Generation-generation)
+	}
 	f.deployment(kustomizeController, "the patch of the user applies", hasMore)
 }
 

@@ -109,7 +109,7 @@ func (b *Bootstrap) Run(ctx context.Context) (Result, error) {
 	if made.proposed {
 		return b.propose(ctx, made)
 	}
-	return b.install(ctx, made)
+	return b.install(ctx, live, made)
 }
 
 // published is the commit that the cluster is to run from, and what is in it.
@@ -294,8 +294,8 @@ func (b *Bootstrap) propose(ctx context.Context, made published) (Result, error)
 }
 
 // install brings what was published into the cluster.
-func (b *Bootstrap) install(ctx context.Context, made published) (Result, error) {
-	o := b.Options
+func (b *Bootstrap) install(ctx context.Context, live Live, made published) (Result, error) {
+	o, revision := b.Options, revisionOf(b.Options.Branch, made.commit)
 	if err := b.namespace(ctx, made); err != nil {
 		return Result{}, err
 	}
@@ -310,6 +310,9 @@ func (b *Bootstrap) install(ctx context.Context, made published) (Result, error)
 	if err != nil {
 		return Result{}, err
 	}
+	if live.follows(o) {
+		b.ahead(ctx, revision)
+	}
 	b.Tell.Say("applying %d objects", len(made.objects))
 	changed, err := b.put(ctx, made.objects)
 	if err != nil {
@@ -317,8 +320,7 @@ func (b *Bootstrap) install(ctx context.Context, made published) (Result, error)
 	}
 	b.Tell.Done("%d objects applied, %d of them changed", len(made.objects), changed)
 	meta.MaybeResetRESTMapper(b.Client.RESTMapper()) // else it knows the kinds from before their definition
-	revision, err := b.follow(ctx, revisionOf(o.Branch, made.commit))
-	if err != nil {
+	if revision, err = b.follow(ctx, revision); err != nil {
 		return Result{}, b.whyNotFollowed(ctx, err)
 	}
 	if err := installation.Ready(ctx, b.Client, made.objects, func(name string) { b.Tell.Done("%s: deployment ready", name) }); err != nil {

@@ -51,6 +51,12 @@ type Source struct {
 	Suspended, Deleting bool
 }
 
+// follows reports whether the cluster gets what is pushed without anything being applied.
+func (l Live) follows(o Options) bool {
+	s := l.Source
+	return l.Sync != nil && s != nil && s.Pinned == "" && s.URL == o.URL && s.Branch == o.Branch
+}
+
 // Look reads what there is in the cluster.
 func Look(ctx context.Context, c client.WithWatch, d discovery.ServerVersionInterface, o Options) (Live, error) {
 	state, err := installation.Reader{Client: c, Discovery: d}.Look(ctx, o.Install.Namespace)

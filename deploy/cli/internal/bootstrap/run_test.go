@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -149,6 +151,33 @@ func TestPatches(t *testing.T) {
 	}
 	if got := w.file("main", "kustomization.yaml"); got != list {
 		t.Errorf("the file is %q now", got)
+	}
+}
+
+// TestUpgrade: controllers that are there have fetched what is applied, and do not undo it.
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pullrequest.Gitea)
+	w.must(nil)
+	w.lazy.Store(true)
+	var applied atomic.Int32
+	w.must(func(b *bootstrap.Bootstrap) {
+		b.Options.Install.Registry = "other.example.com/weir"
+		b.Config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+			return tripper(func(r *http.Request) (*http.Response, error) {
+				source, _, d := w.objects()
+				if isChange(r) && strings.HasSuffix(r.URL.Path, "/deployments/"+d.Name) {
+					applied.Add(1)
+					if head := "main@sha1:" + w.repo().Head("main"); !w.Get(source) || source.Status.Artifact.Revision != head {
+						t.Errorf("%s is applied while its controllers are at %q, and not at %q", d.Name, source.Status.Artifact.Revision, head)
+					}
+				}
+				return next.RoundTrip(r)
+			})
+		})
+	})
+	if applied.Load() == 0 {
+		t.Error("nothing was applied")
 	}
 }
 

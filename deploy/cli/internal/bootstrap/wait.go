@@ -41,9 +41,15 @@ type report struct {
 	} `json:"status"`
 }
 
-func (r report) ready() metav1.Condition {
+func (r report) ready() metav1.Condition { return r.condition(meta.ReadyCondition) }
+
+func (r report) stalled() bool {
+	return r.condition(meta.StalledCondition).Status == metav1.ConditionTrue
+}
+
+func (r report) condition(kind string) metav1.Condition {
 	for _, c := range r.Status.Conditions {
-		if c.Type == meta.ReadyCondition {
+		if c.Type == kind {
 			return c
 		}
 	}
@@ -81,12 +87,37 @@ func (r report) verdict(seen, handled bool, at, revision string) await.Verdict {
 		return await.Verdict{Done: true}
 	case seen && ready.Status == metav1.ConditionTrue && handled:
 		return await.Verdict{Done: true, Err: &otherRevision{at}}
-	case seen && handled && ready.Status == metav1.ConditionFalse && ready.Reason != meta.DependencyNotReadyReason:
+	case seen && handled && ready.Status == metav1.ConditionFalse && (!passes(ready.Reason) || r.stalled()):
 		return await.Verdict{Done: true, Err: errors.New(ready.Message)}
 	case ready.Status == metav1.ConditionFalse:
 		return await.Verdict{Why: ready.Message} // it is tried again
 	}
 	return await.Verdict{Why: "its controller has not reported on " + revision + " yet"}
+}
+
+// passes reports whether a failure ends without anybody who changes something. A Kustomization
+// finds no artifact while an upgrade has source-controller start anew, which then fetches what
+// it does not have any more.
+func passes(reason string) bool {
+	return reason == meta.DependencyNotReadyReason || reason == kustomizev1.ReasonArtifactFailed
+}
+
+// patience is how long controllers are waited for that may be what a run is to mend.
+const patience = 10 * time.Second
+
+// ahead has controllers that follow the branch fetch a revision before its objects are
+// applied: until they have, they take these for drift, and undo them.
+func (b *Bootstrap) ahead(ctx context.Context, revision string) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	source := await.Target{GVK: sourcev1.GroupVersion.WithKind(sourcev1.GitRepositoryKind), Key: b.owner()}
+	token, err := b.poke(ctx, source, revision)
+	if err == nil {
+		_, err = await.For(ctx, b.Client, source, reachesRevision(revision, token), nil)
+	}
+	if err != nil {
+		b.Tell.Say("going on, although the controllers have not fetched %s", revision)
+	}
 }
 
 // follow waits until the cluster runs from a revision of the branch, or from a newer one that

@@ -52,6 +52,14 @@ func TestReachesRevision(t *testing.T) {
 			why: "it has not got through the generation once, and is tried again", says: "no endpoints",
 			object: sync + "status: {observedGeneration: -1, lastHandledReconcileAt: now, conditions: [{type: Ready, status: 'False', message: no endpoints}]}",
 		},
+		"it finds no artifact": {
+			why: "source-controller starts anew, being upgraded", says: "connection refused",
+			object: sync + "status: {observedGeneration: 2, lastHandledReconcileAt: now, conditions: [{type: Ready, status: 'False', reason: ArtifactFailed, message: connection refused}]}",
+		},
+		"it has a source that is none": {
+			why: "that does not pass", done: true, err: "no kind of source",
+			object: sync + "status: {observedGeneration: 2, lastHandledReconcileAt: now, conditions: [{type: Ready, status: 'False', reason: ArtifactFailed, message: no kind of source}, {type: Stalled, status: 'True'}]}",
+		},
 		"it is suspended": {why: "it would never get there", done: true, err: "suspended", object: source + "spec: {suspend: true}"},
 	}
 	for name, tc := range tests {
