@@ -81,7 +81,8 @@ func listed(list []byte, name string) ([]byte, bool) {
 // keepBeside has the files keep what of another distribution goes on to run: its manifests
 // are in the file that is written anew, and would be gone with it.
 func (p *Plan) keepBeside(o Options, tree Tree, list []byte) ([]byte, error) {
-	if _, there := tree.Files[besideFile]; there {
+	_, there := tree.Files[besideFile]
+	if there || !describeComponents(tree.Files[componentsFile]).Foreign { // ours has their rights only
 		return list, nil
 	}
 	kept, err := besides(tree.Files[componentsFile])

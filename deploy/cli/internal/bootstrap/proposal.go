@@ -84,7 +84,7 @@ func (o Options) writes(file string) bool {
 		return false
 	}
 	switch path.Base(file) {
-	case componentsFile, syncFile, kustomizationFile:
+	case componentsFile, syncFile, kustomizationFile, besideFile:
 		return true
 	}
 	return false
