@@ -13,17 +13,21 @@ import (
 	kustomizev1 "weir.dev/api/kustomize/v1"
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/deploy/cli/internal/kinds"
+	"weir.dev/deploy/cli/internal/session"
 )
 
 // receiverTypes are those of Receivers.
 var receiverTypes = []string{
-	"generic", "generic-hmac", "generic-oidc", "github", "gitlab", "bitbucket", "harbor", "dockerhub", "quay", "gcr", "nexus", "acr", "cdevents",
+	"generic", "generic-hmac", receiverOIDC, "github", "gitlab", "bitbucket", "harbor", "dockerhub", "quay", "gcr", "nexus", "acr", "cdevents",
 }
+
+// receiverOIDC is the type that has rules about tokens where others have a Secret.
+const receiverOIDC = "generic-oidc"
 
 // providerTypes are those of alert providers.
 var providerTypes = []string{
 	"generic", "generic-hmac", "slack", "discord", "msteams", "rocket", "googlechat", "googlepubsub", "webex", "sentry", "azureeventhub", "telegram", "lark",
-	"matrix", "opsgenie", "alertmanager", "grafana", "githubdispatch", "pagerduty", "datadog", "nats", "zulip", "otel",
+	"matrix", "opsgenie", "alertmanager", "grafana", "githubdispatch", "pagerduty", "datadog", "nats", "zulip", "zoom", "incident.io", "otel",
 	"github", "gitlab", "gitea", "bitbucketserver", "bitbucket", "azuredevops",
 	"githubpullrequestcomment", "gitlabmergerequestcomment", "giteapullrequestcomment",
 }
@@ -33,6 +37,7 @@ var reporting = []string{
 	kustomizev1.KustomizationKind, helmv2.HelmReleaseKind,
 	sourcev1.GitRepositoryKind, sourcev1.OCIRepositoryKind, sourcev1.HelmRepositoryKind, sourcev1.HelmChartKind, sourcev1.BucketKind, sourcev1.ExternalArtifactKind,
 	imagev1.ImageRepositoryKind, imagev1.ImagePolicyKind, imagev1.ImageUpdateAutomationKind,
+	"ArtifactGenerator",
 }
 
 // foreign makes an object of a kind that has no type here.
@@ -135,6 +140,10 @@ func newCreateReceiver(c *creation) *cobra.Command {
 	var events, resources []string
 	cmd := c.command("receiver", "Create a Receiver, for the notification-controller of Flux", `  weir create receiver github --type=github --event=ping,push --secret-ref=webhook --resource=GitRepository/shop`,
 		func(_ context.Context, name string) ([]client.Object, error) {
+			if kind == receiverOIDC {
+				return nil, session.Hint(errors.New("a Receiver of type "+kind+" has rules in spec.oidcProviders, and no flag can say them"),
+					"edit what another type gives: weir create receiver %s --type=generic --secret-ref=%s --resource=... --export", name, name)
+			}
 			if err := needed(flagValue{"type", kind}, flagValue{"secret-ref", secret}); err != nil {
 				return nil, err
 			}

@@ -31,7 +31,6 @@ func newDiff(s *session.Session) *cobra.Command {
 	d := &difference{local: local{Session: s}}
 	ks := &cobra.Command{
 		Use: "kustomization NAME --path FOLDER", Aliases: []string{"ks"}, Short: "Compare a folder of this machine with the cluster",
-		Args: func(cmd *cobra.Command, args []string) error { return cannot(oneName(cmd, args)) },
 		Long: `Builds a Kustomization from a folder of this machine, and asks the API server what an
 apply of it would change, without changing anything. Values of Secrets are masked, and so
 is what SOPS has encrypted, which counts as what the cluster has.
@@ -51,13 +50,26 @@ found out.`,
 			return cannot(err)
 		},
 	}
-	ks.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return cannot(cmd.Root().FlagErrorFunc()(cmd, err)) })
+	ks.Args = oneName
 	d.bind(ks.Flags())
 	ks.Flags().BoolVar(&d.missingIsFine, "ignore-not-found", false, "compare the Kustomization of --kustomization-file also if the cluster has none")
 	ks.Flags().Bool("progress-bar", false, "of no effect: scripts may give it")
 	cmd.AddCommand(ks, newDiffArtifact(s))
 	choose(cmd)
+	wrongUsageIsNoDrift(cmd)
 	return cmd
+}
+
+// wrongUsageIsNoDrift gives wrong usage of the verb, and of all of its kinds, the exit code of
+// what could not be found out.
+func wrongUsageIsNoDrift(verb *cobra.Command) {
+	verb.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return cannot(cmd.Root().FlagErrorFunc()(cmd, err)) })
+	choose := verb.RunE
+	verb.RunE = func(cmd *cobra.Command, args []string) error { return cannot(choose(cmd, args)) }
+	for _, kind := range verb.Commands() {
+		right := kind.Args
+		kind.Args = func(cmd *cobra.Command, args []string) error { return cannot(right(cmd, args)) }
+	}
 }
 
 // cannot is the end of a comparison that could not be made: wrong usage is no drift.

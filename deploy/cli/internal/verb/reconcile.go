@@ -62,7 +62,8 @@ func newReconcile(s *session.Session) *cobra.Command {
 				return r.run(ctx, h, obj)
 			},
 		}
-		if k.GVK.Kind == kustomizev1.KustomizationKind || k.GVK.Kind == helmv2.HelmReleaseKind {
+		switch k.GVK.Kind {
+		case kustomizev1.KustomizationKind, helmv2.HelmReleaseKind, sourcev1.HelmChartKind:
 			one.Flags().BoolVar(&r.withSource, "with-source", false, "reconcile the source first")
 		}
 		if k.GVK.Kind == helmv2.HelmReleaseKind {
@@ -123,6 +124,11 @@ func reconcileSources(ctx context.Context, h *hand, obj *unstructured.Unstructur
 		}
 		if err := checkSuspended(source); err != nil {
 			return nearest, err
+		}
+		if o.Spec.ChartRef != nil && ref.Kind == sourcev1.HelmChartKind { // which is from a repository itself
+			if nearest, err = reconcileSources(ctx, h, source); err != nil {
+				return nearest, err
+			}
 		}
 		if nearest, err = reconcileOne(ctx, h, source, nearest); err != nil {
 			return nearest, err

@@ -83,6 +83,43 @@ func ready(status, message string, more map[string]any) map[string]any {
 	return out
 }
 
+// serve has an API server answer about objects.
+func serve(a *answers, all ...*controlled) {
+	for _, c := range all {
+		list := "/apis/" + c.kind.GVK.GroupVersion().String() + "/namespaces/flux-system/" + c.kind.Plural
+		a.by[list], a.by[list+"/one"] = c.answer, c.answer
+	}
+}
+
+// TestReconcileWithSourceOfCharts: a chart comes from a repository, whoever names the chart.
+func TestReconcileWithSourceOfCharts(t *testing.T) {
+	t.Parallel()
+	for _, object := range []string{"hr", "source chart"} {
+		t.Run(object, func(t *testing.T) {
+			t.Parallel()
+			of := func(words string, spec map[string]any, status map[string]any) *controlled {
+				k, _ := kinds.Find(words)
+				return &controlled{kind: k, spec: spec, runs: [][]map[string]any{{ready("True", "", status)}}}
+			}
+			fetched := func(revision string) map[string]any {
+				return map[string]any{"artifact": map[string]any{"revision": revision}, "observedSourceArtifactRevision": "sha256:2", "lastAttemptedRevision": "1.1.0"}
+			}
+			repository := of("source/helm", map[string]any{}, fetched("sha256:2"))
+			chart := of("source/chart", map[string]any{"chart": "app", "sourceRef": map[string]any{"kind": "HelmRepository", "name": "one"}}, fetched("1.1.0"))
+			release := of("hr", map[string]any{"chartRef": map[string]any{"kind": "HelmChart", "name": "one"}}, fetched(""))
+			a := everyKind()
+			serve(a, repository, chart, release)
+			code, _, said := weir(t, a, append(append([]string{"reconcile"}, strings.Fields(object)...), "one", "--with-source")...)
+			if code != 0 || repository.asked != 1 || chart.asked != 1 {
+				t.Errorf("ended with %d after asking the repository %d and the chart %d times: %s", code, repository.asked, chart.asked, said)
+			}
+			if first, then := strings.Index(said, "run of HelmRepository"), strings.Index(said, "run of HelmChart"); first < 0 || then < first {
+				t.Errorf("the chart is asked before its repository: %s", said)
+			}
+		})
+	}
+}
+
 // TestReconcileWithSourceWaitsForWhatIsNew: a controller may be asked before it knows what its
 // source has fetched, and what it says then is of what was before.
 func TestReconcileWithSourceWaitsForWhatIsNew(t *testing.T) {
@@ -111,10 +148,7 @@ func TestReconcileWithSourceWaitsForWhatIsNew(t *testing.T) {
 			app := &controlled{kind: ks, runs: tc.runs, spec: map[string]any{"sourceRef": map[string]any{"kind": "GitRepository", "name": "one"}}}
 			source := &controlled{kind: git, runs: [][]map[string]any{{ready("True", "", map[string]any{"artifact": map[string]any{"revision": is}})}}}
 			a := everyKind()
-			for _, c := range []*controlled{app, source} {
-				list := "/apis/" + c.kind.GVK.GroupVersion().String() + "/namespaces/flux-system/" + c.kind.Plural
-				a.by[list], a.by[list+"/one"] = c.answer, c.answer
-			}
+			serve(a, app, source)
 			code, _, said := weir(t, a, "reconcile", "ks", "one", "--with-source")
 			if code != tc.code || !strings.Contains(said, tc.says) || strings.Contains(said, "revision "+was) || app.asked != len(tc.runs) {
 				t.Errorf("ended with %d after %d requests and said %q; want %d after %d, and %q (%s)", code, app.asked, said, tc.code, len(tc.runs), tc.says, tc.why)
