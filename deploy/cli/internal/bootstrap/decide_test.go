@@ -468,6 +468,7 @@ func TestValidate(t *testing.T) {
 		"a ref":                 {func(o *bootstrap.Options) { o.Branch = "refs/heads/main" }, "--branch"},
 		"no branch":             {func(o *bootstrap.Options) { o.Branch = "" }, "--branch"},
 		"no interval":           {func(o *bootstrap.Options) { o.Interval = 0 }, "--interval"},
+		"nothing that applies":  {func(o *bootstrap.Options) { o.Install.Components = []string{"source-controller"} }, "--components leaves out kustomize-controller"},
 		"no secret":             {func(o *bootstrap.Options) { o.Secret = "" }, "--secret-name"},
 		"a pull request of the branch into itself": {func(o *bootstrap.Options) { o.PullRequest = "main" }, "--pull-request-branch"},
 	}

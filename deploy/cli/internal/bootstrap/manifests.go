@@ -30,9 +30,6 @@ func syncManifests(o Options) ([]byte, error) {
 		"secretRef": map[string]any{"name": o.Secret},
 		"url":       o.URL,
 	}
-	if o.Provider != "" && o.Provider != "generic" {
-		source["provider"] = o.Provider
-	}
 	if o.RecurseSubmodules {
 		source["recurseSubmodules"] = true
 	}

@@ -13,6 +13,7 @@ package bootstrap
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,8 +41,6 @@ type Options struct {
 	Secret string
 	// Interval is how often it looks for a new commit.
 	Interval time.Duration
-	// Provider is that of the GitRepository; "" is generic.
-	Provider string
 	// RecurseSubmodules and SparseCheckout are those of the GitRepository.
 	RecurseSubmodules bool
 	SparseCheckout    []string
@@ -77,6 +76,11 @@ func (o Options) Validate() error {
 		return fmt.Errorf("--interval is %s: use a second or more", o.Interval)
 	case o.Secret == "":
 		return fmt.Errorf("--secret-name is empty")
+	}
+	for _, name := range []string{install.SourceController, install.KustomizeController} {
+		if !slices.Contains(o.Install.Components, name) {
+			return fmt.Errorf("--components leaves out %s, without which no cluster runs from Git", name)
+		}
 	}
 	return nil
 }

@@ -11,16 +11,14 @@ import (
 const CredentialsVariable = "REGISTRY_CREDS"
 
 // ReadCredentials has credentials of the registry that are not in the arguments be read by
-// given, which gets the value of the flag, the name of the variable and what is meant. They
-// count if a Secret is named that they belong in.
+// given, which gets the value of the flag, the name of the variable and what is meant. Those of
+// the variable count if there is a Secret that they belong in.
 func (f *Flags) ReadCredentials(ctx context.Context, given func(ctx context.Context, flag, variable, what string) (creds.Hidden, error)) error {
-	if f.options.ImagePullSecret == "" {
-		return nil
-	}
 	secret, err := given(ctx, f.credentials, CredentialsVariable, "credentials of the registry")
 	if err != nil {
 		return err
 	}
+	f.incidental = f.credentials == ""
 	f.credentials = secret.Reveal()
 	return nil
 }

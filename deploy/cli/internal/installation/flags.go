@@ -20,6 +20,7 @@ type Flags struct {
 	extra       []string // components
 	profiles    []string
 	credentials string
+	incidental  bool // they are of the environment, and may be meant for something else
 	given       func(flag string) bool
 }
 
@@ -72,11 +73,13 @@ func (f *Flags) Options(namespace string, live install.Installed) (install.Optio
 	if !f.given("events-addr") && slices.Contains(o.Beside, "notification-controller") {
 		o.EventsAddr = fmt.Sprintf("http://notification-controller.%s.svc.%s./", namespace, o.ClusterDomain)
 	}
-	if f.credentials != "" && o.ImagePullSecret == "" {
+	if f.credentials != "" && !f.incidental && o.ImagePullSecret == "" {
 		return o, errors.New("--registry-creds needs --image-pull-secret, the name of the Secret that is made of them")
 	}
-	if _, _, err := f.login(); err != nil {
-		return o, err
+	if o.ImagePullSecret != "" {
+		if _, _, err := f.login(); err != nil {
+			return o, err
+		}
 	}
 	return o, o.Validate()
 }
@@ -85,7 +88,7 @@ func (f *Flags) Options(namespace string, live install.Installed) (install.Optio
 func (f *Flags) login() (user, password string, err error) {
 	user, password, _ = strings.Cut(f.credentials, ":")
 	if f.credentials != "" && (user == "" || password == "") {
-		return "", "", errors.New("--registry-creds must be user:password")
+		return "", "", errors.New("--registry-creds, or the variable " + CredentialsVariable + ", must be user:password")
 	}
 	return user, password, nil
 }
@@ -107,7 +110,7 @@ func (f *Flags) Said(name string) bool {
 // PullSecret returns the Secret of the credentials, which are those of the registry; nil if
 // there are none.
 func (f *Flags) PullSecret(o install.Options) (*unstructured.Unstructured, error) {
-	if f.credentials == "" {
+	if f.credentials == "" || f.incidental && o.ImagePullSecret == "" {
 		return nil, nil
 	}
 	user, password, err := f.login()

@@ -137,15 +137,56 @@ func TestPullSecret(t *testing.T) {
 // TestReadCredentials: they need not be in the arguments, where others can see them.
 func TestReadCredentials(t *testing.T) {
 	t.Parallel()
-	read := func(_ context.Context, flag, variable, _ string) (creds.Hidden, error) {
-		return creds.Hide("of " + variable + flag + ":p"), nil
+	kept := install.Installed{Shape: &install.Shape{ImagePullSecret: "pull", WatchAllNamespaces: true}}
+	tests := map[string]struct {
+		why      string
+		args     []string
+		variable string
+		live     install.Installed
+		want     string // the password
+		says     string
+	}{
+		"piped":                      {args: []string{"--image-pull-secret=pull", "--registry-creds=-"}, want: "piped"},
+		"piped, of a Secret there":   {why: "what no flag says stays", args: []string{"--registry-creds=-"}, live: kept, want: "piped"},
+		"a variable":                 {args: []string{"--image-pull-secret=pull"}, variable: "robot:var", want: "var"},
+		"a variable, and a Secret":   {why: "they may have changed", variable: "robot:var", live: kept, want: "var"},
+		"a variable for others":      {why: "there is no Secret for it", variable: "token"},
+		"a variable that is no good": {variable: "token", live: kept, says: "REGISTRY_CREDS"},
+		"no Secret":                  {args: []string{"--registry-creds=-"}, says: "--image-pull-secret"},
 	}
-	f := parsed(t, "--registry=registry.example.com/weir", "--image-pull-secret=pull", "--registry-creds=-")
-	if err := f.ReadCredentials(t.Context(), read); err != nil || f.credentials != "of REGISTRY_CREDS-:p" {
-		t.Errorf("credentials %q, %v", f.credentials, err)
-	}
-	f = parsed(t, "--registry=registry.example.com/weir")
-	if err := f.ReadCredentials(t.Context(), read); err != nil || f.credentials != "" {
-		t.Errorf("without a Secret to put them in: credentials %q, %v", f.credentials, err)
+	for name, tc := range tests {
+		f := parsed(t, append(tc.args, "--registry=registry.example.com/weir")...)
+		err := f.ReadCredentials(t.Context(), func(_ context.Context, flag, _, _ string) (creds.Hidden, error) {
+			if flag == "-" {
+				return creds.Hide("robot:piped"), nil
+			}
+			return creds.Hide(tc.variable), nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := f.Options("flux-system", tc.live)
+		if tc.says != "" {
+			if err == nil || !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("%s: the error is %v; want it to say %q", name, err, tc.says)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		s, err := f.PullSecret(o)
+		if err != nil || (s != nil) != (tc.want != "") {
+			t.Errorf("%s: Secret %v, %v (%s)", name, s, err, tc.why)
+			continue
+		}
+		if s == nil {
+			continue
+		}
+		encoded, _, _ := unstructured.NestedString(s.Object, "data", ".dockerconfigjson")
+		config, err := base64.StdEncoding.DecodeString(encoded)
+		if err != nil || !strings.Contains(string(config), `"password":"`+tc.want+`"`) {
+			t.Errorf("%s: the Secret has other credentials (%s)", name, tc.why)
+		}
 	}
 }

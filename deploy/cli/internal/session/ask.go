@@ -75,6 +75,9 @@ func (s *Session) Given(ctx context.Context, flag, variable, what string) (creds
 func (s *Session) ask(ctx context.Context, what string) (creds.Hidden, error) {
 	read := s.readLine
 	if fd, ok := s.keyboard(); ok {
+		if s.Silent {
+			return creds.Hidden{}, fmt.Errorf("reading the %s: %w", what, ErrNoAnswer)
+		}
 		fmt.Fprintf(s.Err, "%s: ", what)
 		before, err := term.GetState(fd)
 		if err != nil {

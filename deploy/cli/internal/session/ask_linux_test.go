@@ -92,6 +92,20 @@ func TestUnseen(t *testing.T) {
 	}
 }
 
+// TestSilent: nobody is asked who has said that nobody is to be.
+func TestSilent(t *testing.T) {
+	t.Parallel()
+	_, tty := screen(t)
+	s, said := typing(tty, nil)
+	s.Silent = true
+	if _, err := s.Secret(t.Context(), "", "TOKEN", "token"); err == nil || !strings.Contains(err.Error(), "there is no token") || said.String() != "" {
+		t.Errorf("%v, after %q", err, said)
+	}
+	if !echoes(t, tty) {
+		t.Error("the terminal is left dark")
+	}
+}
+
 // dark waits until a terminal shows nothing any more.
 func dark(t *testing.T, tty *os.File) {
 	t.Helper()

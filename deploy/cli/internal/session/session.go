@@ -69,6 +69,8 @@ type Session struct {
 	Timeout time.Duration
 	// Verbose asks for more to be said.
 	Verbose bool
+	// Silent has nobody be asked; what is piped in is read all the same.
+	Silent bool
 	// Wrap, if set, sees all requests to the API server.
 	Wrap func(http.RoundTripper) http.RoundTripper
 

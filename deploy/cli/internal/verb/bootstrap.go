@@ -114,9 +114,7 @@ type login struct {
 	how     bootstrap.Login
 	trusted []byte // lines of known_hosts; nil: those of the user
 	host    *bootstrap.Host
-	// provider is that of the GitRepository.
-	provider string
-	ask      bool // whether people can be asked
+	ask     bool // whether people can be asked
 }
 
 // run bootstraps the cluster with a login.
@@ -232,7 +230,7 @@ func (b *bootstrapper) options(ctx context.Context, in login) (bootstrap.Options
 		return bootstrap.Options{}, err
 	}
 	o := bootstrap.Options{
-		URL: in.cluster, Branch: b.branch, PathGiven: b.given("path"), Secret: b.secret, Interval: b.interval, Provider: in.provider,
+		URL: in.cluster, Branch: b.branch, PathGiven: b.given("path"), Secret: b.secret, Interval: b.interval,
 		Said: b.flags.Said, RecurseSubmodules: b.recurse, SparseCheckout: b.sparse, Commit: b.commit,
 	}
 	o.Install, err = b.flags.Options(b.Namespace(), state.Installed())

@@ -22,8 +22,8 @@ const agentVariable = "SSH_AUTH_SOCK"
 // gitBootstrapper bootstraps from a repository on any server.
 type gitBootstrapper struct {
 	bootstrapper
-	url, username, password  string
-	silent, insecure, bearer bool
+	url, username, password string
+	insecure, bearer        bool
 }
 
 func newBootstrapGit(s *session.Session) *cobra.Command {
@@ -43,7 +43,7 @@ Over ssh, this is that of the private key.`,
 	fs.StringVar(&g.url, "url", "", "URL of the repository: ssh, https or http")
 	fs.StringVarP(&g.username, "username", "u", "git", "User name, for https; or for ssh, in place of that of the URL")
 	fs.StringVarP(&g.password, "password", "p", "", "Password, for https; or of the private key; better in the variable "+passwordVariable+", or - to read it")
-	fs.BoolVarP(&g.silent, "silent", "s", false, "Ask nothing")
+	fs.BoolVarP(&g.Silent, "silent", "s", false, "Ask nothing")
 	fs.BoolVar(&g.insecure, "allow-insecure-http", false, "Allow to send the password over http, for everybody on the way to see")
 	fs.BoolVar(&g.bearer, "with-bearer-token", false, "The password is a bearer token")
 	return cmd
@@ -57,7 +57,7 @@ func (g *gitBootstrapper) start(ctx context.Context) error {
 	if u.Scheme == "http" && !g.insecure {
 		return session.Hint(errors.New("--url is http, where everybody on the way can see the password"), "use https, or --allow-insecure-http")
 	}
-	in := login{ask: g.Attended() && !g.silent}
+	in := login{ask: g.Attended() && !g.Silent}
 	if u.Scheme == "ssh" {
 		err = g.overSSH(ctx, u, &in)
 	} else {
