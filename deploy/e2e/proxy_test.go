@@ -28,6 +28,9 @@ type fault struct {
 	// at is the number of the request at which that happens, counted from 1; 0 is
 	// none.
 	at int
+	// on selects the first request at which it happens, whatever its number; nil is
+	// none.
+	on func(request string) bool
 	// done says that the API server carries the request out, and only the answer is
 	// lost; else the request is lost.
 	done bool
@@ -124,8 +127,9 @@ func (p *proxy) admit(r *http.Request) (admitted, hit bool) {
 	if p.closed {
 		return false, false
 	}
-	p.requests = append(p.requests, describe(r))
-	if p.fault.at == len(p.requests) {
+	request := describe(r)
+	p.requests = append(p.requests, request)
+	if p.fault.at == len(p.requests) || p.fault.on != nil && p.fault.on(request) {
 		p.closed, p.hit = true, true
 		return false, true
 	}

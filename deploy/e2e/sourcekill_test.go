@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,8 +20,9 @@ import (
 )
 
 const (
-	// sourceKills is how often source-controller is killed.
-	sourceKills = 12
+	// sourceKills is how often source-controller is killed, and sourceKillsMax how often
+	// at most, where no kill before came while it wrote.
+	sourceKills, sourceKillsMax = 12, 60
 	// bigFiles and bigFile are the number and the size of the files that make
 	// archiving take a while.
 	bigFiles, bigFile = 16, 512 << 10
@@ -40,21 +42,27 @@ func TestKillWhileWritingArtifacts(t *testing.T) {
 	s := newSourceStory(t, rand.New(rand.NewPCG(seed, 0)))
 	s.tellers = append(s.tellers, func() { t.Logf("the random numbers are of seed %d; %s", seed, s.consumer) })
 
-	interrupted := 0
-	for i := range sourceKills {
+	kills, interrupted := 0, 0
+	for ; kills < sourceKills || interrupted == 0 && kills < sourceKillsMax; kills++ {
+		before := s.below(isHalfWritten) // of the last one, which the next removes
+		writes := func() bool {
+			return slices.ContainsFunc(s.below(isHalfWritten), func(path string) bool { return !slices.Contains(before, path) })
+		}
 		program := s.start()
 		s.commit()
 		longest := writeDelay
-		if i%3 == 2 {
+		if kills%3 == 2 {
 			s.waitPublished()
 			s.commit()
 			longest = anyDelay
 		} else {
-			s.Eventually("an artifact being written", func() bool { return len(s.below(isHalfWritten)) > 0 || s.isPublished() })
+			s.Eventually("an artifact being written", func() bool { return writes() || s.isPublished() })
 		}
-		s.pass(time.Duration(s.random.Int64N(int64(longest))), program.Ended())
+		if kills%3 != 0 { // else at once, since a fast machine writes an artifact in no time
+			s.pass(time.Duration(s.random.Int64N(int64(longest))), program.Ended())
+		}
 		s.kill(program)
-		if len(s.below(isHalfWritten)) > 0 {
+		if writes() {
 			interrupted++
 		}
 	}
@@ -70,7 +78,7 @@ func TestKillWhileWritingArtifacts(t *testing.T) {
 	s.Poke(s.source) // a run removes what is superseded
 	s.WaitHandled(s.source)
 	s.stop()
-	t.Logf("%d kills, of which %d while an artifact was written; %s", sourceKills, interrupted, s.consumer)
+	t.Logf("%d kills, of which %d while an artifact was written; %s", kills, interrupted, s.consumer)
 	if left := s.below(isTemporary); len(left) > 0 {
 		t.Errorf("temporary files are left: %q", left)
 	}

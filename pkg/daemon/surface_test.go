@@ -13,22 +13,27 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// free returns an address that nobody listens at.
-func free(t *testing.T) string {
+// free returns two addresses that nobody listens at. The first is kept until there is the
+// second, or they might be one.
+func free(t *testing.T) (first, second string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var addrs [2]string
+	for i := range addrs {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		addrs[i] = l.Addr().String()
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addrs[0], addrs[1]
 }
 
 // TestProbesAndMetrics: Deployments, dashboards and people who look for what takes memory ask
 // for these paths.
 func TestProbesAndMetrics(t *testing.T) {
 	t.Parallel()
-	health, metrics := free(t), free(t)
+	health, metrics := free(t)
 	d := newDaemon(t, newAPI(t), "--health-addr="+health, "--metrics-addr="+metrics)
 	if err := d.Parse(); err != nil {
 		t.Fatal(err)

@@ -3,12 +3,14 @@ package testplane
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/fluxcd/pkg/runtime/conditions"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -144,6 +146,22 @@ func (p *Plane) WaitCondition(obj conditions.Getter, conditionType string, statu
 		return c != nil && c.Status == status && c.Reason == reason && c.ObservedGeneration == obj.GetGeneration()
 	})
 	return conditions.Get(obj, conditionType)
+}
+
+// WaitMay waits until the API server knows whether a ServiceAccount of the namespace may
+// look for objects of a core resource there: a Role that was just bound may not count yet.
+func (p *Plane) WaitMay(account, resource string, may bool) {
+	p.t.Helper()
+	p.Eventually(fmt.Sprintf("the rights of %s to %s to be known", account, resource), func() bool {
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			User:               "system:serviceaccount:" + p.Namespace + ":" + account,
+			ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: p.Namespace, Verb: "get", Resource: resource},
+		}}
+		if err := p.Client.Create(p.t.Context(), review); err != nil {
+			p.t.Fatalf("asking what %s may: %v", account, err)
+		}
+		return review.Status.Allowed == may
+	})
 }
 
 // Wait reads obj again and again until it exists and ok holds.

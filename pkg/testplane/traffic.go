@@ -45,6 +45,7 @@ type Traffic struct {
 
 	mu       sync.Mutex
 	requests []Request
+	open     int // requests that have no answer yet
 	forbid   func(Request) bool
 	breaker  func(Request) error
 	watches  map[*stream]bool // that are under way
@@ -69,6 +70,15 @@ func (tr *Traffic) Count(match func(Request) bool) int {
 		}
 	}
 	return n
+}
+
+// Open returns how many requests have no answer yet, discovery among them, but neither
+// watches nor leases. Who asks for something slow is not done, although no other request
+// comes for a while.
+func (tr *Traffic) Open() int {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.open
 }
 
 // Reset forgets the requests so far.
@@ -126,6 +136,7 @@ func Writes(resources ...string) func(Request) bool {
 func (tr *Traffic) wrap(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(req *http.Request) (*http.Response, error) {
 		r := parse(req)
+		defer tr.begin(r)()
 		if err := tr.see(r); err != nil {
 			return nil, err
 		}
@@ -135,6 +146,22 @@ func (tr *Traffic) wrap(next http.RoundTripper) http.RoundTripper {
 		}
 		return resp, err
 	})
+}
+
+// begin counts a request as open until the returned function is called. The answer to a
+// watch goes on, and a lease is renewed by a controller that is done.
+func (tr *Traffic) begin(r Request) (end func()) {
+	if r.Watch || r.Resource == "leases" {
+		return func() {}
+	}
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.open++
+	return func() {
+		tr.mu.Lock()
+		defer tr.mu.Unlock()
+		tr.open--
+	}
 }
 
 // follow keeps the answer to a watch, so that it can be ended.

@@ -187,6 +187,9 @@ func TestTrafficBreaks(t *testing.T) {
 	if err := w.ask(http.MethodGet, "/api/v1/configmaps"); !errors.Is(err, errBroken) {
 		t.Errorf("a broken request gave %v", err)
 	}
+	if n := w.traffic.Open(); n != 0 {
+		t.Errorf("%d requests are open, want none: the broken one is over", n)
+	}
 	if n := w.traffic.Count(Any); n != 2 {
 		t.Errorf("%d requests are counted, want 2: the broken one was asked, too", n)
 	}
@@ -194,6 +197,42 @@ func TestTrafficBreaks(t *testing.T) {
 	w.must("GET /api/v1/configmaps")
 	if diff := cmp.Diff([]string{"GET /api/v1/secrets", "GET /version", "GET /api/v1/configmaps"}, w.reached); diff != "" {
 		t.Errorf("reached the server (-want +got):\n%s", diff)
+	}
+}
+
+func TestTrafficKnowsWhatIsOpen(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		why, request string
+		want         int
+	}{
+		"a read":        {why: "what it answers may be acted upon", request: "GET /api/v1/configmaps", want: 1},
+		"a write":       {why: "its answer may be acted upon", request: "POST /api/v1/namespaces/a/configmaps", want: 1},
+		"the discovery": {why: "a controller waits for it", request: "GET /apis/apps/v1", want: 1},
+		"a watch":       {why: "it may get no answer before something changes", request: "GET /api/v1/configmaps?watch=1"},
+		"a lease":       {why: "who is idle renews it", request: "PUT /apis/coordination.k8s.io/v1/namespaces/a/leases/b"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tr := newTraffic(t)
+			open := -1
+			send := tr.wrap(roundTripper(func(*http.Request) (*http.Response, error) {
+				open = tr.Open()
+				return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+			}))
+			method, url, _ := strings.Cut(tc.request, " ")
+			resp, err := send.RoundTrip(httptest.NewRequest(method, url, nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if open != tc.want || tr.Open() != 0 {
+				t.Errorf("%d requests are open before the answer, want %d (%s); %d after it", open, tc.want, tc.why, tr.Open())
+			}
+			if err := resp.Body.Close(); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }
 

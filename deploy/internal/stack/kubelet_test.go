@@ -24,6 +24,7 @@ echo "args: $*"
 echo "namespace: $RUNTIME_NAMESPACE, limit: $GOMEMLIMIT, root: $TUF_ROOT"
 grep -q 'token:' "$KUBECONFIG" && echo "knows who it is"
 [ -e "$TMPDIR/die" ] && rm "$TMPDIR/die" && exit 1
+echo waits
 while :; do sleep 0.05; done
 `
 
@@ -40,9 +41,7 @@ func newNode(t *testing.T) *node {
 	t.Helper()
 	n := &node{Plane: testplane.Start(t), t: t}
 	programs := t.TempDir()
-	if err := os.WriteFile(filepath.Join(programs, "source-controller"), []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	writeProgram(t, filepath.Join(programs, "source-controller"), script)
 	var err error
 	if n.stack, err = stack.New(t.TempDir(), programs); err != nil {
 		t.Fatal(err)
@@ -172,6 +171,7 @@ func TestKubeletStartsAgainWhatEnds(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
 	n.starts(1, true)
+	n.Eventually("the program to be past its beginning", func() bool { return strings.Contains(n.log("sources"), "waits") })
 	die := filepath.Join(n.stack.Dir(), "pods", n.Namespace, "sources", "tmp", "die")
 	if err := os.WriteFile(die, nil, 0o600); err != nil {
 		t.Fatal(err)

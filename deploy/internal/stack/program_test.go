@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"weir.dev/deploy/internal/stack"
@@ -35,13 +36,11 @@ func TestWhatAProgramHasStartedEndsWithIt(t *testing.T) {
 		"over":          {why: "nobody else would end what it left", flags: []string{"-leave"}, end: func(p *stack.Program) error { <-p.Ended(); return nil }},
 		"over, stopped": {why: "it is no error, if it is over before", flags: []string{"-leave"}, end: func(p *stack.Program) error { <-p.Ended(); return p.Stop() }},
 	}
+	bin := t.TempDir()
+	writeProgram(t, filepath.Join(bin, "parent"), parent)
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bin := t.TempDir()
-			if err := os.WriteFile(filepath.Join(bin, "parent"), []byte(parent), 0o755); err != nil {
-				t.Fatal(err)
-			}
 			s, err := stack.New(t.TempDir(), bin)
 			if err != nil {
 				t.Fatal(err)
@@ -68,6 +67,18 @@ func TestWhatAProgramHasStartedEndsWithIt(t *testing.T) {
 				t.Errorf("process %d runs on: %s", child, tc.why)
 			}
 		})
+	}
+}
+
+// writeProgram writes a script that can be started at once. A process that another test
+// starts meanwhile would hold the file open for a moment, and what is open for writing
+// cannot be executed.
+func writeProgram(t *testing.T, path, script string) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/fluxcd/pkg/apis/meta"
-	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -145,7 +144,7 @@ func (w *world) serving(account string) (noMore func()) {
 	}
 	w.Create(role)
 	w.Create(binding)
-	w.waitMay(account, "services", true)
+	w.WaitMay(account, "services", true)
 	return func() {
 		w.t.Helper()
 		for _, obj := range []client.Object{binding, role} {
@@ -153,23 +152,8 @@ func (w *world) serving(account string) (noMore func()) {
 				w.t.Fatal(err)
 			}
 		}
-		w.waitMay(account, "services", false)
+		w.WaitMay(account, "services", false)
 	}
-}
-
-// waitMay waits until an account may look for objects, or may not.
-func (w *world) waitMay(account, resource string, may bool) {
-	w.t.Helper()
-	w.Eventually("the rights to be known", func() bool {
-		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-			User:               tenant.User(w.Namespace, account),
-			ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: w.Namespace, Verb: "get", Resource: resource},
-		}}
-		if err := w.Client.Create(w.t.Context(), review); err != nil {
-			w.t.Fatal(err)
-		}
-		return review.Status.Allowed == may
-	})
 }
 
 // TestWhatOneMayNotLookForIsNotForgotten: it has left the chart while the tenant had lost the

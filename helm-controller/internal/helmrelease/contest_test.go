@@ -107,32 +107,58 @@ func TestFightBacksOffForTheFieldAlone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.publish(demo(t, "1.0.0"))
-	hr := w.release("app", drift(helmv2.DriftDetectionEnabled))
-	w.waitReleased(hr, 1)
-	w.settle()
-	w.Traffic.Reset()
-	stop := w.fight("app", "robot", "k")
-	defer stop()
-	e := w.waitEvent(hr, corev1.EventTypeWarning, helmv2.ReasonDriftContested, "data.k", "by robot", "left alone for 5s")
-	if got := e.Annotations["helm.toolkit.fluxcd.io/revision"]; got != "1.0.0" {
-		t.Errorf("the event is about revision %q; want that of the chart", got)
+	for _, name := range []string{"first", "second", "third"} {
+		hr := w.release(name, drift(helmv2.DriftDetectionEnabled))
+		w.waitReleased(hr, 1)
+		w.settle()
+		if w.backsOff(hr) {
+			return
+		}
 	}
-	cm := w.configMap("app")
+	t.Error("of each of three releases the pause was over before anybody looked")
+}
+
+// backsOff fights for a field of the ConfigMap of hr and fails the test unless the controller
+// leaves it alone for a while, and nothing else of the object. It reports whether that was
+// seen before the while was over, as it may not be on a busy machine.
+func (w *world) backsOff(hr *helmv2.HelmRelease) bool {
+	w.t.Helper()
+	stop := w.fight(hr.Name, "robot", "k")
+	defer stop()
+	e := w.waitEvent(hr, corev1.EventTypeWarning, helmv2.ReasonDriftContested, "data.k", "by robot", "restored 5 times", "left alone for 5s")
+	w.Traffic.Reset()
+	if got := e.Annotations["helm.toolkit.fluxcd.io/revision"]; got != "1.0.0" {
+		w.t.Errorf("the event is about revision %q; want that of the chart", got)
+	}
+	cm := w.configMap(hr.Name)
 	w.Wait("the robot has the field", cm, func() bool { return cm.Data["k"] == "robot" })
+	restored := appliedAt(cm)
 	w.Patch(cm, "night-shift", "data: {chart: by-hand}")
 	w.Wait("the other field is put back", cm, func() bool { return cm.Data["chart"] == "1.0.0" })
-	if cm.Data["k"] != "robot" {
-		t.Errorf("the field is %q during the pause; want it left to the robot", cm.Data["k"])
+	inTime := !restored.After(e.LastTimestamp.Time) && time.Since(restored) < 5*time.Second
+	if inTime && cm.Data["k"] != "robot" {
+		w.t.Errorf("the field is %q during the pause; want it left to the robot", cm.Data["k"])
 	}
-	if n := w.Traffic.Count(testplane.Writes("configmaps")); n > 12 {
-		t.Errorf("the controller wrote %d times; want it to have backed off", n)
+	if n := w.Traffic.Count(testplane.Writes("configmaps")); inTime && n > 2 {
+		w.t.Errorf("the controller wrote %d times during the pause; want it to have backed off", n)
 	}
 	stop()
 	w.Wait("the field is put back after the pause", cm, func() bool { return cm.Data["k"] == "1" })
 	w.Wait("Ready", hr, func() bool { return ready(hr) })
-	if diff := cmp.Diff([]string{"1 deployed"}, w.stored("app")); diff != "" {
-		t.Errorf("stored (-want +got):\n%s", diff)
+	if diff := cmp.Diff([]string{"1 deployed"}, w.stored(hr.Name)); diff != "" {
+		w.t.Errorf("stored (-want +got):\n%s", diff)
 	}
+	return inTime
+}
+
+// appliedAt is when an object was last applied, in whole seconds: not later than we know of it.
+func appliedAt(obj client.Object) time.Time {
+	for _, m := range obj.GetManagedFields() {
+		if m.Manager == us && m.Operation == metav1.ManagedFieldsOperationApply {
+			return m.Time.Time
+		}
+	}
+	return time.Time{}
 }
 
 // fight sets a key of a ConfigMap to the name of the manager as soon as it has another

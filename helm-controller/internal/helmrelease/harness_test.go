@@ -228,7 +228,7 @@ func (w *world) settle() {
 	w.t.Helper()
 	seen, since := -1, time.Now()
 	w.Eventually("the controller to be done", func() bool {
-		if n := w.Traffic.Count(testplane.Any); n != seen {
+		if n := w.Traffic.Count(testplane.Any); n != seen || w.Traffic.Open() > 0 {
 			seen, since = n, time.Now()
 		}
 		return time.Since(since) > 700*time.Millisecond

@@ -100,7 +100,7 @@ func TestStrategyOfWaiting(t *testing.T) {
 		t.Run(string(name), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			w.publish(stuck(t, "1.0.0").Replace("  replicas: 1", "  replicas: 1\n  {{- if eq .Values.k \"stuck\" }}\n  progressDeadlineSeconds: 1\n  {{- end }}"))
+			w.publish(stuck(t, "1.0.0").Replace("  replicas: 1", "  replicas: 1\n  {{- if eq .Values.k \"stuck\" }}\n  progressDeadlineSeconds: 3\n  {{- end }}"))
 			hr := w.release("app", values("k: stuck"), waits(name), func(s *helmv2.HelmReleaseSpec) {
 				s.Timeout = &metav1.Duration{Duration: 6 * time.Second}
 				if early { // nobody waits for that to end

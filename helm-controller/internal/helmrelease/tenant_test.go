@@ -30,6 +30,7 @@ func (w *world) account(name string) *corev1.ServiceAccount {
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
 		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: w.Namespace, Name: name}},
 	})
+	w.WaitMay(name, "configmaps", true)
 	return account
 }
 

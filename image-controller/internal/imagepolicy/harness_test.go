@@ -187,7 +187,7 @@ func (w *world) settle() {
 	w.t.Helper()
 	last, since := -1, time.Now()
 	w.Eventually("no more requests", func() bool {
-		if n := w.Traffic.Count(testplane.Any) + w.reg.Counts().Sum(); n != last {
+		if n := w.Traffic.Count(testplane.Any) + w.reg.Counts().Sum(); n != last || w.Traffic.Open() > 0 {
 			last, since = n, time.Now()
 		}
 		return time.Since(since) > quietFor

@@ -162,7 +162,7 @@ func (w *world) settle() {
 	w.t.Helper()
 	last, since := -1, time.Now()
 	w.Eventually("no more requests", func() bool {
-		if n := w.Traffic.Count(testplane.Any); n != last {
+		if n := w.Traffic.Count(testplane.Any); n != last || w.Traffic.Open() > 0 {
 			last, since = n, time.Now()
 		}
 		return time.Since(since) > quietFor
@@ -289,15 +289,26 @@ func (w *world) runs(repo *imagev1.ImageRepository) int {
 	return 0
 }
 
-// fourScans returns what the registry was asked in the time of four runs or more. At both
-// ends there may be one that is counted in part.
-func (w *world) fourScans(repo *imagev1.ImageRepository) (runs int, asked ocitest.Counts) {
+// sample counts the runs of an object and the requests to the registry at a moment in which
+// no run ends. One that is under way may have made its requests.
+func (w *world) sample(repo *imagev1.ImageRepository) (runs int, asked ocitest.Counts) {
 	w.t.Helper()
-	before, counts := w.runs(repo), w.reg.Counts()
-	w.Eventually("four runs", func() bool { return w.runs(repo) >= before+4 })
-	asked = w.reg.Counts().Minus(counts)
-	return w.runs(repo) - before, asked
+	w.Eventually("a moment in which no run ends", func() bool {
+		runs, asked = w.runs(repo), w.reg.Counts()
+		return w.runs(repo) == runs
+	})
+	return runs, asked
 }
 
-// about reports whether so many scans cost n requests, each as many as given.
+// fourScans returns what the registry was asked in the time of four runs or more.
+func (w *world) fourScans(repo *imagev1.ImageRepository) (runs int, asked ocitest.Counts) {
+	w.t.Helper()
+	before, counts := w.sample(repo)
+	w.Eventually("four runs", func() bool { return w.runs(repo) >= before+4 })
+	runs, asked = w.sample(repo)
+	return runs - before, asked.Minus(counts)
+}
+
+// about reports whether so many scans cost n requests, each as many as given. At both ends
+// there may be one that is not over.
 func about(n, scans, each int) bool { return n >= (scans-1)*each && n <= (scans+1)*each }

@@ -29,10 +29,18 @@ func TestUpdate(t *testing.T) {
 		t.Errorf("the status is %+v; want a run, and no push", auto.Status)
 	}
 
-	// Both move while it is suspended, so that one run sees both.
-	w.Patch(auto, "test", "spec: {suspend: true}")
-	w.selects(app, "1.0.1")
-	w.selects(job, "2.0.1")
+	// Both move while it is suspended, so that one run sees both. That they have moved is
+	// told by another watch than that it goes on, so each is awaited by the run it brings.
+	w.settle()
+	for _, change := range []func(){
+		func() { w.Patch(auto, "test", "spec: {suspend: true}") },
+		func() { w.selects(app, "1.0.1") },
+		func() { w.selects(job, "2.0.1") },
+	} {
+		before := w.runs(auto)
+		change()
+		w.Eventually("a run that sees the change", func() bool { return w.runs(auto) > before })
+	}
 	w.Patch(auto, "test", "spec: {suspend: false}")
 	w.waitContent("main", "app.yaml", w.marked("app", "1.0.1"))
 	w.waitPushed(auto, "main")

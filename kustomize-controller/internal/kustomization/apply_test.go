@@ -142,7 +142,7 @@ func (w *world) settle() {
 	w.t.Helper()
 	last, since := -1, time.Now()
 	w.Eventually("no more requests", func() bool {
-		if n := len(w.Traffic.Requests()); n != last {
+		if n := len(w.Traffic.Requests()); n != last || w.Traffic.Open() > 0 {
 			last, since = n, time.Now()
 		}
 		return time.Since(since) > 700*time.Millisecond

@@ -171,9 +171,9 @@ spec:
 `,
 		"job.yaml": `apiVersion: batch/v1
 kind: CronJob
-metadata: {name: nightly, namespace: NS}
+metadata: {name: yearly, namespace: NS}
 spec:
-  schedule: "0 3 * * *"
+  schedule: "0 3 31 12 *"
   jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: main, image: "registry.example.com/job:1"}]}}}}
 `,
 		"policy.yaml":  "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, namespace: NS}\nspec: {podSelector: {}, ingress: [{ports: [{port: 80}]}]}\n",

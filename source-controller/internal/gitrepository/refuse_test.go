@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -44,9 +43,9 @@ func badAnswers() map[string]badRemote {
 		"nobody listens": {
 			why: "the address is named",
 			spoil: func(w *world, repo *sourcev1.GitRepository) {
-				w.Patch(repo, "test", fmt.Sprintf("spec: {url: 'http://%s/fleet'}", closedPort(w.t)))
+				w.Patch(repo, "test", "spec: {url: 'http://127.0.0.1:1/fleet'}")
 			},
-			reason: sourcev1.ReasonGitOperationFailed, says: []string{"asking http://127.0.0.1:", "connection refused"},
+			reason: sourcev1.ReasonGitOperationFailed, says: []string{"asking http://127.0.0.1:1", "connection refused"},
 		},
 		"the server hangs": {
 			why: "spec.timeout ends it", spoil: hang(gitserver.Hang(nil)),
@@ -311,17 +310,6 @@ func TestFailureThatRepeatsWritesNothing(t *testing.T) {
 			w.expectHealed(repo)
 		})
 	}
-}
-
-// closedPort returns an address where nobody listens.
-func closedPort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // noise is text that cannot be compressed to less than half.

@@ -22,12 +22,13 @@ func TestKeepsTheArtifactWhileTheServerFails(t *testing.T) {
 	t.Parallel()
 	const entry = "apiVersion: v1\nentries:\n  demo:\n  - name: demo\n    version: 9.9.9\n"
 	tests := map[string]struct {
-		why    string
-		fault  http.HandlerFunc
-		reason string
-		says   []string
+		why     string
+		fault   http.HandlerFunc
+		timeout *metav1.Duration // of the spec, if that is to end it
+		reason  string
+		says    []string
 	}{
-		"says nothing":       {why: "spec.timeout ends it", fault: helmtest.Hang(), reason: sourcev1.ReasonFailed, says: []string{"failed to fetch Helm repository index: ", "spec.timeout of 1s is over"}},
+		"says nothing":       {why: "spec.timeout ends it", fault: helmtest.Hang(), timeout: &metav1.Duration{Duration: time.Second}, reason: sourcev1.ReasonFailed, says: []string{"failed to fetch Helm repository index: ", "spec.timeout of 1s is over"}},
 		"ends in the middle": {why: "half an index may be a valid one", fault: helmtest.Cut(entry), reason: sourcev1.ReasonFailed, says: []string{"failed to fetch Helm repository index: ", "reading the index"}},
 		"is broken":          {fault: helmtest.Status(http.StatusInternalServerError), reason: sourcev1.ReasonFailed, says: []string{"failed to fetch Helm repository index: ", "500 Internal Server Error"}},
 		"has no index":       {fault: helmtest.Status(http.StatusNotFound), reason: sourcev1.ReasonFailed, says: []string{"404 Not Found"}},
@@ -50,7 +51,7 @@ func TestKeepsTheArtifactWhileTheServerFails(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, helmtest.Options{}, "--helm-index-max-size=100000")
 			w.server.AddChart("demo", "1.2.3", nil)
-			repo := w.repo("charts", func(s *sourcev1.HelmRepositorySpec) { s.Timeout = &metav1.Duration{Duration: time.Second} })
+			repo := w.repo("charts", func(s *sourcev1.HelmRepositorySpec) { s.Timeout = tc.timeout })
 			rev := w.revision()
 			w.WaitPublished(repo, rev)
 			w.server.Break("index.yaml", tc.fault)

@@ -146,16 +146,34 @@ func (w *world) runs(repo *sourcev1.OCIRepository) int {
 	return 0
 }
 
-// fourPolls returns what was counted in the time of four runs or more. At both ends
-// there may be one that is counted in part.
-func (w *world) fourPolls(repo *sourcev1.OCIRepository) (polls int, registry ocitest.Counts, api int) {
-	w.t.Helper()
-	runs, counts, asked := w.runs(repo), w.reg.Counts(), w.Traffic.Count(testplane.Any)
-	w.Eventually("four polls", func() bool { return w.runs(repo) >= runs+4 })
-	counts = w.reg.Counts().Minus(counts)
-	asked = w.Traffic.Count(testplane.Any) - asked
-	return w.runs(repo) - runs, counts, asked
+// sample is what was counted up to one moment.
+type sample struct {
+	runs     int // of the object
+	registry ocitest.Counts
+	api      int // requests to the API server
 }
 
-// about reports whether so many polls cost n requests, each as many as given.
+// sample counts at a moment in which no run of the object ends. One that is under way may
+// have made its requests.
+func (w *world) sample(repo *sourcev1.OCIRepository) sample {
+	w.t.Helper()
+	var s sample
+	w.Eventually("a moment in which no run ends", func() bool {
+		s = sample{runs: w.runs(repo), registry: w.reg.Counts(), api: w.Traffic.Count(testplane.Any)}
+		return w.runs(repo) == s.runs
+	})
+	return s
+}
+
+// fourPolls returns what was counted in the time of four runs or more.
+func (w *world) fourPolls(repo *sourcev1.OCIRepository) (polls int, registry ocitest.Counts, api int) {
+	w.t.Helper()
+	began := w.sample(repo)
+	w.Eventually("four polls", func() bool { return w.runs(repo) >= began.runs+4 })
+	ended := w.sample(repo)
+	return ended.runs - began.runs, ended.registry.Minus(began.registry), ended.api - began.api
+}
+
+// about reports whether so many polls cost n requests, each as many as given. At both
+// ends there may be one that is not over.
 func about(n, polls, each int) bool { return n >= (polls-1)*each && n <= (polls+1)*each }

@@ -152,15 +152,9 @@ func (w *World) Events(obj client.Object) []corev1.Event {
 // Settle waits until the controller asks the API server nothing more.
 func (w *World) Settle() {
 	w.T.Helper()
-	w.Quiet(testplane.Any)
-}
-
-// Quiet waits until the controller makes no more requests that match.
-func (w *World) Quiet(match func(testplane.Request) bool) {
-	w.T.Helper()
 	last, since := -1, time.Now()
 	w.Eventually("no more requests", func() bool {
-		if n := w.Traffic.Count(match); n != last {
+		if n := w.Traffic.Count(testplane.Any); n != last || w.Traffic.Open() > 0 {
 			last, since = n, time.Now()
 		}
 		return time.Since(since) > quietFor
