@@ -153,6 +153,12 @@ func (c *client) patch(ctx context.Context, t target, namespace, name string, pa
 	return err
 }
 
+// foresee returns an object as a merge patch would leave it.
+func (c *client) foresee(ctx context.Context, t target, namespace, name string, patch []byte) (*unstructured.Unstructured, error) {
+	return c.read(ctx, c.rest.Patch(types.MergePatchType).AbsPath(t.path(namespace, name)...).
+		Param("fieldManager", c.manager).Param("dryRun", metav1.DryRunAll).Body(patch))
+}
+
 // get reads an object.
 func (c *client) get(ctx context.Context, t target, namespace, name string) (*unstructured.Unstructured, error) {
 	return c.read(ctx, c.rest.Get().AbsPath(t.path(namespace, name)...))

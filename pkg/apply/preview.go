@@ -2,8 +2,10 @@ package apply
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 
+	jsonpatch "github.com/evanphx/json-patch/v5"
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -74,7 +76,7 @@ func (e *Engine) foresee(ctx context.Context, p Plan, w *write, req Request) err
 		return nil
 	}
 	told := e.applied(p, w, a.object)
-	if left := e.managers.without(a.object, w.except()); sameButBookkeeping(found, left) {
+	if left := e.left(ctx, w, found, a.object); sameButBookkeeping(found, left) {
 		told.Object, told.Unowned = found, e.managers.unowned(found, a.object)
 	} else {
 		told.Noticed = found
@@ -105,6 +107,35 @@ func (e *Engine) compare(ctx context.Context, w *write) (found *unstructured.Uns
 			return found, a, err
 		}
 	}
+}
+
+// left returns an object as an apply, which would leave it like applied as far as fields are
+// concerned that are ours, and a takeover of others leave it. Some of those are defaults, which
+// belong to whoever has created it, and come back: what the API server makes of an object without
+// them, it tells by another dry run. Where it does not, they are missing.
+func (e *Engine) left(ctx context.Context, w *write, found, applied *unstructured.Unstructured) *unstructured.Unstructured {
+	left := e.managers.without(applied, w.except())
+	if sameButBookkeeping(applied, left) || sameButBookkeeping(found, left) {
+		return left
+	}
+	before, err := json.Marshal(substance(found))
+	if err != nil {
+		return left
+	}
+	after, err := json.Marshal(substance(left))
+	if err != nil {
+		return left
+	}
+	patch, err := jsonpatch.CreateMergePatch(before, after)
+	if err != nil {
+		return left
+	}
+	completed, err := e.client.foresee(ctx, w.target, found.GetNamespace(), found.GetName(), patch)
+	if err != nil {
+		return left // it may be refused although an apply is not
+	}
+	completed.SetManagedFields(left.GetManagedFields())
+	return completed
 }
 
 // without returns an object as it would be without the fields in it that are claimed: what

@@ -47,7 +47,7 @@ func explained(t *testing.T, changes []apply.Change) []string {
 func TestDryRunTellsWhatWouldBePutBack(t *testing.T) {
 	t.Parallel()
 	secret := "{apiVersion: v1, kind: Secret, immutable: true, metadata: {name: a, namespace: NS}, stringData: {key: value}}"
-	look, compare := []string{"GET a"}, []string{"GET a", "PATCH a (dry run)"}
+	look, compare, again := []string{"GET a"}, []string{"GET a", "PATCH a (dry run)"}, []string{"GET a", "PATCH a (dry run)", "PATCH a (dry run)"}
 	annotated := func(key, value string) string {
 		return strings.Replace(wanted, "namespace: NS", "namespace: NS, annotations: {"+key+": "+value+"}", 1)
 	}
@@ -94,7 +94,7 @@ func TestDryRunTellsWhatWouldBePutBack(t *testing.T) {
 			why: "it would be taken over, and go", after: func(c *cluster, obj *unstructured.Unstructured) {
 				c.Patch(obj, "kubectl-edit", "{data: {more: theirs}, metadata: {labels: {x: z}}}")
 			},
-			effect: "a configured, restored", told: []string{`data.more nothing -> "theirs" by kubectl-edit`, `metadata.labels.x nothing -> "z" by kubectl-edit`}, requests: compare,
+			effect: "a configured, restored", told: []string{`data.more nothing -> "theirs" by kubectl-edit`, `metadata.labels.x nothing -> "z" by kubectl-edit`}, requests: again,
 		},
 		"added to by another": {
 			why: "it is theirs", after: func(c *cluster, obj *unstructured.Unstructured) { c.Patch(obj, "tool", "data: {more: theirs}") },
@@ -174,6 +174,48 @@ func replaceSecret(c *cluster, obj *unstructured.Unstructured) {
 		c.t.Fatal(err)
 	}
 	c.created("tool", "{apiVersion: v1, kind: Secret, immutable: true, metadata: {name: a, namespace: NS}, stringData: {key: other}}")
+}
+
+// TestDryRunKnowsDefaults: who creates an object owns its defaults, and these are no drift.
+func TestDryRunKnowsDefaults(t *testing.T) {
+	t.Parallel()
+	const git = "{apiVersion: v1, kind: Service, metadata: {name: a, namespace: NS}, spec: {selector: {app: a}, ports: [{port: 80}]}}"
+	tests := map[string]struct {
+		manager string
+		edit    string // by the same
+		effect  string
+	}{
+		"made by ours, without apply": {manager: "engine", effect: "a unchanged"},
+		"made by kubectl":             {manager: "kubectl-create", effect: "a unchanged"},
+		"and changed": {
+			manager: "kubectl-create", edit: "spec: {publishNotReadyAddresses: true, sessionAffinity: ClientIP}", effect: "a configured, restored",
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t)
+			obj := c.created(tc.manager, git)
+			if tc.edit != "" {
+				c.Patch(obj, tc.manager, tc.edit)
+			}
+			changes, err := c.preview(apply.Request{}, c.plan(c.read(git)[0]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{tc.effect}, effects(changes)); diff != "" {
+				t.Errorf("changes differ (-want +got):\n%s", diff)
+			}
+			for _, change := range changes {
+				if change.Live == nil {
+					continue
+				}
+				if live := change.Live.Object["spec"].(map[string]any); live["type"] != "ClusterIP" || live["sessionAffinity"] != "None" {
+					t.Errorf("it would be left as %v, without defaults", live)
+				}
+			}
+		})
+	}
 }
 
 // TestDryRunAsksForEachOnce: what is ahead of an object in the order holds up nothing, and
