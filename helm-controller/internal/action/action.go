@@ -86,6 +86,9 @@ type Input struct {
 	Drift *observe.Drift
 }
 
+// ErrStopping is the cause of the end of the context of an action when the process stops.
+var ErrStopping = errors.New("the controller is stopping")
+
 // Result is what came of an action.
 type Result struct {
 	Action plan.Action

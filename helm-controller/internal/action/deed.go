@@ -191,10 +191,21 @@ func (r recorder) Create(key string, rel *release.Release) (err error) {
 	return nil
 }
 
-// Update implements driver.Driver.
+// Update implements driver.Driver. A rollback that was interrupted stays one that is under way:
+// the next process takes it up again, as it does where this one is killed.
 func (r recorder) Update(key string, rel *release.Release) (err error) {
 	defer guardStorage(&err)
+	if rel.Info.Status == release.StatusFailed && r.of.leavesUnderWay() {
+		return fmt.Errorf("interrupted: %w", ErrStopping)
+	}
 	return r.Driver.Update(key, rel)
+}
+
+// leavesUnderWay reports whether what the action does to a release is for the next process to
+// do. An install or upgrade is not: what it has left has failed, which counts for nothing, and is
+// upgraded.
+func (d *deed) leavesUnderWay() bool {
+	return d.what == plan.Rollback && errors.Is(context.Cause(d.ctx), ErrStopping)
 }
 
 // Delete implements driver.Driver. What an uninstallation that was interrupted has not done
@@ -216,7 +227,7 @@ func (d *deed) settle(cause error) error {
 		left = d.written[d.made.Version]
 	}
 	d.mu.Unlock()
-	if cause == nil || left == nil || !left.Info.Status.IsPending() {
+	if cause == nil || left == nil || !left.Info.Status.IsPending() || d.leavesUnderWay() {
 		return cause
 	}
 	failed := *left.Release

@@ -308,6 +308,14 @@ func TestRestsUntil(t *testing.T) {
 	if want, got := began.Add(10*time.Minute), restsUntil(hr); !got.Equal(want) {
 		t.Errorf("it rests until %s, want %s: the default of five minutes, from the end", got, want)
 	}
+	hr.Status.History[0].TestHooks = &map[string]*helmv2.TestHookStatus{
+		"app-test":  {LastCompleted: metav1.NewTime(began.Add(12 * time.Minute))},
+		"app-quick": {LastCompleted: metav1.NewTime(began.Add(6 * time.Minute))},
+		"app-none":  nil,
+	}
+	if want, got := began.Add(17*time.Minute), restsUntil(hr); !got.Equal(want) {
+		t.Errorf("it rests until %s, want %s: the default of five minutes, from the end of the last test", got, want)
+	}
 }
 
 func TestRelaid(t *testing.T) {

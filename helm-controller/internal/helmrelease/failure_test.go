@@ -152,6 +152,28 @@ func TestRetryOnFailureKeepsTheRelease(t *testing.T) {
 	w.expectValue("app", "good")
 }
 
+// TestRequestEndsTheRest: who asks for a run does not wait for the interval of retries, and the
+// rest begins anew after that.
+func TestRequestEndsTheRest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(refusable(t, "1.0.0"))
+	hour := metav1.Duration{Duration: time.Hour}
+	hr := w.release("app", values("k: Not_A_Name"), func(s *helmv2.HelmReleaseSpec) {
+		s.Install = &helmv2.Install{Strategy: &helmv2.InstallStrategy{Name: helmv2.StrategyRetryOnFailure, RetryInterval: &hour}}
+		s.Upgrade = &helmv2.Upgrade{Strategy: &helmv2.UpgradeStrategy{Name: helmv2.StrategyRetryOnFailure, RetryInterval: &hour}}
+	})
+	w.Wait("the failure of the install", hr, func() bool { return hr.Status.InstallFailures == 1 })
+	for _, version := range []int{2, 3} {
+		w.Poke(hr)
+		w.WaitHandled(hr)
+		w.settle()
+		if got := w.stored("app"); len(got) != version {
+			t.Fatalf("after a request, the releases are %q; want %d", got, version)
+		}
+	}
+}
+
 func TestForceReleasesAnew(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -8,14 +8,13 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"weir.dev/helm-controller/internal/action"
 )
 
 // settleTime is how long jobs that are interrupted may take to end, and what has ended may
 // take to be told.
 const settleTime = 5 * time.Second
-
-// errStopping is the cause of the end of jobs when the process stops.
-var errStopping = errors.New("the controller is stopping")
 
 // errGone is the cause of the end of a job of what is gone, without having been finalized.
 var errGone = errors.New("the HelmRelease is gone")
@@ -208,6 +207,6 @@ func (j *jobs) drain(grace time.Duration) {
 		case <-done:
 		case <-time.After(patience):
 		}
-		j.end(errStopping)
+		j.end(action.ErrStopping)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"weir.dev/helm-controller/internal/action"
 )
 
 // longest bounds every wait of a test here.
@@ -133,8 +135,8 @@ func TestDrainInterruptsWhatTakesTooLong(t *testing.T) {
 	}, func(b *job) { b.takenUp() })
 	j.drain(0)
 	await(t, "the job", b.ended)
-	if !errors.Is(cause, errStopping) {
-		t.Errorf("the job ends because of %v; want %v", cause, errStopping)
+	if !errors.Is(cause, action.ErrStopping) {
+		t.Errorf("the job ends because of %v; want %v", cause, action.ErrStopping)
 	}
 }
 
@@ -168,10 +170,10 @@ func TestJobMayWaitButNotHang(t *testing.T) {
 		if errors.Is(cutBy(contextOf(t, worked), failed), worked) {
 			t.Error("it counts as ended from outside; want it to have failed")
 		}
-		if got := cutBy(contextOf(t, errStopping), failed); !errors.Is(got, errStopping) {
+		if got := cutBy(contextOf(t, action.ErrStopping), failed); !errors.Is(got, action.ErrStopping) {
 			t.Errorf("the end of the process counts as %v", got)
 		}
-		if got := cutBy(contextOf(t, errStopping), nil); got != nil {
+		if got := cutBy(contextOf(t, action.ErrStopping), nil); got != nil {
 			t.Errorf("what had succeeded by then counts as ended by %v", got)
 		}
 	})

@@ -31,6 +31,7 @@ type inputs struct {
 type pass struct {
 	of     inputs
 	done   plan.Done
+	asked  bool // a user asks for a run, which has not come to its end yet
 	forced bool // a user asks for a release, which is yet to come
 	reset  bool // a user asks for the failures to count no more, which they do yet
 
@@ -59,7 +60,7 @@ func (r *Reconciler) beginPass(_ context.Context, s *scope) error {
 	now := inputs{generation: s.hr.Generation, chart: s.chart.version, config: s.config, request: request}
 	p := &s.memory.pass
 	if p.of != now {
-		*p = pass{of: now, forced: p.forced && p.of.request == request, reset: p.reset && p.of.request == request}
+		*p = pass{of: now, asked: request != "" && request != s.hr.Status.LastHandledReconcileAt, forced: p.forced && p.of.request == request, reset: p.reset && p.of.request == request}
 		r.backoff.Forget(requestOf(s.owner))
 		s.memory.fight.until = time.Time{} // what is new is not held up
 	}
@@ -158,7 +159,7 @@ func (r *Reconciler) warn(ctx context.Context, s *scope) {
 // endPass ends a pass as was decided.
 func (r *Reconciler) endPass(s *scope, d plan.Decision) error {
 	p := &s.memory.pass
-	p.done, s.unsaved = plan.Done{}, false // the end of the run saves what came of it
+	p.done, p.asked, s.unsaved = plan.Done{}, false, false // the end of the run saves what came of it
 	err := p.failed
 	if c := summary(s.hr); err == nil && c != nil && (c.Status == metav1.ConditionFalse || c.Type == helmv2.ConditionRemediated) {
 		err = &failure{reason: c.Reason, message: c.Message} // of another process

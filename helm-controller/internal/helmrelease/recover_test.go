@@ -45,7 +45,7 @@ func TestForceIsHandledByAnAction(t *testing.T) {
 	}{
 		"an upgrade":                  {w: work{action: plan.Upgrade, of: inputs{request: "2"}}, hr: requested(helmv2.ForceRequestAnnotation, "2"), want: "2"},
 		"an upgrade that failed":      {why: "it is not forced again and again", w: work{action: plan.Upgrade, of: inputs{request: "2"}, result: failed(errors.New("no"))}, hr: requested(helmv2.ForceRequestAnnotation, "2"), want: "2"},
-		"an upgrade that was cut off": {why: "it was not done", w: work{action: plan.Upgrade, of: inputs{request: "2"}, cut: errStopping}, hr: requested(helmv2.ForceRequestAnnotation, "2"), want: "1"},
+		"an upgrade that was cut off": {why: "it was not done", w: work{action: plan.Upgrade, of: inputs{request: "2"}, cut: action.ErrStopping}, hr: requested(helmv2.ForceRequestAnnotation, "2"), want: "1"},
 		"one of before":               {why: "it was asked for later", w: work{action: plan.Upgrade, of: inputs{request: "1"}}, hr: requested(helmv2.ForceRequestAnnotation, "2"), want: "1"},
 		"an unlock":                   {why: "the upgrade is yet to come", w: work{action: plan.Unlock, of: inputs{request: "2"}}, hr: requested(helmv2.ForceRequestAnnotation, "2"), want: "1"},
 		"nobody asks":                 {w: work{action: plan.Upgrade}, hr: a(), want: "1"},

@@ -229,7 +229,7 @@ func (r *Reconciler) deciding(s *scope, found observe.Found, moved string) plan.
 	in := plan.Input{
 		State: found.State, Why: found.Why, Moved: moved, Spec: r.opts.Defaults.plan(s.hr), Attempted: attempted(s.hr),
 		Counters:   countersOf(s.hr),
-		Remediated: found.Remediated, Forced: p.forced, Resting: time.Now().Before(restsUntil(s.hr)), Done: p.done,
+		Remediated: found.Remediated, Forced: p.forced, Resting: !p.asked && time.Now().Before(restsUntil(s.hr)), Done: p.done,
 	}
 	switch {
 	case found.Previous == nil:
@@ -242,7 +242,7 @@ func (r *Reconciler) deciding(s *scope, found observe.Found, moved string) plan.
 }
 
 // restsUntil is when RetryOnFailure tries again: some time after the end of the last attempt,
-// of which Helm notes the beginning.
+// of which Helm notes the beginning, and of its tests.
 func restsUntil(hr *helmv2.HelmRelease) time.Time {
 	last := hr.Status.History.Latest()
 	if last == nil {
@@ -251,6 +251,13 @@ func restsUntil(hr *helmv2.HelmRelease) time.Time {
 	end := last.LastDeployed.Time
 	if took := hr.Status.LastAttemptedReleaseActionDuration; took != nil {
 		end = end.Add(took.Duration)
+	}
+	if last.TestHooks != nil {
+		for _, test := range *last.TestHooks {
+			if test != nil && test.LastCompleted.After(end) {
+				end = test.LastCompleted.Time
+			}
+		}
 	}
 	return end.Add(retryInterval(hr))
 }
@@ -263,7 +270,7 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, found observe.Found) 
 		return r.endPass(s, plan.Decision{Then: plan.Again, Why: found.Why})
 	}
 	s.unsaved = false // for the end of the run saves it
-	p.done, p.failed, p.rests = plan.Done{}, nil, time.Time{}
+	p.done, p.asked, p.failed, p.rests = plan.Done{}, false, nil, time.Time{}
 	r.backoff.Forget(requestOf(s.owner))
 	last := s.hr.Status.History.Latest()
 	if last == nil {

@@ -28,9 +28,13 @@ func Record(history helmv2.Snapshots, observed ...*helmv2.Snapshot) helmv2.Snaps
 }
 
 // complete returns a snapshot with what storage does not tell, but an earlier snapshot of
-// the same release does.
+// the same release does. Helm calls superseded also what had failed, where no release before it
+// was deployed, or a rollback from it fails: it is still nothing to go back to.
 func complete(s, known *helmv2.Snapshot) *helmv2.Snapshot {
 	c := *s
+	if known.Status == StatusFailed && c.Status == StatusSuperseded {
+		c.Status = StatusFailed
+	}
 	c.Action = cmp.Or(c.Action, known.Action)
 	if c.TestHooks == nil {
 		c.TestHooks = known.TestHooks

@@ -82,6 +82,14 @@ func TestRecord(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Record (-want +got):\n%s", diff)
 	}
+	failed := helmv2.Snapshots{snapshot(2, state.StatusFailed), snapshot(1, state.StatusSuperseded)}
+	after := state.Record(failed, snapshot(2, state.StatusSuperseded), snapshot(3, state.StatusFailed))
+	if to := state.Previous(after, false); to == nil || to.Version != 1 {
+		t.Errorf("after a rollback that failed, one goes back to %v, want the release before what failed", to)
+	}
+	if kept := state.Truncate(after, false); len(kept) != 3 {
+		t.Errorf("of these releases, %v are kept; want all, as a rollback goes back to the first", versions(kept))
+	}
 	if history[0].Status != state.StatusDeployed || len(history) != 1 {
 		t.Errorf("the given history was changed: %+v", history[0])
 	}
