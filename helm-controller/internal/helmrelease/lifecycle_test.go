@@ -298,6 +298,13 @@ func TestTestsOfTheChart(t *testing.T) {
 		t.Errorf("TestSuccess says %q; want %q", got, want)
 	}
 	w.waitEvent(one, corev1.EventTypeNormal, helmv2.ReasonTestSucceeded, "1 test hook completed successfully")
+	others := w.release("others", tests, values("k: fine"), func(s *helmv2.HelmReleaseSpec) {
+		s.Test.Filters = &[]helmv2.Filter{{Name: "fine", Exclude: true}}
+	})
+	w.waitReleased(others, 1)
+	if got, want := conditions.GetMessage(others, helmv2.ConditionTestSuccess), "spec.test.filters leave out all of the 1 test hooks"; !strings.HasSuffix(got, want) {
+		t.Errorf("TestSuccess says %q; want %q", got, want)
+	}
 	bad := w.release("bad", tests, values("k: Not_A_Name"))
 	w.WaitCondition(bad, helmv2.ConditionReady, metav1.ConditionFalse, helmv2.ReasonTestFailed)
 	w.WaitCondition(bad, helmv2.ConditionStalled, metav1.ConditionTrue, helmv2.ReasonRetriesExceeded)

@@ -149,16 +149,23 @@ func tested(hr *helmv2.HelmRelease, s *helmv2.Snapshot, err error) (reason, mess
 	return helmv2.ReasonTestSucceeded, message
 }
 
-// hooksOf tells how many tests a release has that all went well.
+// hooksOf tells how many tests of a release went well. Filters leave out others.
 func hooksOf(s *helmv2.Snapshot) string {
-	n := 0
+	all, n := 0, 0
 	if s.TestHooks != nil {
-		n = len(*s.TestHooks)
+		all = len(*s.TestHooks)
+		for _, test := range *s.TestHooks {
+			if test != nil && test.Phase == state.PhaseSucceeded {
+				n++
+			}
+		}
 	}
-	switch n {
-	case 0:
+	switch {
+	case all == 0:
 		return "no test hooks"
-	case 1:
+	case n == 0:
+		return fmt.Sprintf("spec.test.filters leave out all of the %d test hooks", all)
+	case n == 1:
 		return "1 test hook completed successfully"
 	default:
 		return fmt.Sprintf("%d test hooks completed successfully", n)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/fluxcd/pkg/runtime/conditions"
+	"github.com/go-logr/logr"
 	"helm.sh/helm/v3/pkg/chart"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -48,6 +49,7 @@ type work struct {
 	appVersion string
 	laid       laid
 	woken      time.Time // when the drift was noticed that is corrected
+	log        logr.Logger
 
 	history   *releases.History
 	historyOf string // of which release
@@ -108,13 +110,13 @@ func (r *Reconciler) begin(ctx context.Context, s *scope, seen *seen, d plan.Dec
 	}
 	// The job outlives the run, so what it is about is its own.
 	in.HelmRelease = r.opts.Defaults.with(s.hr.DeepCopy())
-	logger := log.FromContext(ctx)
-	log.FromContext(ctx).V(1).Info("begun an action", "action", w.action.String(), "why", d.Why)
+	w.log = log.FromContext(ctx)
+	w.log.V(1).Info("begun an action", "action", w.action.String(), "why", d.Why)
 	job, ok := r.jobs.start(s.object(), workLimit(action.Timeout(s.hr, w.action)), func(ctx context.Context, lend func() func()) {
 		defer release()
 		defer r.metrics.begun()()
 		env.Lend = r.metrics.lending(lend)
-		ctx = log.IntoContext(ctx, logger)
+		ctx = log.IntoContext(ctx, w.log)
 		w.result = carryOut(ctx, w.action, func() action.Result { return action.Run(ctx, env, w.action, in) })
 		w.cut = cutBy(ctx, w.result.Err)
 	}, r.ended)
@@ -258,7 +260,7 @@ func (r *Reconciler) Suspend(hr *helmv2.HelmRelease) {
 	r.jobs.abandon(keyOf(hr), hr.UID)
 	m := r.known.of(hr)
 	if w := m.work; w != nil && w.job.hasEnded() {
-		r.conclude(context.Background(), hr, m, w)
+		r.conclude(log.IntoContext(context.Background(), w.log), hr, m, w)
 		defer r.settleSuspended(hr, m)
 		if summary(hr) != nil { // which Ready says by now
 			conditions.Delete(hr, meta.ReconcilingCondition)

@@ -62,8 +62,11 @@ const (
 	StatusPendingRollback = "pending-rollback"
 )
 
-// PhaseFailed is Helm's word for the phase of a hook that failed.
-const PhaseFailed = "Failed"
+// Helm's words for the phases of hooks that have run.
+const (
+	PhaseSucceeded = "Succeeded"
+	PhaseFailed    = "Failed"
+)
 
 // Content is what a release is made of.
 type Content struct {
