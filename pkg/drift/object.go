@@ -2,7 +2,10 @@ package drift
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
+	"slices"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -48,9 +51,16 @@ func newContest(s stand) *contest {
 
 // stand is who owns what in an object, as far as it concerns us.
 type stand struct {
-	owner   string // by the labels
-	fields  []byte // our entry in managedFields; nil if there is none
-	claimed []byte // fields that others have and that are to be ours; nil if there are none
+	owner   string   // by the labels
+	fields  []byte   // our entry in managedFields; nil if there is none
+	claimed []claims // fields that others have and that are to be ours
+}
+
+// claims are the fields of one manager that are to be ours. Whoever takes one from another of
+// these has changed it.
+type claims struct {
+	of     string // the manager, and how it has them; "" if nobody has
+	fields []byte
 }
 
 // print is a digest of a stand.
@@ -61,9 +71,11 @@ func (s stand) print(without *fieldpath.Set) print {
 	h := sha256.New()
 	h.Write([]byte(s.owner))
 	h.Write(less(s.fields, without))
-	if claimed := less(s.claimed, without); len(claimed) > 0 && string(claimed) != "{}" {
-		h.Write([]byte("\nclaimed "))
-		h.Write(claimed)
+	for _, c := range s.claimed {
+		if fields := less(c.fields, without); len(fields) > 0 && string(fields) != "{}" {
+			h.Write([]byte("\nclaimed " + c.of + " "))
+			h.Write(fields)
+		}
 	}
 	var p print
 	copy(p[:], h.Sum(nil))
@@ -111,10 +123,32 @@ func (w *Watcher) standOf(obj metav1.Object) stand {
 			s.fields = f.FieldsV1.GetRawBytes()
 		}
 	}
-	if claimed := w.managers.Claimed(obj, nil); claimed != nil {
-		s.claimed, _ = claimed.ToJSON()
-	}
+	s.claimed = w.claimsOn(obj)
 	return s
+}
+
+// claimsOn returns what is to be ours of an object, in an order that does not depend on when
+// others wrote.
+func (w *Watcher) claimsOn(obj metav1.Object) []claims {
+	rest := w.managers.Claimed(obj, nil)
+	if rest == nil {
+		return nil
+	}
+	var all []claims
+	add := func(of string, set *fieldpath.Set) {
+		if fields, err := set.ToJSON(); err == nil {
+			all = append(all, claims{of: of, fields: fields})
+		}
+	}
+	for _, c := range w.managers.Claims(obj, nil) {
+		add(c.Entry.Manager+" "+string(c.Entry.Operation)+" "+c.Entry.APIVersion, c.Fields)
+		rest = rest.Difference(c.Fields)
+	}
+	if !rest.Empty() {
+		add("", rest)
+	}
+	slices.SortFunc(all, func(a, b claims) int { return cmp.Or(strings.Compare(a.of, b.of), bytes.Compare(a.fields, b.fields)) })
+	return all
 }
 
 // drifted reports whether the object is otherwise than we left it, but for what is

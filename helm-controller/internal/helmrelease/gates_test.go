@@ -160,7 +160,7 @@ func TestFailuresAreRetriedByGate(t *testing.T) {
 	w.WaitCondition(says, helmv2.ConditionStalled, metav1.ConditionTrue, helmv2.ReasonRetriesExceeded)
 	w.WaitCondition(silent, helmv2.ConditionReady, metav1.ConditionFalse, helmv2.ReasonInstallFailed)
 	w.WaitCondition(silent, helmv2.ConditionReconciling, metav1.ConditionTrue, helmv2.ReasonProgressingWithRetry)
-	w.lookAgain(silent) // the interval of retries is minutes
+	w.settle() // the interval of retries is minutes
 	if conditions.IsStalled(silent) || conditions.Has(silent, helmv2.ConditionRemediated) {
 		t.Errorf("conditions are %+v; want it neither to stall nor to be remediated", silent.Status.Conditions)
 	}

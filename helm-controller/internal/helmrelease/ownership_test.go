@@ -1,10 +1,12 @@
 package helmrelease_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/fluxcd/pkg/runtime/conditions"
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -170,4 +172,38 @@ func TestFieldsThatAKindDoesNotHave(t *testing.T) {
 	w.change(hr, func(s *helmv2.HelmReleaseSpec) { s.Upgrade = &helmv2.Upgrade{DisableOpenAPIValidation: true} })
 	w.Wait("Ready", hr, func() bool { return ready(hr) })
 	w.expectValue("odd", "2")
+}
+
+// TestDriftOfAClientSideRelease: who creates objects without apply owns their defaults as well,
+// and what is taken from the fields is seen all the same.
+func TestDriftOfAClientSideRelease(t *testing.T) {
+	t.Parallel()
+	no := false
+	for _, manager := range []string{"night-shift", "kubectl-edit"} {
+		t.Run(manager, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.publish(demo(t, "1.0.0", "templates/service.yaml",
+				"apiVersion: v1\nkind: Service\nmetadata: {name: app}\nspec: {selector: {app: app}, ports: [{port: 80}]}\n"))
+			hr := w.release("app", values("k: one"), drift(helmv2.DriftDetectionEnabled), func(s *helmv2.HelmReleaseSpec) {
+				s.Install = &helmv2.Install{ServerSideApply: &no}
+			})
+			w.waitReleased(hr, 1)
+			w.WaitCondition(hr, helmv2.ConditionDrifted, metav1.ConditionFalse, helmv2.ReasonNoDriftDetected)
+			w.settle()
+			service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "app"}}
+			if w.Get(service); slices.ContainsFunc(service.ManagedFields, func(e metav1.ManagedFieldsEntry) bool {
+				return e.Operation == metav1.ManagedFieldsOperationApply
+			}) {
+				t.Errorf("the Service was applied, although nobody has changed it: %v", service.ManagedFields)
+			}
+			w.Patch(w.configMap("app"), manager, "data: {k: two}")
+			cm := w.configMap("app")
+			w.Wait("the value to be put back", cm, func() bool { return cm.Data["k"] == "one" })
+			w.waitEvent(hr, corev1.EventTypeNormal, helmv2.ReasonDriftCorrected, manager)
+			if diff := cmp.Diff([]string{"1 deployed"}, w.stored("app")); diff != "" {
+				t.Errorf("stored (-want +got):\n%s", diff)
+			}
+		})
+	}
 }
