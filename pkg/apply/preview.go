@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	"golang.org/x/sync/errgroup"
@@ -58,7 +59,7 @@ func (e *Engine) foresee(ctx context.Context, p Plan, w *write, req Request) err
 	if w.Action == Restore {
 		w.yield(e.tracker.Recall(w.ID).Yielded)
 	}
-	found, a, err := e.compare(ctx, w)
+	found, a, left, err := e.expected(ctx, w)
 	switch {
 	case immutable(err) && e.mayRecreate(w, req):
 		w.change.Effect, w.change.Restored, w.change.Before, w.change.Live = Recreated, true, found, w.Object
@@ -76,7 +77,7 @@ func (e *Engine) foresee(ctx context.Context, p Plan, w *write, req Request) err
 		return nil
 	}
 	told := e.applied(p, w, a.object)
-	if left := e.left(ctx, w, found, a.object); sameButBookkeeping(found, left) {
+	if sameButBookkeeping(found, left) {
 		told.Object, told.Unowned = found, e.managers.unowned(found, a.object)
 	} else {
 		told.Noticed = found
@@ -84,6 +85,21 @@ func (e *Engine) foresee(ctx context.Context, p Plan, w *write, req Request) err
 	}
 	e.tracker.Applied(told)
 	return nil
+}
+
+// expected returns an object as it is, as an apply would leave it, and as that and a takeover of
+// fields would. The three are of the same version, unless that changes all the time.
+func (e *Engine) expected(ctx context.Context, w *write) (found *unstructured.Unstructured, a answer, left *unstructured.Unstructured, err error) {
+	for n := 0; ; n++ {
+		found, a, err = e.compare(ctx, w)
+		if err != nil || found == nil || a.created || w.change.Effect == Skipped {
+			return found, a, nil, err
+		}
+		left, err = e.left(ctx, w, found, a.object)
+		if n == tries || !apierrors.IsConflict(err) {
+			return found, a, left, err
+		}
+	}
 }
 
 // compare returns an object as it is, nil if there is none, and as an apply would leave it.
@@ -112,30 +128,44 @@ func (e *Engine) compare(ctx context.Context, w *write) (found *unstructured.Uns
 // left returns an object as an apply, which would leave it like applied as far as fields are
 // concerned that are ours, and a takeover of others leave it. Some of those are defaults, which
 // belong to whoever has created it, and come back: what the API server makes of an object without
-// them, it tells by another dry run. Where it does not, they are missing.
-func (e *Engine) left(ctx context.Context, w *write, found, applied *unstructured.Unstructured) *unstructured.Unstructured {
+// them, it tells by another dry run. Where it refuses that, which it may although an apply is
+// none, they are missing.
+func (e *Engine) left(ctx context.Context, w *write, found, applied *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	left := e.managers.without(applied, w.except())
 	if sameButBookkeeping(applied, left) || sameButBookkeeping(found, left) {
-		return left
+		return left, nil
 	}
-	before, err := json.Marshal(substance(found))
+	patch, err := patchTo(found, left)
 	if err != nil {
-		return left
-	}
-	after, err := json.Marshal(substance(left))
-	if err != nil {
-		return left
-	}
-	patch, err := jsonpatch.CreateMergePatch(before, after)
-	if err != nil {
-		return left
+		return nil, err
 	}
 	completed, err := e.client.foresee(ctx, w.target, found.GetNamespace(), found.GetName(), patch)
-	if err != nil {
-		return left // it may be refused although an apply is not
+	switch {
+	case apierrors.IsInvalid(err), apierrors.IsForbidden(err), apierrors.IsBadRequest(err), apierrors.IsMethodNotSupported(err):
+		return left, nil
+	case err != nil:
+		return nil, masked(err, w.Object)
 	}
 	completed.SetManagedFields(left.GetManagedFields())
-	return completed
+	return completed, nil
+}
+
+// patchTo returns a merge patch that makes one object of another, if that has not changed since.
+func patchTo(found, left *unstructured.Unstructured) ([]byte, error) {
+	before, err := json.Marshal(substance(found))
+	if err != nil {
+		return nil, err
+	}
+	want := substance(left)
+	metadata, _ := want["metadata"].(map[string]any)
+	metadata = maps.Clone(metadata)
+	metadata["resourceVersion"] = found.GetResourceVersion()
+	want["metadata"] = metadata
+	after, err := json.Marshal(want)
+	if err != nil {
+		return nil, err
+	}
+	return jsonpatch.CreateMergePatch(before, after)
 }
 
 // without returns an object as it would be without the fields in it that are claimed: what
