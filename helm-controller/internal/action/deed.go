@@ -191,11 +191,11 @@ func (r recorder) Create(key string, rel *release.Release) (err error) {
 	return nil
 }
 
-// Update implements driver.Driver. A rollback that was interrupted stays one that is under way:
-// the next process takes it up again, as it does where this one is killed.
+// Update implements driver.Driver. A rollback or a test that was interrupted stays one that is
+// under way: the next process takes it up again, as it does where this one is killed.
 func (r recorder) Update(key string, rel *release.Release) (err error) {
 	defer guardStorage(&err)
-	if rel.Info.Status == release.StatusFailed && r.of.leavesUnderWay() {
+	if r.of.leavesUnderWay() && (r.of.what == plan.Test || rel.Info.Status == release.StatusFailed) {
 		return fmt.Errorf("interrupted: %w", ErrStopping)
 	}
 	return r.Driver.Update(key, rel)
@@ -205,7 +205,7 @@ func (r recorder) Update(key string, rel *release.Release) (err error) {
 // do. An install or upgrade is not: what it has left has failed, which counts for nothing, and is
 // upgraded.
 func (d *deed) leavesUnderWay() bool {
-	return d.what == plan.Rollback && errors.Is(context.Cause(d.ctx), ErrStopping)
+	return (d.what == plan.Rollback || d.what == plan.Test) && errors.Is(context.Cause(d.ctx), ErrStopping)
 }
 
 // Delete implements driver.Driver. What an uninstallation that was interrupted has not done
@@ -301,7 +301,7 @@ func (d *deed) snapshot(r *releases.Release) *helmv2.Snapshot {
 		oci = d.in.OCIDigest
 	}
 	s := r.Snapshot(d.env.Digest, oci)
-	if tests := r.Tests(); d.tested && s.TestHooks == nil {
+	if tests := r.Tests(); d.tested && s.TestHooks == nil && !r.Testing() {
 		s.TestHooks = &tests
 	}
 	switch {

@@ -60,7 +60,8 @@ func (r *Reconciler) beginPass(_ context.Context, s *scope) error {
 	now := inputs{generation: s.hr.Generation, chart: s.chart.version, config: s.config, request: request}
 	p := &s.memory.pass
 	if p.of != now {
-		*p = pass{of: now, asked: request != "" && request != s.hr.Status.LastHandledReconcileAt, forced: p.forced && p.of.request == request, reset: p.reset && p.of.request == request}
+		asked := request != s.hr.Status.LastHandledReconcileAt || p.of != (inputs{}) && request != p.of.request
+		*p = pass{of: now, asked: request != "" && asked, forced: p.forced && p.of.request == request, reset: p.reset && p.of.request == request}
 		r.backoff.Forget(requestOf(s.owner))
 		s.memory.fight.until = time.Time{} // what is new is not held up
 	}

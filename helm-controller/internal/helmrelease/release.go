@@ -270,8 +270,13 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, found observe.Found) 
 		return r.endPass(s, plan.Decision{Then: plan.Again, Why: found.Why})
 	}
 	s.unsaved = false // for the end of the run saves it
+	again := found.State == state.Drifted && p.done.Has(plan.Correct)
 	p.done, p.asked, p.failed, p.rests = plan.Done{}, false, nil, time.Time{}
-	r.backoff.Forget(requestOf(s.owner))
+	if again { // something was changed while a correction was under way, of which nobody else tells
+		time.AfterFunc(r.backoff.When(requestOf(s.owner)), func() { r.wakes.Wake(s.owner) })
+	} else {
+		r.backoff.Forget(requestOf(s.owner))
+	}
 	last := s.hr.Status.History.Latest()
 	if last == nil {
 		return nil

@@ -275,7 +275,7 @@ func (r *Reconciler) Suspend(hr *helmv2.HelmRelease) {
 // what is suspended, so if it is not by now, another run finds out.
 func (r *Reconciler) settleSuspended(hr *helmv2.HelmRelease, m *memory) {
 	if err := r.save(context.Background(), hr); err != nil && !errors.Is(err, loop.ErrGone) {
-		r.wakes.Wake(keyOf(hr))
+		time.AfterFunc(r.opts.RequeueDependency, func() { r.wakes.Wake(keyOf(hr)) })
 		return
 	}
 	m.settle()

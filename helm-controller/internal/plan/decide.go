@@ -38,7 +38,13 @@ func Decide(in Input) Decision {
 }
 
 // forced reports whether the user asks for a release that this pass has not had.
-func (in Input) forced() bool { return (in.Forced || in.Unmade) && !in.Done.Has(Upgrade) }
+func (in Input) forced() bool {
+	return (in.Forced || in.Unmade && !in.unmadeForGood()) && !in.Done.Has(Upgrade)
+}
+
+// unmadeForGood reports whether a release that a user asked for was stored, has failed and was
+// gone back from, as often as the strategy lets it. What fails before it is stored does not count.
+func (in Input) unmadeForGood() bool { return in.Unmade && in.active().exhausted(in.failures()) }
 
 // remediated reports whether the newest release is what a remediation left, to its end: one
 // that was unlocked in this pass is to be repeated.
@@ -179,6 +185,8 @@ func drifted(in Input) Decision {
 	switch {
 	case in.forced():
 		return force(Upgrade)
+	case in.unmadeForGood() && !in.Spec.Corrects:
+		return exceeded(in)
 	case in.Unmade && (!in.Spec.Corrects || in.Done.Has(Correct)):
 		return Decision{Then: Fail, Why: unmade}
 	case !in.Spec.Corrects:
@@ -196,6 +204,8 @@ func inSync(in Input) Decision {
 	switch {
 	case in.forced():
 		return force(Upgrade)
+	case in.unmadeForGood():
+		return exceeded(in)
 	case in.Unmade:
 		return Decision{Then: Fail, Why: unmade}
 	default:

@@ -23,9 +23,17 @@ func TestRows(t *testing.T) {
 		in   plan.Input
 		want plan.Decision // but for Why
 	}{
-		"in sync":                   {"nothing is to be done", plan.Input{State: state.InSync}, plan.Decision{Then: plan.Conclude, Truncate: true}},
-		"in sync, forced":           {"the user asks", plan.Input{State: state.InSync, Forced: true}, act(plan.Upgrade, forced)},
-		"in sync, unmade":           {"the user has asked, and got nothing", plan.Input{State: state.InSync, Unmade: true}, act(plan.Upgrade, forced)},
+		"in sync":         {"nothing is to be done", plan.Input{State: state.InSync}, plan.Decision{Then: plan.Conclude, Truncate: true}},
+		"in sync, forced": {"the user asks", plan.Input{State: state.InSync, Forced: true}, act(plan.Upgrade, forced)},
+		"in sync, unmade": {"the user has asked, and got nothing", plan.Input{State: state.InSync, Unmade: true}, act(plan.Upgrade, forced)},
+		"in sync, unmade, exhausted": {"it was stored and rolled back as often as it may be",
+			plan.Input{State: state.InSync, Unmade: true, Attempted: plan.Upgrade, Counters: upgrades(1), Spec: plan.Spec{Upgrade: once}}, stall(retries)},
+		"in sync, unmade, once more": {"retries are left",
+			plan.Input{State: state.InSync, Unmade: true, Attempted: plan.Upgrade, Counters: upgrades(1), Spec: plan.Spec{Upgrade: rollsBack}}, act(plan.Upgrade, forced)},
+		"in sync, exhausted, asked": {"the user asks again",
+			plan.Input{State: state.InSync, Unmade: true, Forced: true, Attempted: plan.Upgrade, Counters: upgrades(1), Spec: plan.Spec{Upgrade: once}}, act(plan.Upgrade, forced)},
+		"drifted, unmade, exhausted": {"drift is undone all the same",
+			plan.Input{State: state.Drifted, Unmade: true, Attempted: plan.Upgrade, Counters: upgrades(1), Spec: plan.Spec{Upgrade: once, Corrects: true}}, act(plan.Correct)},
 		"in sync, unmade again":     {"the next pass tries it", plan.Input{State: state.InSync, Unmade: true, Done: had(plan.Upgrade)}, plan.Decision{Then: plan.Fail}},
 		"drifted, unmade":           {"an upgrade mends it too", plan.Input{State: state.Drifted, Unmade: true}, act(plan.Upgrade, forced)},
 		"drifted, unmade again":     {"drift is no reason to wait", plan.Input{State: state.Drifted, Unmade: true, Spec: plan.Spec{Corrects: true}, Done: had(plan.Upgrade)}, act(plan.Correct)},

@@ -98,7 +98,7 @@ var invariants = map[string]struct {
 	"a release in sync is acted upon when forced only": {
 		"or every look would be an upgrade",
 		func(in plan.Input, d plan.Decision) bool {
-			return !decides(in, state.InSync) || d.Then == plan.Conclude || d.Then == plan.Fail && in.Unmade || d.Action == plan.Upgrade && d.Forced
+			return !decides(in, state.InSync) || d.Then == plan.Conclude || (d.Then == plan.Fail || d.Then == plan.Stall) && in.Unmade || d.Action == plan.Upgrade && d.Forced
 		},
 	},
 	"what is forced was asked for": {

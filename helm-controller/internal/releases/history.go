@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -103,8 +104,26 @@ func (h *History) Unlock(ctx context.Context, r *Release) (*Release, error) {
 		return nil, fmt.Errorf("%w: version %d of %q", ErrChanged, r.Version, r.Name)
 	}
 	c := clone(r.Release)
-	c.SetStatus(release.StatusFailed, fmt.Sprintf("Release unlocked from stale '%s' state", r.Info.Status))
+	c.SetStatus(release.StatusFailed, fmt.Sprintf(unlockedFrom, r.Info.Status))
 	return h.update(ctx, c)
+}
+
+// unlockedFrom is the description of a release that Unlock has left, with the status that it had.
+const unlockedFrom = "Release unlocked from stale '%s' state"
+
+// Unlocked returns the status from which a release was unlocked that nothing was done to since;
+// "" if it was not.
+func (r *Release) Unlocked() string {
+	if r.Info.Status != release.StatusFailed {
+		return ""
+	}
+	before, after, _ := strings.Cut(unlockedFrom, "%s")
+	rest, begins := strings.CutPrefix(r.Info.Description, before)
+	status, ends := strings.CutSuffix(rest, after)
+	if !begins || !ends {
+		return ""
+	}
+	return status
 }
 
 // create stores a version that is new. The lock is held.

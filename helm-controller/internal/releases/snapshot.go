@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
+	"helm.sh/helm/v3/pkg/release"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	helmv2 "weir.dev/api/helm/v2"
@@ -31,10 +33,31 @@ func (r *Release) Snapshot(algo digest.Algorithm, ociDigest string) *helmv2.Snap
 		Deleted:       metav1.NewTime(r.Info.Deleted.Time),
 		OCIDigest:     ociDigest,
 	}
-	if tests := r.Tests(); ran(tests) {
+	if tests := r.Tests(); r.ran() {
 		s.TestHooks = &tests
 	}
 	return s
+}
+
+// Testing reports whether a test of the release has begun, and it is not stored how it ended.
+func (r *Release) Testing() bool {
+	return slices.ContainsFunc(r.Hooks, func(h *release.Hook) bool {
+		under := h.LastRun.Phase == release.HookPhaseRunning || h.LastRun.Phase == release.HookPhaseUnknown
+		return isTest(h) && under && !h.LastRun.StartedAt.IsZero()
+	})
+}
+
+// ran reports whether the tests of the release have run. A hook that is also something else has
+// run because of that.
+func (r *Release) ran() bool {
+	return !r.Testing() && slices.ContainsFunc(r.Hooks, func(h *release.Hook) bool {
+		for _, e := range h.Events {
+			if e != release.HookTest {
+				return false
+			}
+		}
+		return !h.LastRun.StartedAt.IsZero() || h.LastRun.Phase != ""
+	})
 }
 
 // Tests returns how the tests of a release went, by name. Those that have not run yet are
@@ -51,16 +74,6 @@ func (r *Release) Tests() map[string]*helmv2.TestHookStatus {
 		}
 	}
 	return tests
-}
-
-// ran reports whether any test has run.
-func ran(tests map[string]*helmv2.TestHookStatus) bool {
-	for _, t := range tests {
-		if !t.LastStarted.IsZero() || t.Phase != "" {
-			return true
-		}
-	}
-	return false
 }
 
 // Verify returns an error that is ErrDiffers unless s is a snapshot of the release as it

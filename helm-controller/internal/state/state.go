@@ -94,6 +94,9 @@ type Entry struct {
 	Why string
 	// Failed says that it records a failure, which may have been remediated since.
 	Failed bool
+	// Unlocked says that it is of the newest stored release as it was before that was unlocked,
+	// and nothing else was done to that.
+	Unlocked bool
 }
 
 // Tests are what is known of the tests of the newest release.
@@ -200,10 +203,14 @@ func deployed(f Facts) (State, string) {
 // Ours reports whether the newest stored release, which the history does not have, was
 // made by this HelmRelease all the same, before its process was killed: it follows on the
 // newest that is remembered, carries our labels, and is made of what was to be made, or,
-// if that had failed and was rolled back, of what was made before.
+// if that had failed and was rolled back, of what was made before. Or it is the newest that is
+// remembered, and only unlocked.
 func Ours(f Facts) bool {
 	if f.Stored == nil || !f.Stored.Labelled {
 		return false
+	}
+	if f.Recorded != nil && f.Recorded.Unlocked {
+		return true
 	}
 	if f.Recorded != nil && (f.Recorded.Fits || f.Stored.Version != f.Recorded.Version+1) {
 		return false

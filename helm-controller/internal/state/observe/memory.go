@@ -44,7 +44,8 @@ type stored struct {
 	content         state.Content
 	owner           types.NamespacedName
 	labelled        bool
-	rollback        bool // or it says so
+	unlocked        string // the status from which it was unlocked; "" if it was not
+	rollback        bool   // or it says so
 
 	release *releases.Release // only until the end of the observation that has read it
 	fits    map[string]error  // by the digest of a snapshot, whether it is of that
@@ -131,6 +132,7 @@ func (m *Memory) learn(in Input, r *releases.Release) {
 		owner:    owner,
 		labelled: !some || owner == client.ObjectKeyFromObject(in.HelmRelease),
 		rollback: isRollback(r),
+		unlocked: r.Unlocked(),
 		release:  r,
 		fits:     make(map[string]error),
 		within:   make(map[string]bool),
@@ -195,6 +197,17 @@ func (s *stored) verify(known *helmv2.Snapshot) error {
 		s.fits[keyOf(known)] = err
 	}
 	return err
+}
+
+// isUnlocked reports whether the release was left under way, and nothing was done to it since but
+// to unlock it.
+func (s *stored) isUnlocked() bool { return s != nil && s.unlocked != "" }
+
+// unlocks reports whether the release is the one that a snapshot is of, unlocked and nothing else.
+// Nobody knows what the description was that it has lost.
+func (s *stored) unlocks(known *helmv2.Snapshot) bool {
+	return s.unlocked != "" && s.version == known.Version && s.unlocked == known.Status &&
+		s.content.ChartName == known.ChartName && s.content.ChartVersion == known.ChartVersion && s.first.Equal(known.FirstDeployed.Time)
 }
 
 // fact returns what is known of the release; digest is that of its values, if the history

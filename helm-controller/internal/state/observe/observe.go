@@ -63,7 +63,8 @@ type Found struct {
 	// or not as they are by now, because the process was killed in between. They are to
 	// be recorded before anything else is done; see state.Record.
 	Recovered []*helmv2.Snapshot
-	// Remediated says that the newest release is what a remediation left.
+	// Remediated says that the newest release is what a remediation left. A rollback that was
+	// unlocked was cut off.
 	Remediated bool
 	// Previous is what a rollback would go back to, and Sound whether it is in storage as
 	// it was. They are told of a failed release only.
@@ -104,7 +105,7 @@ func Facts(ctx context.Context, m *Memory, in Input) (Found, error) {
 	}
 	if last := history.Latest(); last != nil {
 		found.Facts.Tests = testsOf(in, last)
-		found.Remediated = last.Action == helmv2.ReleaseActionRollback || !last.Deleted.IsZero()
+		found.Remediated = last.Action == helmv2.ReleaseActionRollback && !newest.isUnlocked() || !last.Deleted.IsZero()
 	}
 	found.State, found.Why = state.Of(found.Facts)
 	switch found.State {
@@ -144,7 +145,7 @@ func (in Input) facts(newest *stored) state.Facts {
 		f.Stored = newest.fact(last.ConfigDigest)
 		return f
 	}
-	f.Recorded.Why = err.Error()
+	f.Recorded.Why, f.Recorded.Unlocked = err.Error(), newest.unlocks(last)
 	f.Stored = newest.fact(in.merged(newest))
 	for _, s := range status.History {
 		f.Earlier = append(f.Earlier, contentOf(s))
@@ -207,6 +208,10 @@ func missed(ctx context.Context, in Input, newest *state.Release) ([]*helmv2.Sna
 			return nil, fmt.Errorf("%w: version %d of %q is not the newest any more", releases.ErrChanged, newest.Version, in.Release.Name)
 		}
 		switch known := find(status.History, r); {
+		case r.Version == newest.Version && known != nil: // it was unlocked
+			s := r.Snapshot(in.Digest, known.OCIDigest)
+			s.Action, s.ConfigDigest = known.Action, known.ConfigDigest
+			out = append(out, s)
 		case r.Version == newest.Version:
 			s := r.Snapshot(in.Digest, status.LastAttemptedRevisionDigest)
 			s.Action, s.ConfigDigest = status.LastAttemptedReleaseAction, newest.ConfigDigest
