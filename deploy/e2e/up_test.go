@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,6 +13,21 @@ import (
 
 	"weir.dev/deploy/internal/stack"
 )
+
+// running reports whether a program of a name has a folder among its arguments.
+func running(dir, program string) bool {
+	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		panic(err) // of the pattern
+	}
+	for _, command := range commands {
+		line, err := os.ReadFile(command)
+		if name, args, _ := strings.Cut(string(line), "\x00"); err == nil && filepath.Base(name) == program && strings.Contains(args, dir) {
+			return true
+		}
+	}
+	return false
+}
 
 // TestUpAndDown is what somebody does who tries weir on a machine.
 func TestUpAndDown(t *testing.T) {
@@ -66,6 +82,20 @@ func TestUpAndDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	foreground.succeeds()
+
+	killed := weir("up", "--dir="+dir, "--components=source-controller")
+	killed.says("Ctrl-C ends it")
+	killed.kill()
+	deadline := time.Now().Add(time.Minute)
+	for running(dir, "source-controller") {
+		if time.Now().After(deadline) {
+			t.Fatal("a controller goes on without weir up")
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if text := down(); !strings.Contains(text, "it has ended") {
+		t.Errorf("weir down says of a plane whose weir up was killed\n%s", text)
+	}
 
 	if down("--delete"); exists(dir) {
 		t.Errorf("%s is still there", dir)

@@ -86,7 +86,7 @@ func (s *Stack) execute(ctx context.Context, name, program string, args, env []s
 	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(s.Controllers, program), args...)
 	p.cmd.Env = env
 	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is ours to pass on, in order
+	p.cmd.SysProcAttr = ofParent() // Ctrl-C is ours to pass on, in order
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}

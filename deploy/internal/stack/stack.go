@@ -141,6 +141,17 @@ func (s *Stack) Component(ctx context.Context, name string) (int, error) {
 	return pid, nil
 }
 
+// PlaneRuns reports whether a control plane runs in the folder, whoever has started it.
+func (s *Stack) PlaneRuns(ctx context.Context) bool {
+	all, _ := s.Components(ctx) // where there is no plane, there is no status
+	for _, pid := range all {
+		if pid != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Components returns the ids of the processes of the control plane by their names: 0 for
 // one that does not run.
 func (s *Stack) Components(ctx context.Context) (map[string]int, error) {

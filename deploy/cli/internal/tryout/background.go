@@ -121,10 +121,11 @@ func Down(ctx context.Context, dir, bin string, remove bool) (ran bool, err erro
 	if err != nil {
 		return ran, errors.Join(err, c.release())
 	}
+	ran = ran || s.PlaneRuns(ctx) // its process was killed
 	if remove {
 		err = s.Clear(ctx)
 	} else {
-		err = s.Stop() // of a plane whose process was killed
+		err = s.Stop()
 	}
 	return ran, errors.Join(err, c.release())
 }

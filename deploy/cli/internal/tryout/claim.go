@@ -119,6 +119,9 @@ func Look(dir string) *BusyError {
 
 // end asks the process that runs a folder to end, and waits until it has.
 func (e *BusyError) end(ctx context.Context) error {
+	if e.PID <= 1 { // which kill takes for this one's group, or for everybody
+		return fmt.Errorf("%s is run by a process that cannot be seen from here: end it where it was started", e.Dir)
+	}
 	if err := syscall.Kill(e.PID, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("asking process %d to end: %w", e.PID, err)
 	}
