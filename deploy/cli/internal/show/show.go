@@ -23,6 +23,9 @@ const (
 	YAML = "yaml"
 )
 
+// breaks are what the printer takes for the end of a cell.
+const breaks = "\n\r\f"
+
 // CheckFormat refuses formats that there are not.
 func CheckFormat(format string) error {
 	if all := []string{Text, Wide, Name, JSON, YAML}; !slices.Contains(all, format) {
@@ -87,6 +90,29 @@ func (t Table) meta() *metav1.Table {
 		table.Rows = append(table.Rows, row)
 	}
 	return table
+}
+
+// OneLine returns text of several lines as one, for a cell: all but the first line of a cell
+// is left out.
+func OneLine(text string) string {
+	if !strings.ContainsAny(text, breaks) {
+		return text
+	}
+	var out strings.Builder
+	for line := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune(breaks, r) }) {
+		line = strings.TrimSpace(line)
+		switch before := out.String(); {
+		case line == "":
+			continue
+		case before == "":
+		case strings.HasSuffix(before, ":"), strings.HasSuffix(before, ","), strings.HasSuffix(before, ";"):
+			out.WriteByte(' ')
+		default:
+			out.WriteString("; ")
+		}
+		out.WriteString(line)
+	}
+	return out.String()
 }
 
 // trimmed leaves no spaces at the ends of lines.

@@ -56,6 +56,25 @@ func TestTable(t *testing.T) {
 	}
 }
 
+func TestOneLine(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		why      string
+		in, want string
+	}{
+		"one line":       {in: "  applied, it is  ", want: "  applied, it is  "},
+		"several":        {in: "first\nsecond\r\nthird", want: "first; second; third"},
+		"empty lines":    {why: "there is nothing between them", in: "\nfirst\n\n  second\n", want: "first; second"},
+		"a list":         {why: "the colon says that something follows", in: "2 failed:\n  first,\n  second;\nagain", want: "2 failed: first, second; again"},
+		"nothing at all": {in: "\n \n", want: ""},
+	}
+	for name, tc := range tests {
+		if got := show.OneLine(tc.in); got != tc.want {
+			t.Errorf("%s: OneLine(%q) = %q, want %q (%s)", name, tc.in, got, tc.want, tc.why)
+		}
+	}
+}
+
 func TestStreamKeepsItsColumns(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder

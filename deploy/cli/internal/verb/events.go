@@ -233,7 +233,7 @@ func (e *events) head() []show.Column {
 func (e *events) rows(all []corev1.Event, now time.Time) [][]string {
 	var rows [][]string
 	for _, event := range all {
-		row := []string{kinds.Ago(lastSeen(event), now), event.Type, event.Reason, event.InvolvedObject.Kind + "/" + event.InvolvedObject.Name, kinds.Shorten(event.Message)}
+		row := []string{kinds.Ago(lastSeen(event), now), event.Type, event.Reason, event.InvolvedObject.Kind + "/" + event.InvolvedObject.Name, show.OneLine(kinds.Shorten(event.Message))}
 		if e.everywhere {
 			row = append([]string{event.InvolvedObject.Namespace}, row...)
 		}

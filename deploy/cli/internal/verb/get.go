@@ -112,8 +112,9 @@ func (g *get) tables(ctx context.Context, reader objects.Reader, queries []objec
 	defer cancel()
 	lists, err := reader.Lists(ctx, queries)
 	err = unread(g.Session, err)
-	found := false
+	found, exist := false, false
 	for _, l := range lists {
+		exist = exist || len(l.Items) > 0
 		l.Items = slices.DeleteFunc(l.Items, func(o kinds.Object) bool { return !match(o) })
 		if len(l.Items) == 0 {
 			continue
@@ -132,7 +133,7 @@ func (g *get) tables(ctx context.Context, reader objects.Reader, queries []objec
 		}
 	}
 	if !found && err == nil {
-		return g.nothing(ctx, reader, queries)
+		return g.nothing(ctx, reader, queries, exist)
 	}
 	return err
 }
@@ -182,7 +183,11 @@ func (g *get) row(columns []kinds.Column, o kinds.Object, others bool) []string 
 	}
 	row = append(row, name)
 	for _, c := range columns {
-		row = append(row, c.Show(o, g.wide(), g.Now()))
+		cell := c.Show(o, g.wide(), g.Now())
+		if g.wide() { // which is asked for to see all of it
+			cell = show.OneLine(cell)
+		}
+		row = append(row, cell)
 	}
 	return row
 }
@@ -209,19 +214,24 @@ func (g *get) whole(ctx context.Context, reader objects.Reader, queries []object
 	}
 	named := len(queries) == 1 && queries[0].Name != ""
 	if named && len(chosen) == 0 {
-		return g.nothing(ctx, reader, queries)
+		return g.nothing(ctx, reader, queries, len(all) > 0)
 	}
 	return errors.Join(show.Objects(g.Out, g.format, chosen, named && !g.everywhere), incomplete)
 }
 
-// nothing says that there is nothing to show. That a name does not exist is an error.
-func (g *get) nothing(ctx context.Context, reader objects.Reader, queries []objects.Query) error {
-	where := fmt.Sprintf("in namespace %q", queries[0].Namespace)
+// nothing says that there is nothing to show: of what exists, if there is any, nothing is as
+// --status-selector wants it. Where a name was given, both are errors.
+func (g *get) nothing(ctx context.Context, reader objects.Reader, queries []objects.Query, exist bool) error {
+	where, in := fmt.Sprintf("in namespace %q", queries[0].Namespace), "-n "+queries[0].Namespace
 	if g.everywhere {
-		where = "in any namespace"
+		where, in = "in any namespace", "-A"
 	}
-	if queries[0].Name != "" {
-		return notFound(ctx, g.Session, reader, queries[0], "get")
+	switch q := queries[0]; {
+	case q.Name != "" && exist:
+		err := fmt.Errorf("no %s %q %s matches the status selector %q", q.Kind, q.Name, where, g.status)
+		return session.Hint(err, "see how it is: weir get %s %s %s", q.Kind.Words(), q.Name, in)
+	case q.Name != "":
+		return notFound(ctx, g.Session, reader, q, "get")
 	}
 	what := "objects"
 	if len(queries) == 1 {

@@ -9,11 +9,9 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -84,6 +82,9 @@ func (l *logs) run(ctx context.Context, s *session.Session) error {
 	if err != nil {
 		return err
 	}
+	if len(pods) == 0 {
+		return session.Hint(fmt.Errorf("no controllers run in namespace %q", l.controllers), "name another namespace by --flux-namespace, or see what is wrong: weir check")
+	}
 	if l.follow {
 		return l.tailAll(ctx, h, pods, options)
 	}
@@ -144,9 +145,6 @@ func (l *logs) pods(ctx context.Context, h *hand) ([]corev1.Pod, error) {
 		}
 		all = append(all, pods.Items...)
 	}
-	if len(all) == 0 {
-		return nil, session.Hint(fmt.Errorf("no controllers run in namespace %q", l.controllers), "name another namespace by --flux-namespace, or see what is wrong: weir check")
-	}
 	return all, nil
 }
 
@@ -206,6 +204,7 @@ type logStream struct {
 // stream reads the lines of a pod until ctx ends.
 func (l *logs) stream(ctx context.Context, h *hand, pod corev1.Pod, options *corev1.PodLogOptions) *logStream {
 	s := &logStream{lines: make(chan logLine, linesAhead)}
+	namespace := h.Namespace()
 	go func() {
 		defer close(s.lines)
 		var r io.ReadCloser
@@ -213,7 +212,11 @@ func (l *logs) stream(ctx context.Context, h *hand, pod corev1.Pod, options *cor
 			return
 		}
 		defer r.Close()
-		s.err = l.scan(h, r, func(line logLine) error {
+		s.err = scan(r, func(text []byte) error {
+			line, ok := l.line(text, namespace)
+			if !ok {
+				return nil
+			}
 			select {
 			case s.lines <- line:
 				return nil
@@ -225,39 +228,13 @@ func (l *logs) stream(ctx context.Context, h *hand, pod corev1.Pod, options *cor
 	return s
 }
 
-// tailAll prints lines as they come.
-func (l *logs) tailAll(ctx context.Context, h *hand, pods []corev1.Pod, options *corev1.PodLogOptions) error {
-	var mu sync.Mutex
-	g, ctx := errgroup.WithContext(ctx)
-	for _, pod := range pods {
-		g.Go(func() error {
-			r, err := open(ctx, h, pod, options)
-			if err != nil {
-				return err
-			}
-			defer r.Close()
-			err = l.scan(h, r, func(line logLine) error {
-				mu.Lock()
-				defer mu.Unlock()
-				_, err := fmt.Fprintln(h.Out, line)
-				return err
-			})
-			if ctx.Err() != nil {
-				return nil // asked to end
-			}
-			return err
-		})
-	}
-	return g.Wait()
-}
-
-// scan gives take the lines that are asked for.
-func (l *logs) scan(h *hand, r io.Reader, take func(logLine) error) error {
+// scan gives take one line after the other.
+func scan(r io.Reader, take func([]byte) error) error {
 	in := bufio.NewReaderSize(r, lineLimit)
 	for {
 		text, err := readLine(in)
-		if line, ok := parseLine(text); ok && l.wanted(line, h.Namespace()) {
-			if err := take(line); err != nil {
+		if len(text) > 0 {
+			if err := take(text); err != nil {
 				return err
 			}
 		}
@@ -283,7 +260,14 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 	return nil, err
 }
 
-// wanted reports whether a line is asked for, by one who works in a namespace.
+// line reads a line, and reports whether it is asked for by one who works in a namespace.
+func (l *logs) line(text []byte, namespace string) (logLine, bool) {
+	line, ok := parseLine(text)
+	return line, ok && l.wanted(line, namespace)
+}
+
+// wanted reports whether a line is asked for, by one who works in a namespace. A line that
+// says nothing of what it is about is, where everything is.
 func (l *logs) wanted(line logLine, namespace string) bool {
 	return (l.level == "" || line.Level == l.level) &&
 		(l.kind == "" || line.kind() == l.kind) &&
@@ -301,13 +285,18 @@ type logLine struct {
 	ReconcilerKind string `json:"reconciler kind"` // of older ones
 	Name           string `json:"name"`
 	Namespace      string `json:"namespace"`
+
+	// text is a line that was written by somebody else: of nothing else is anything known.
+	text string
 }
 
-// parseLine reads a line. What is no JSON was written by somebody else.
+// parseLine reads a line, if there is something in it. What is not as controllers write it is
+// kept as it is: the Go runtime says so why a program ends.
 func parseLine(data []byte) (logLine, bool) {
 	var line logLine
 	if err := json.Unmarshal(data, &line); err != nil || line.Message == "" && line.Error == "" {
-		return logLine{}, false
+		text := strings.TrimRight(string(data), "\r\n")
+		return logLine{text: text}, strings.TrimSpace(text) != ""
 	}
 	return line, true
 }
@@ -321,6 +310,9 @@ func (l logLine) kind() string {
 
 // String returns the line as people read it.
 func (l logLine) String() string {
+	if l.text != "" {
+		return l.text
+	}
 	parts := []string{l.Time, l.Level}
 	if l.Name != "" {
 		object := l.kind() + "/" + l.Name
