@@ -1,6 +1,6 @@
 // Package blame tells which field manager has set which field of an object, and finds fields
 // by the paths that people write. It decides on the object that it is given. Values of
-// Secrets are masked.
+// Secrets are masked; what else is secret, the caller knows, see Show.
 package blame
 
 import (
@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
@@ -60,7 +61,7 @@ func Fields(obj *unstructured.Unstructured) ([]Field, error) {
 		set.Leaves().Iterate(func(p fieldpath.Path) {
 			p = p.Copy()
 			out = append(out, Field{
-				Path: p, Name: NameOf(p), Value: valueAt(obj, p),
+				Path: p, Name: NameOf(p), Value: Show(obj, p, nil),
 				Manager: e.Manager, Operation: e.Operation, Subresource: e.Subresource, Time: at,
 			})
 		})
@@ -95,15 +96,15 @@ func Last(fields []Field, at fieldpath.Path) (Field, bool) {
 	var last Field
 	found := false
 	for _, f := range fields {
-		if related(f.Path, at) && (!found || f.Time.After(last.Time)) {
+		if Related(f.Path, at) && (!found || f.Time.After(last.Time)) {
 			last, found = f, true
 		}
 	}
 	return last, found
 }
 
-// related reports whether one of two paths leads to the other, or they are the same.
-func related(a, b fieldpath.Path) bool {
+// Related reports whether one of two paths leads to the other, or they are the same.
+func Related(a, b fieldpath.Path) bool {
 	n := min(len(a), len(b))
 	return a[:n].Equals(b[:n])
 }
@@ -136,8 +137,9 @@ func placesOf(obj *unstructured.Unstructured, p fieldpath.Path) string {
 	return out.String()
 }
 
-// valueAt returns the value of a field for people, "" if there is none.
-func valueAt(obj *unstructured.Unstructured, p fieldpath.Path) string {
+// Show returns the value of a field for people, "" if there is none, without what hide takes
+// out of it, before it is shortened. A nil hide takes nothing.
+func Show(obj *unstructured.Unstructured, p fieldpath.Path, hide func(string) string) string {
 	v, ok := manifest.At(obj.Object, p)
 	if !ok {
 		return ""
@@ -149,26 +151,29 @@ func valueAt(obj *unstructured.Unstructured, p fieldpath.Path) string {
 	if err != nil {
 		return "?"
 	}
-	if runes := []rune(string(data)); len(runes) > longest {
+	text := string(data)
+	if hide != nil {
+		text = hide(text)
+	}
+	if runes := []rune(text); len(runes) > longest {
 		return string(runes[:longest]) + "…"
 	}
-	return string(data)
+	return text
 }
 
 // secret reports whether a field may hold what is secret. The copy that kubectl keeps in an
-// annotation does, too.
+// annotation does, too, and of any object: whatever is masked elsewhere is in it.
 func secret(obj *unstructured.Unstructured, p fieldpath.Path) bool {
+	if len(p) == 3 && named(p, 0, "metadata") && named(p, 1, "annotations") && named(p, 2, corev1.LastAppliedConfigAnnotation) {
+		return true
+	}
 	if obj.GetKind() != "Secret" || obj.GroupVersionKind().Group != "" {
 		return false
 	}
-	if len(p) == 0 || p[0].FieldName == nil {
-		return true
-	}
-	switch *p[0].FieldName {
-	case "data", "stringData":
-		return true
-	case "metadata":
-		return len(p) < 3 || p[len(p)-1].FieldName != nil && *p[len(p)-1].FieldName == "kubectl.kubernetes.io/last-applied-configuration"
-	}
-	return false
+	return len(p) == 0 || p[0].FieldName == nil || named(p, 0, "data") || named(p, 0, "stringData") || named(p, 0, "metadata") && len(p) < 3
+}
+
+// named reports whether a step of a path has a name.
+func named(p fieldpath.Path, i int, name string) bool {
+	return p[i].FieldName != nil && *p[i].FieldName == name
 }

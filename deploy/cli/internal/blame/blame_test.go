@@ -1,6 +1,7 @@
 package blame_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -105,6 +106,33 @@ type: Opaque
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("values (-want +got):\n%s", diff)
+	}
+}
+
+// TestShow: what is hidden is so before a value is shortened, and what kubectl keeps a copy of may
+// be secret in any object.
+func TestShow(t *testing.T) {
+	t.Parallel()
+	obj := object(t, `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: app, annotations: {kubectl.kubernetes.io/last-applied-configuration: all of it, other: plain}}
+data: {long: "`+strings.Repeat("x", 75)+`password"}
+`)
+	hide := strings.NewReplacer("password", "***").Replace
+	annotation := func(name string) fieldpath.Path { return fieldpath.MakePathOrDie("metadata", "annotations", name) }
+	for name, tc := range map[string]struct {
+		path fieldpath.Path
+		want string
+	}{
+		"at the end":     {fieldpath.MakePathOrDie("data", "long"), `"` + strings.Repeat("x", 75) + `***"`},
+		"the copy":       {annotation("kubectl.kubernetes.io/last-applied-configuration"), "***"},
+		"another":        {annotation("other"), `"plain"`},
+		"what is absent": {annotation("none"), ""},
+	} {
+		if got := blame.Show(obj, tc.path, hide); got != tc.want {
+			t.Errorf("%s: Show = %q, want %q", name, got, tc.want)
+		}
 	}
 }
 

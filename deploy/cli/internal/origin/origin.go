@@ -123,7 +123,7 @@ func (b *Built) Place(id manifest.ID, field fieldpath.Path) (Place, error) {
 	if obj == nil {
 		return Place{}, fmt.Errorf("%s: %w", id, ErrNotMade)
 	}
-	w := Wanted{Kind: id.Kind, Name: id.Name, Path: field}
+	w := wanted(id, field)
 	if len(field) > 0 {
 		w.Value, w.Known = manifest.At(obj.Object, field)
 	}

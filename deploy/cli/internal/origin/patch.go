@@ -62,8 +62,10 @@ func patchOf(in File, entry *yaml.Node, files []File) (patch, bool) {
 	return patch{file: name, content: files[i].Content, target: target}, true
 }
 
-// findPatch returns where the last patch sets the field to a value that is taken.
+// findPatch returns where the last patch sets the field to a value that is taken. One that is
+// about another namespace or group is so only if no other does: builds set namespaces.
 func findPatch(w Wanted, patches []patch, take func(*yaml.Node) bool) (Place, bool) {
+	var other Place
 	for _, p := range slices.Backward(patches) {
 		if !aims(p.target, w) {
 			continue
@@ -77,10 +79,24 @@ func findPatch(w Wanted, patches []patch, take func(*yaml.Node) bool) (Place, bo
 			if p.inLine {
 				place.Line = p.before
 			}
-			return place, true
+			if near(p.target, doc, w) {
+				return place, true
+			}
+			if other.File == "" {
+				other = place
+			}
 		}
 	}
-	return Place{}, false
+	return other, other.File != ""
+}
+
+// near reports whether a patch says nothing against the group and the namespace of the object.
+func near(target, doc *yaml.Node, w Wanted) bool {
+	group, namespace := groupOf(yamlnode.Text(doc, "apiVersion")), yamlnode.Text(doc, "metadata", "namespace")
+	if target != nil {
+		group, namespace = yamlnode.Text(target, "group"), yamlnode.Text(target, "namespace")
+	}
+	return (group == "" || matches(group, w.Group)) && (namespace == "" || matches(namespace, w.Namespace))
 }
 
 // aims reports whether the target of a patch may be the object. Labels are not looked at.

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"weir.dev/deploy/cli/internal/yamlnode"
+	"weir.dev/pkg/manifest"
 )
 
 // Place is a line of a file of a source.
@@ -47,8 +48,9 @@ type File struct {
 
 // Wanted is a field of an object that a build has made.
 type Wanted struct {
-	Kind, Name string
-	Path       fieldpath.Path
+	Group, Kind, Namespace, Name string
+
+	Path fieldpath.Path
 	// Value is what the build has set, if Known.
 	Value any
 	Known bool
@@ -56,6 +58,11 @@ type Wanted struct {
 	From string
 	// Through are the files of what changed it, in order.
 	Through []string
+}
+
+// wanted returns a field of an object, of which the value is not known yet.
+func wanted(id manifest.ID, field fieldpath.Path) Wanted {
+	return Wanted{Group: id.Group, Kind: id.Kind, Namespace: id.Namespace, Name: id.Name, Path: field}
 }
 
 // Find returns where a field is written: in the file of the object, or else in a patch of
@@ -103,17 +110,20 @@ func findObject(w Wanted, files []File) (Place, *found) {
 	if i < 0 {
 		return Place{}, nil
 	}
-	var sameKind []*yaml.Node
+	var sameName, sameKind []*yaml.Node
 	for _, doc := range documents(files[i].Content) {
 		for _, obj := range objectsIn(doc) {
 			if yamlnode.Text(obj, "kind") != w.Kind {
 				continue
 			}
 			if yamlnode.Text(obj, "metadata", "name") == w.Name {
-				return Place{File: w.From, Line: obj.Line, Exact: len(w.Path) == 0}, follow(obj, w.Path)
+				sameName = append(sameName, obj)
 			}
 			sameKind = append(sameKind, obj)
 		}
+	}
+	if found := w.nearest(sameName); len(found) > 0 {
+		return Place{File: w.From, Line: found[0].Line, Exact: len(w.Path) == 0}, follow(found[0], w.Path)
 	}
 	// Names are given prefixes and suffixes.
 	several := len(sameKind) > 1
@@ -121,10 +131,45 @@ func findObject(w Wanted, files []File) (Place, *found) {
 		name := yamlnode.Text(n, "metadata", "name")
 		return several && (name == "" || !strings.Contains(w.Name, name))
 	})
-	if len(sameKind) != 1 {
+	if sameKind = w.nearest(sameKind); len(sameKind) != 1 {
 		return Place{}, nil
 	}
 	return Place{File: w.From, Line: sameKind[0].Line}, follow(sameKind[0], w.Path)
+}
+
+// nearest returns those of some objects of the kind that are most like the object by group and
+// namespace. A namespace may be left out, and a build may set another one.
+func (w Wanted) nearest(objects []*yaml.Node) []*yaml.Node {
+	var best []*yaml.Node
+	most := -1
+	for _, obj := range objects {
+		score := 0
+		if groupOf(yamlnode.Text(obj, "apiVersion")) == w.Group {
+			score += 3
+		}
+		switch yamlnode.Text(obj, "metadata", "namespace") {
+		case w.Namespace:
+			score += 2
+		case "":
+			score++
+		}
+		if score > most {
+			best, most = nil, score
+		}
+		if score == most {
+			best = append(best, obj)
+		}
+	}
+	return best
+}
+
+// groupOf returns the group of an apiVersion.
+func groupOf(apiVersion string) string {
+	group, _, ok := strings.Cut(apiVersion, "/")
+	if !ok {
+		return ""
+	}
+	return group
 }
 
 // findWhole returns the file of which the whole content is the value, as generators of
@@ -251,8 +296,13 @@ func (w Wanted) is(n *yaml.Node) bool {
 	if err := n.Decode(&v); err != nil {
 		return false
 	}
-	one, err := json.Marshal(v)
-	other, otherErr := json.Marshal(w.Value)
+	return same(v, w.Value)
+}
+
+// same reports whether two values are the same, where numbers may be of different types.
+func same(a, b any) bool {
+	one, err := json.Marshal(a)
+	other, otherErr := json.Marshal(b)
 	return err == nil && otherErr == nil && bytes.Equal(one, other)
 }
 

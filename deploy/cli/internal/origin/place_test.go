@@ -164,3 +164,73 @@ func TestFindAnObject(t *testing.T) {
 		}
 	}
 }
+
+// TestFindBetweenNamespaces: of objects with the same kind and name in a file, that in the
+// namespace is the one, and else one that leaves it to the build.
+func TestFindBetweenNamespaces(t *testing.T) {
+	t.Parallel()
+	all := []origin.File{
+		{Path: "all.yaml", Content: []byte(`apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: test}
+spec: {replicas: 1}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec: {replicas: 1}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: live}
+spec: {replicas: 1}
+---
+apiVersion: example.com/v1
+kind: Deployment
+metadata: {name: web, namespace: live}
+spec: {replicas: 1}
+`)},
+		{Path: "kustomization.yaml", Content: []byte(`resources: [all.yaml]
+patches:
+- path: live.yaml
+- path: test.yaml
+- target: {kind: Deployment, namespace: live}
+  patch: '[{op: add, path: /spec/minReadySeconds, value: 7}]'
+- target: {kind: Deployment, namespace: test}
+  patch: '[{op: add, path: /spec/minReadySeconds, value: 7}]'
+`)},
+		{Path: "live.yaml", Content: []byte("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: live}\nspec: {paused: true}\n")},
+		{Path: "test.yaml", Content: []byte("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: test}\nspec: {paused: true}\n")},
+	}
+	replicas := fieldpath.MakePathOrDie("spec", "replicas")
+	tests := map[string]struct {
+		why              string
+		group, namespace string
+		path             fieldpath.Path
+		value            any
+		want             origin.Place
+	}{
+		"the first":             {group: "apps", namespace: "test", path: replicas, value: int64(1), want: origin.Place{File: "all.yaml", Line: 4, Exact: true}},
+		"the last":              {group: "apps", namespace: "live", path: replicas, value: int64(1), want: origin.Place{File: "all.yaml", Line: 14, Exact: true}},
+		"in another group":      {group: "example.com", namespace: "live", path: replicas, value: int64(1), want: origin.Place{File: "all.yaml", Line: 19, Exact: true}},
+		"without a namespace":   {why: "the build has set it", group: "apps", namespace: "other", path: replicas, value: int64(1), want: origin.Place{File: "all.yaml", Line: 9, Exact: true}},
+		"the object":            {group: "apps", namespace: "live", want: origin.Place{File: "all.yaml", Line: 11, Exact: true}},
+		"a patch of it":         {why: "the last one is of another", group: "apps", namespace: "live", path: fieldpath.MakePathOrDie("spec", "paused"), value: true, want: origin.Place{File: "live.yaml", Line: 4, Exact: true}},
+		"a patch with a target": {group: "apps", namespace: "live", path: fieldpath.MakePathOrDie("spec", "minReadySeconds"), value: int64(7), want: origin.Place{File: "kustomization.yaml", Line: 6, Exact: true}},
+		"a patch by the name before": {
+			why: "the build has changed the namespace", group: "apps", namespace: "other", path: fieldpath.MakePathOrDie("spec", "paused"), value: true,
+			want: origin.Place{File: "test.yaml", Line: 4, Exact: true},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, ok := origin.Find(origin.Wanted{
+				Group: tc.group, Kind: "Deployment", Namespace: tc.namespace, Name: "web", Path: tc.path, Value: tc.value, Known: tc.value != nil, From: "all.yaml",
+			}, all)
+			if diff := cmp.Diff(tc.want, got); !ok || diff != "" {
+				t.Errorf("Find = %t, (-want +got):\n%s (%s)", ok, diff, tc.why)
+			}
+		})
+	}
+}

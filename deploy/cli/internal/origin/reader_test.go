@@ -255,6 +255,53 @@ spec:
 	}
 }
 
+// TestEncrypted: a field is so if something in it is, or if it is in the cluster only and what it
+// is part of has something.
+func TestEncrypted(t *testing.T) {
+	t.Parallel()
+	c := newClone(t)
+	commit := c.commit("Ann", "Add it", map[string]string{"apps/settings.yaml": `apiVersion: example.com/v1
+kind: Settings
+metadata: {name: settings, labels: {team: shop}}
+spec:
+  plain: [a, b]
+  list: [a, "ENC[AES256_GCM,data:x,type:str]"]
+  map: {a: plain, b: "ENC[AES256_GCM,data:y,type:str]"}
+sops: {mac: "ENC[AES256_GCM,data:z,type:str]"}
+`})
+	ks := kustomization(commit)
+	ks.Spec.Decryption = &kustomizev1.DecryptionSpec{Provider: "sops"}
+	built, err := reader(t, c.dir).Built(t.Context(), ks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := manifest.ID{Group: "example.com", Kind: "Settings", Namespace: "shop", Name: "settings"}
+	for name, tc := range map[string]struct {
+		id   manifest.ID
+		path fieldpath.Path
+		want bool
+	}{
+		"a value":                  {id, fieldpath.MakePathOrDie("spec", "map", "b"), true},
+		"a plain value":            {id, fieldpath.MakePathOrDie("spec", "map", "a"), false},
+		"a map":                    {id, fieldpath.MakePathOrDie("spec", "map"), true},
+		"a list":                   {id, fieldpath.MakePathOrDie("spec", "list"), true},
+		"a plain list":             {id, fieldpath.MakePathOrDie("spec", "plain"), false},
+		"what is not in the file":  {id, fieldpath.MakePathOrDie("spec", "map", "c"), true},
+		"what is nowhere near":     {id, fieldpath.MakePathOrDie("metadata", "labels", "other"), false},
+		"of what is not made":      {manifest.ID{Kind: "ConfigMap", Name: "none"}, fieldpath.MakePathOrDie("data", "a"), true},
+		"the object as a whole":    {id, nil, true},
+		"a part of a plain object": {id, fieldpath.MakePathOrDie("metadata"), false},
+	} {
+		if got := built.Encrypted(tc.id, tc.path); got != tc.want {
+			t.Errorf("%s: Encrypted = %t, want %t", name, got, tc.want)
+		}
+	}
+	plain := fieldpath.MakePathOrDie("spec", "plain")
+	if !built.Makes(id, plain, []any{"a", "b"}) || built.Makes(id, plain, []any{"a"}) || built.Makes(id, fieldpath.MakePathOrDie("spec", "none"), nil) {
+		t.Error("what is made is what the file has, and nothing else")
+	}
+}
+
 // TestNear: a commit is the same wherever it is, so a clone that happens to be there will do;
 // but not one that lacks history, which the remote has.
 func TestNear(t *testing.T) {

@@ -20,7 +20,7 @@ func (b *Built) SetBy(id manifest.ID, field fieldpath.Path) (fieldpath.Path, boo
 	if obj == nil || len(field) == 0 {
 		return nil, false
 	}
-	w := Wanted{Kind: id.Kind, Name: id.Name, Path: field}
+	w := wanted(id, field)
 	w.Value, w.Known = manifest.At(obj.Object, field)
 	if !w.Known {
 		return nil, false
@@ -63,7 +63,9 @@ func targetOf(s *kustomize.Selector) *yaml.Node {
 		return nil
 	}
 	scalar := func(text string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Value: text} }
-	return &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{scalar("kind"), scalar(s.Kind), scalar("name"), scalar(s.Name)}}
+	return &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{
+		scalar("group"), scalar(s.Group), scalar("kind"), scalar(s.Kind), scalar("namespace"), scalar(s.Namespace), scalar("name"), scalar(s.Name),
+	}}
 }
 
 // Variable returns the field of the Kustomization that has the value of a variable, or else
@@ -77,14 +79,29 @@ func (b *Built) Variable(name string) fieldpath.Path {
 	return pathTo("spec", "postBuild", "substituteFrom")
 }
 
-// Encrypted reports whether SOPS has encrypted a field in the source.
+// Encrypted reports whether SOPS has encrypted a field in the source, or something in it. What
+// the source does not have as it is in the cluster counts as what it is part of.
 func (b *Built) Encrypted(id manifest.ID, field fieldpath.Path) bool {
+	obj := b.object(id)
+	if obj == nil {
+		return b.ks.Spec.Decryption != nil // and nobody knows what was made of it
+	}
+	for n := len(field); n >= 0; n-- {
+		if value, ok := manifest.At(obj.Object, field[:n]); ok {
+			return render.AnyMask(value)
+		}
+	}
+	return false
+}
+
+// Makes reports whether the build makes a field just as it is.
+func (b *Built) Makes(id manifest.ID, field fieldpath.Path, value any) bool {
 	obj := b.object(id)
 	if obj == nil {
 		return false
 	}
-	value, _ := manifest.At(obj.Object, field)
-	return render.IsMask(value)
+	made, ok := manifest.At(obj.Object, field)
+	return ok && same(made, value)
 }
 
 // nameOf returns the name of a step of a path, "" if it is the item of a list.

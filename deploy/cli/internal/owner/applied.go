@@ -17,33 +17,43 @@ import (
 // nothing.
 func Inventory(obj *unstructured.Unstructured) (inventory.Set, error) { return appliedBy(obj) }
 
+// Unread is an object that may not be read.
+type Unread struct {
+	ID  manifest.ID
+	Err error
+}
+
 // Applied returns those of the objects that an object has applied which are there, of those
-// that are chosen, in the order in which they are applied.
-func (c Cluster) Applied(ctx context.Context, obj *unstructured.Unstructured, choose func(manifest.ID) bool) ([]*unstructured.Unstructured, error) {
+// that are chosen, in the order in which they are applied, and those that may not be read. What
+// is in another cluster is not looked for.
+func (c Cluster) Applied(ctx context.Context, obj *unstructured.Unstructured, choose func(manifest.ID) bool) ([]*unstructured.Unstructured, []Unread, error) {
 	applied, err := appliedBy(obj)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	maps.DeleteFunc(applied, func(id manifest.ID, _ string) bool { return !choose(id) })
-	if len(applied) == 0 {
-		return nil, nil
+	if len(applied) == 0 || Elsewhere(obj) {
+		return nil, nil, nil
 	}
 	found, err := c.read(ctx, ownerOf(obj), applied)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var out []*unstructured.Unstructured
+	var unread []Unread
 	for _, id := range applied.IDs() {
 		r := found[id]
 		switch {
 		case apierrors.IsNotFound(r.err), meta.IsNoMatchError(r.err):
+		case apierrors.IsForbidden(r.err):
+			unread = append(unread, Unread{ID: id, Err: r.err})
 		case r.err != nil:
-			return nil, fmt.Errorf("reading %s: %w", id, r.err)
+			return nil, nil, fmt.Errorf("reading %s: %w", id, r.err)
 		default:
 			out = append(out, r.object)
 		}
 	}
-	return out, nil
+	return out, unread, nil
 }
 
 // Above returns what has applied or made an object; nil if nobody says.

@@ -24,8 +24,21 @@ const longest = 32
 // Link is one step up from an object.
 type Link struct {
 	ID manifest.ID
-	// Object is nil if it is named, and does not exist.
+	// Object is nil if it is named, and does not exist, or may not be read.
 	Object *unstructured.Unstructured
+	// Err says that it may not be read; nil if it does not exist.
+	Err error
+}
+
+// Missing says why there is no object: for people, behind the name.
+func (l Link) Missing() string {
+	switch {
+	case l.Object != nil:
+		return ""
+	case l.Err != nil:
+		return "it may not be read: " + l.Err.Error()
+	}
+	return "it does not exist"
 }
 
 // Chain returns what an object comes from: its sources, the objects that own it, the Kustomization or
@@ -58,16 +71,18 @@ func (c Cluster) Chain(ctx context.Context, obj *unstructured.Unstructured) ([]L
 	return chain, nil
 }
 
-// above returns what has applied or made an object; nil if nobody says.
+// above returns what has applied or made an object; nil if nobody says. Some controllers copy the
+// labels of what they make an object for, as that of EndpointSlices does: what has an owner, and
+// is not in the inventory of the one that the labels name, is from its owner.
 func (c Cluster) above(ctx context.Context, obj *unstructured.Unstructured) (*Link, error) {
-	has := obj.GetLabels()
-	switch {
-	case has[helmv2.LabelName] != "":
-		return c.link(ctx, helmv2.GroupVersion.WithKind(helmv2.HelmReleaseKind), has[helmv2.LabelNamespace], has[helmv2.LabelName])
-	case has[kustomizev1.LabelName] != "":
-		return c.link(ctx, kustomizev1.GroupVersion.WithKind(kustomizev1.KustomizationKind), has[kustomizev1.LabelNamespace], has[kustomizev1.LabelName])
-	}
 	owner := metav1.GetControllerOfNoCopy(obj)
+	gvk, key, labelled := applierOf(obj)
+	if labelled {
+		by, err := c.link(ctx, gvk, key.Namespace, key.Name)
+		if err != nil || owner == nil || by.Object != nil && mayApply(by.Object, manifest.IDOf(obj)) {
+			return by, err
+		}
+	}
 	if owner == nil {
 		return nil, nil
 	}
@@ -78,6 +93,29 @@ func (c Cluster) above(ctx context.Context, obj *unstructured.Unstructured) (*Li
 	return c.link(ctx, gv.WithKind(owner.Kind), obj.GetNamespace(), owner.Name)
 }
 
+// applierOf returns what has applied an object, by its labels.
+func applierOf(obj *unstructured.Unstructured) (gvk schema.GroupVersionKind, key types.NamespacedName, ok bool) {
+	has := obj.GetLabels()
+	switch {
+	case has[helmv2.LabelName] != "":
+		return helmv2.GroupVersion.WithKind(helmv2.HelmReleaseKind), types.NamespacedName{Namespace: has[helmv2.LabelNamespace], Name: has[helmv2.LabelName]}, true
+	case has[kustomizev1.LabelName] != "":
+		return kustomizev1.GroupVersion.WithKind(kustomizev1.KustomizationKind), types.NamespacedName{Namespace: has[kustomizev1.LabelNamespace], Name: has[kustomizev1.LabelName]}, true
+	}
+	return gvk, key, false
+}
+
+// mayApply reports whether one that applies objects has an object in its inventory. Without an
+// inventory nobody knows, and the labels count.
+func mayApply(by *unstructured.Unstructured, id manifest.ID) bool {
+	set, err := appliedBy(by)
+	if err != nil || set == nil {
+		return true
+	}
+	_, ok := set[id]
+	return ok
+}
+
 // link reads what is named.
 func (c Cluster) link(ctx context.Context, gvk schema.GroupVersionKind, namespace, name string) (*Link, error) {
 	id := manifest.ID{Group: gvk.Group, Kind: gvk.Kind, Namespace: namespace, Name: name}
@@ -85,6 +123,8 @@ func (c Cluster) link(ctx context.Context, gvk schema.GroupVersionKind, namespac
 	switch {
 	case apierrors.IsNotFound(r.err):
 		return &Link{ID: id}, nil
+	case apierrors.IsForbidden(r.err):
+		return &Link{ID: id, Err: r.err}, nil
 	case r.err != nil:
 		return nil, fmt.Errorf("reading %s: %w", id, r.err)
 	}

@@ -67,6 +67,12 @@ func (c Cluster) grow(ctx context.Context, node *Node, obj *unstructured.Unstruc
 	if err != nil || len(applied) == 0 {
 		return err
 	}
+	if Elsewhere(obj) { // where this cluster may have others of the same names
+		for _, id := range applied.IDs() {
+			node.Children = append(node.Children, &Node{ID: id, Status: health.Unknown, Message: "it is in another cluster"})
+		}
+		return nil
+	}
 	found, err := c.read(ctx, ownerOf(obj), applied)
 	if err != nil {
 		return err
@@ -96,6 +102,22 @@ func absent(id manifest.ID, err error) *Node {
 		return &Node{ID: id, Status: health.NotFound, Message: "it does not exist"}
 	}
 	return &Node{ID: id, Status: health.Unknown, Message: err.Error()}
+}
+
+// Elsewhere reports whether an object applies others to another cluster.
+func Elsewhere(obj *unstructured.Unstructured) bool {
+	to, _, _ := unstructured.NestedMap(obj.Object, "spec", "kubeConfig")
+	return to != nil && applies(obj)
+}
+
+// applies reports whether an object is of a kind that applies others.
+func applies(obj *unstructured.Unstructured) bool {
+	switch obj.GroupVersionKind().GroupKind() {
+	case schema.GroupKind{Group: kustomizev1.GroupVersion.Group, Kind: kustomizev1.KustomizationKind},
+		schema.GroupKind{Group: helmv2.GroupVersion.Group, Kind: helmv2.HelmReleaseKind}:
+		return true
+	}
+	return false
 }
 
 // appliedBy returns what an object has applied, by its inventory.

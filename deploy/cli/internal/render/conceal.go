@@ -126,7 +126,7 @@ const (
 // concealBoth hides what nobody should see of an object as it is and as it would be: the
 // values of a Secret, and what stands in the place of values that are encrypted.
 func concealBoth(was, would *unstructured.Unstructured) {
-	if anyMask(would.Object) {
+	if AnyMask(would.Object) {
 		was.Object = unmasked(was.Object, would.Object)
 		hideOthers(was.Object, would.Object)
 	}
@@ -162,8 +162,8 @@ func set(obj *unstructured.Unstructured, field string, values map[string]any) {
 	}
 }
 
-// IsMask reports whether a value stands in the place of an encrypted one.
-func IsMask(value any) bool {
+// isMask reports whether a value stands in the place of an encrypted one.
+func isMask(value any) bool {
 	text, ok := value.(string)
 	if !ok {
 		return false
@@ -174,19 +174,19 @@ func IsMask(value any) bool {
 	return text == Mask || text == jsonMask
 }
 
-// anyMask reports whether there is a mask anywhere in a value.
-func anyMask(value any) bool {
+// AnyMask reports whether there is a mask anywhere in a value.
+func AnyMask(value any) bool {
 	switch v := value.(type) {
 	case map[string]any:
 		for _, inner := range v {
-			if anyMask(inner) {
+			if AnyMask(inner) {
 				return true
 			}
 		}
 	case []any:
-		return slices.ContainsFunc(v, anyMask)
+		return slices.ContainsFunc(v, AnyMask)
 	}
-	return IsMask(value)
+	return isMask(value)
 }
 
 // hideOthers hides what an object has that is in part encrypted in the source, where that is
@@ -235,7 +235,7 @@ func unmasked(was, would map[string]any) map[string]any {
 		}
 		switch v := value.(type) {
 		case string:
-			if IsMask(v) {
+			if isMask(v) {
 				was[key] = value
 			}
 		case map[string]any:
@@ -250,7 +250,7 @@ func unmasked(was, would map[string]any) map[string]any {
 					switch {
 					case isMap && wasMap:
 						list[i] = unmasked(oldInner, inner)
-					case IsMask(v[i]):
+					case isMask(v[i]):
 						list[i] = v[i]
 					}
 				}

@@ -45,6 +45,7 @@ type blaming struct {
 	cluster owner.Cluster
 	reader  *origin.Reader
 	warned  map[string]bool
+	veils   map[manifest.ID]*veil
 }
 
 // fault is a field, and who set it.
@@ -71,6 +72,8 @@ type fault struct {
 	Commit *origin.Commit `json:"commit,omitempty"`
 	// Setter is who set the last of Via, if that is in no file.
 	Setter *setter `json:"setter,omitempty"`
+
+	path fieldpath.Path
 }
 
 // setter is who has set a field by a request to the API server.
@@ -80,7 +83,7 @@ type setter struct {
 }
 
 func newBlame(s *session.Session) *cobra.Command {
-	b := &blaming{Session: s, warned: make(map[string]bool)}
+	b := &blaming{Session: s, warned: make(map[string]bool), veils: make(map[manifest.ID]*veil)}
 	cmd := &cobra.Command{
 		Use: "blame KIND/NAME [FIELD]", Short: "Show who set the fields of an object: commit, author, file and line, or whoever did it by hand", Args: cobra.RangeArgs(1, 2),
 		Long: `Shows for each field of an object, or for those at FIELD and below it, who set it. What a
@@ -157,6 +160,7 @@ func (b *blaming) run(ctx context.Context, args []string) (err error) {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
+	maskOthers(all)
 	return b.print(all)
 }
 
@@ -187,7 +191,7 @@ func chosenFields(obj *unstructured.Unstructured, s subject, path []string) ([]b
 
 // fault finds out who set a field. What cannot be found out is left out, with a warning.
 func (b *blaming) fault(ctx context.Context, obj *unstructured.Unstructured, above *owner.Link, f blame.Field) fault {
-	out := fault{Field: f.Name, Value: f.Value, Manager: f.Manager, How: string(f.Operation), Time: f.Time, ByHand: edits.ByHand(f.Manager)}
+	out := fault{Field: f.Name, Value: b.shown(ctx, obj, above, f.Path), Manager: f.Manager, How: string(f.Operation), Time: f.Time, ByHand: edits.ByHand(f.Manager), path: f.Path}
 	if f.Subresource != "" {
 		out.How += " of " + f.Subresource
 	}
@@ -198,7 +202,7 @@ func (b *blaming) fault(ctx context.Context, obj *unstructured.Unstructured, abo
 	switch {
 	case f.Manager == managerOfKustomizations && above.ID.Kind == kustomizev1.KustomizationKind:
 		out.Owner = above.ID.String()
-		err = b.byKustomization(ctx, &out, above, manifest.IDOf(obj), f.Path)
+		err = b.byKustomization(ctx, &out, above, obj, f.Path)
 	case f.Manager == managerOfReleases && above.ID.Kind == helmv2.HelmReleaseKind:
 		out.Owner = above.ID.String()
 		err = b.byRelease(ctx, &out, above, obj, f.Path)
@@ -237,23 +241,32 @@ func cloneMayHave(err error) bool {
 }
 
 // byKustomization adds where the source of a Kustomization sets a field, or by what it sets
-// that itself.
-func (b *blaming) byKustomization(ctx context.Context, out *fault, link *owner.Link, id manifest.ID, field fieldpath.Path) error {
+// that itself. What may be secret, because nobody can tell, is masked as well.
+func (b *blaming) byKustomization(ctx context.Context, out *fault, link *owner.Link, obj *unstructured.Unstructured, field fieldpath.Path) error {
+	controllers := byController(field)
 	ks, err := kustomizationOf(link)
 	if err != nil {
+		if !controllers {
+			out.mask()
+		}
 		return err
 	}
 	out.Revision = cmp.Or(out.Revision, ks.Status.LastAppliedRevision)
-	if byController(field) {
+	if controllers {
 		return nil
 	}
+	hidden := b.veil(ctx, link.Object)
 	built, err := b.reader.Built(ctx, ks)
 	if err != nil {
+		if ks.Spec.Decryption != nil || hidden.unread {
+			out.mask()
+		}
 		return err
 	}
-	if built.Encrypted(id, field) && len(out.Via) == 0 {
-		out.Value = blame.Masked
+	if hides(built, hidden, obj, field) {
+		out.mask()
 	}
+	id := manifest.IDOf(obj)
 	if setting, ok := built.SetBy(id, field); ok {
 		return b.bySetting(ctx, out, link.Object, setting)
 	}
@@ -267,6 +280,9 @@ func (b *blaming) byKustomization(ctx context.Context, out *fault, link *owner.L
 	}
 	for _, name := range place.Variables {
 		out.Via = append(out.Via, fmt.Sprintf("${%s} of %s of %s", name, blame.NameOf(built.Variable(name)), link.ID))
+		if hidden.secret(name) {
+			out.mask()
+		}
 	}
 	commit, err := built.Commit(ctx, place)
 	if err != nil {
@@ -287,8 +303,8 @@ func (b *blaming) bySetting(ctx context.Context, out *fault, obj *unstructured.U
 	if err != nil {
 		return err
 	}
-	if above != nil && above.Object != nil && above.ID.Kind == kustomizev1.KustomizationKind && applied(obj, field) {
-		return b.byKustomization(ctx, out, above, id, field)
+	if above != nil && above.ID.Kind == kustomizev1.KustomizationKind && applied(obj, field) {
+		return b.byKustomization(ctx, out, above, obj, field)
 	}
 	all, err := blame.Fields(obj)
 	if last, ok := blame.Last(all, field); ok {
@@ -314,10 +330,18 @@ func byController(field fieldpath.Path) bool {
 	return strings.HasPrefix(name, kustomizev1.GroupVersion.Group+"/") || strings.HasPrefix(name, helmv2.GroupVersion.Group+"/")
 }
 
+// gone is the error that one that has set something is not there to be asked.
+func gone(link *owner.Link) error {
+	if link.Err != nil {
+		return fmt.Errorf("%s has set it, and may not be read: %w", link.ID, link.Err)
+	}
+	return fmt.Errorf("%s has set it, and does not exist any more", link.ID)
+}
+
 // kustomizationOf returns the Kustomization of a link.
 func kustomizationOf(link *owner.Link) (*kustomizev1.Kustomization, error) {
 	if link.Object == nil {
-		return nil, fmt.Errorf("%s has set it, and does not exist any more", link.ID)
+		return nil, gone(link)
 	}
 	ks := &kustomizev1.Kustomization{}
 	return ks, runtime.DefaultUnstructuredConverter.FromUnstructured(link.Object.Object, ks)
@@ -326,8 +350,12 @@ func kustomizationOf(link *owner.Link) (*kustomizev1.Kustomization, error) {
 // byRelease adds of which chart a field is and, where that can be told, by which value, and
 // where that is set.
 func (b *blaming) byRelease(ctx context.Context, out *fault, link *owner.Link, obj *unstructured.Unstructured, field fieldpath.Path) error {
+	controllers := byController(field)
 	if link.Object == nil {
-		return fmt.Errorf("%s has set it, and does not exist any more", link.ID)
+		if !controllers {
+			out.mask()
+		}
+		return gone(link)
 	}
 	hr := &helmv2.HelmRelease{}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(link.Object.Object, hr); err != nil {
@@ -336,13 +364,16 @@ func (b *blaming) byRelease(ctx context.Context, out *fault, link *owner.Link, o
 	if last := hr.Status.History.Latest(); last != nil {
 		out.Chart, out.Revision = last.ChartName+"@"+last.ChartVersion, last.ChartVersion
 	}
-	if byController(field) {
+	if controllers {
 		return nil
 	}
 	value, _ := manifest.At(obj.Object, field)
 	from, err := b.settingOf(ctx, link.Object, hr, field, value)
-	if err != nil || from == nil {
-		return err
+	if from != nil {
+		return b.bySetting(ctx, out, from.object, from.field)
 	}
-	return b.bySetting(ctx, out, from.object, from.field)
+	if err != nil || b.veil(ctx, link.Object).unread {
+		out.mask()
+	}
+	return err
 }

@@ -45,6 +45,9 @@ type drifting struct {
 // scope is what is asked for: edits of what some objects apply, and of those some.
 type scope struct {
 	owners []*unstructured.Unstructured
+	// alone is an object of which the one that applies it, with this name, may not be read.
+	alone  *unstructured.Unstructured
+	by     string
 	events []selector
 	only   func(edits.Edit) bool
 	name   string // of the object, "" for all
@@ -87,15 +90,10 @@ func (d *drifting) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	told, heard, err := d.told(once, of)
+	all, heard, err := d.found(once, of)
 	if err != nil {
 		return err
 	}
-	standing, err := d.standing(once, of)
-	if err != nil {
-		return err
-	}
-	all := edits.Sort(slices.DeleteFunc(append(standing, told...), func(e edits.Edit) bool { return !of.only(e) }))
 	stream := show.NewStream(d.Out, d.head(), show.Options{Wide: d.format == show.Wide, NoHeader: d.noHeader, Colour: d.Colour})
 	switch {
 	case d.watch:
@@ -114,6 +112,27 @@ func (d *drifting) run(ctx context.Context, args []string) error {
 	return stream.Print(d.rows(all))
 }
 
+// found returns the edits that are asked for, and what was heard of them. It is an error that there
+// is nothing of an object that does not exist, unless it is waited for.
+func (d *drifting) found(ctx context.Context, of scope) ([]edits.Edit, []*hearing, error) {
+	told, heard, err := d.told(ctx, of)
+	if err != nil {
+		return nil, nil, err
+	}
+	standing, err := d.standing(ctx, of)
+	if err != nil {
+		return nil, nil, err
+	}
+	all := edits.Sort(slices.DeleteFunc(append(standing, told...), func(e edits.Edit) bool { return !of.only(e) }))
+	if of.missing != nil && len(all) == 0 {
+		if !d.watch {
+			return nil, nil, of.missing
+		}
+		d.Warn("%v", of.missing)
+	}
+	return all, heard, nil
+}
+
 // none says that there is nothing to show.
 func (d *drifting) none(of scope) error {
 	where := "any namespace"
@@ -121,8 +140,6 @@ func (d *drifting) none(of scope) error {
 		where = fmt.Sprintf("namespace %q", d.Namespace())
 	}
 	switch {
-	case of.missing != nil:
-		return of.missing
 	case of.name != "":
 		d.Done("nothing that is known was changed by hand in %s: what was restored is told for an hour", of.name)
 	case len(of.owners) == 0 && d.everywhere:
@@ -181,8 +198,13 @@ func (d *drifting) appliersOf(ctx context.Context, out *scope, s subject, obj *u
 	switch {
 	case err != nil:
 		return err
+	case above != nil && above.ID == s.id: // it applies itself
 	case above != nil && above.Object != nil && isApplier(above.Object):
 		out.add(above.Object)
+	case above != nil && above.Err != nil && applies(above.ID.GroupKind()):
+		d.Warn("%s applies it, and may not be read: %v", above.ID, above.Err)
+		out.alone, out.by = obj, above.ID.String()
+		out.hear(above.ID)
 	case len(out.owners) == 0:
 		return session.Hint(fmt.Errorf("no Kustomization or HelmRelease applies %s, so nobody notices what is changed in it", s.id),
 			"see who set its fields: weir blame %s", s.text)
@@ -193,16 +215,23 @@ func (d *drifting) appliersOf(ctx context.Context, out *scope, s subject, obj *u
 // add adds one that applies objects, and the events about it.
 func (s *scope) add(obj *unstructured.Unstructured) {
 	s.owners = append(s.owners, obj)
-	s.events = append(s.events, aboutEdits(aboutObject(obj.GetKind(), obj.GetNamespace(), obj.GetName()))...)
+	s.hear(manifest.IDOf(obj))
 }
 
-// owners reads what applies objects in a namespace, or in all.
+// hear adds the events about one that applies objects.
+func (s *scope) hear(id manifest.ID) {
+	s.events = append(s.events, aboutEdits(aboutObject(id.Kind, id.Namespace, id.Name))...)
+}
+
+// owners reads what applies objects in a namespace, or in all. That those of a kind may not be
+// read is a warning.
 func (d *drifting) owners(ctx context.Context, namespace string) ([]*unstructured.Unstructured, error) {
 	var queries []objects.Query
 	for _, k := range appliers() {
 		queries = append(queries, objects.Query{Kind: k, Namespace: namespace})
 	}
-	return d.hand.reader.Wholes(ctx, queries)
+	all, err := d.hand.reader.Wholes(ctx, queries)
+	return all, unread(d.Session, err)
 }
 
 // aboutEdits returns selectors of those of some events that are about edits.
@@ -239,12 +268,18 @@ func editsOf(id manifest.ID, everywhere bool) func(edits.Edit) bool {
 	return func(e edits.Edit) bool { return is(e.Object) || applies(id.GroupKind()) && is(e.Owner) }
 }
 
-// told returns what events tell, and what was heard by that, for those that come to go on.
+// told returns what events tell, and what was heard by that, for those that come to go on. That
+// events may not be read is a warning, unless they are all that is asked for.
 func (d *drifting) told(ctx context.Context, of scope) (all []edits.Edit, heard []*hearing, err error) {
 	list := &events{}
+	var refused error
 	for _, selector := range of.events {
 		l := &hearing{of: selector}
 		found, err := list.list(ctx, d.hand, l)
+		if apierrors.IsForbidden(err) {
+			refused = cmp.Or(refused, err)
+			continue
+		}
 		if err != nil {
 			return nil, nil, err
 		}
@@ -253,46 +288,70 @@ func (d *drifting) told(ctx context.Context, of scope) (all []edits.Edit, heard 
 			all = append(all, edits.OfEvent(&found[i], lastSeen(found[i]))...)
 		}
 	}
+	if refused != nil && d.watch && len(heard) == 0 {
+		return nil, nil, refused
+	}
+	if refused != nil {
+		d.Warn("what was restored or reported is not known: %v", refused)
+	}
 	return all, heard, nil
 }
 
 // atOnce is how many of those that apply objects are looked at at a time.
 const atOnce = 4
 
-// standing returns what is as somebody has set it by hand.
+// standing returns what is as somebody has set it by hand. That objects may not be read is a
+// warning, once for each kind.
 func (d *drifting) standing(ctx context.Context, of scope) ([]edits.Edit, error) {
 	found := make([][]edits.Edit, len(of.owners))
+	hidden := make([][]owner.Unread, len(of.owners))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(atOnce)
 	for i, by := range of.owners {
 		g.Go(func() (err error) {
-			found[i], err = d.standingOf(ctx, of, by)
+			found[i], hidden[i], err = d.standingOf(ctx, of, by)
 			return err
 		})
 	}
-	err := g.Wait()
-	return slices.Concat(found...), err
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	if of.alone != nil {
+		more, err := edits.Standing(of.alone, of.by)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, more)
+	}
+	warned := make(map[schema.GroupKind]bool)
+	for _, u := range slices.Concat(hidden...) {
+		if gk := u.ID.GroupKind(); !warned[gk] {
+			warned[gk] = true
+			d.Warn("what stands in objects of kind %s is not known of all: %v", gk.Kind, u.Err)
+		}
+	}
+	return slices.Concat(found...), nil
 }
 
-// standingOf returns what is as somebody has set it of what one has applied. What need not be
-// read, is not.
-func (d *drifting) standingOf(ctx context.Context, of scope, by *unstructured.Unstructured) ([]edits.Edit, error) {
+// standingOf returns what is as somebody has set it of what one has applied, and what of that
+// may not be read. What need not be read, is not.
+func (d *drifting) standingOf(ctx context.Context, of scope, by *unstructured.Unstructured) ([]edits.Edit, []owner.Unread, error) {
 	name := manifest.IDOf(by).String()
-	applied, err := d.cluster.Applied(ctx, by, func(id manifest.ID) bool {
+	applied, hidden, err := d.cluster.Applied(ctx, by, func(id manifest.ID) bool {
 		return of.only(edits.Edit{Object: id.String(), Owner: name})
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var all []edits.Edit
 	for _, obj := range applied {
 		found, err := edits.Standing(obj, name)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		all = append(all, found...)
 	}
-	return all, nil
+	return all, hidden, nil
 }
 
 // outcomeColours are those of what became of an edit.

@@ -114,7 +114,11 @@ func (t *trace) run(ctx context.Context, obj *unstructured.Unstructured) error {
 
 // describe prints what there is to know of a link.
 func describe(link owner.Link, field func(name, value string)) error {
-	if link.Object == nil {
+	switch {
+	case link.Err != nil:
+		field("Status", "It may not be read: "+link.Err.Error())
+		return nil
+	case link.Object == nil:
 		field("Status", "It does not exist")
 		return nil
 	}

@@ -49,7 +49,9 @@ type reason struct {
 	// applied it, the next one has applied that, and so on.
 	By []step `json:"by,omitempty"`
 	// Of is the nearest, or the object if it is such a one. What follows is about that.
-	Of        string           `json:"of,omitempty"`
+	Of string `json:"of,omitempty"`
+	// Elsewhere says that it applies objects to another cluster.
+	Elsewhere bool             `json:"anotherCluster,omitempty"`
 	State     *why.State       `json:"state,omitempty"`
 	DependsOn []why.Dependency `json:"dependsOn,omitempty"`
 	Run       *why.Run         `json:"lastRun,omitempty"`
@@ -66,7 +68,7 @@ type step struct {
 	Commit *origin.Commit `json:"commit,omitempty"`
 	// Pending says that it has not applied the object at this revision.
 	Pending bool `json:"pending,omitempty"`
-	// Message says that it is gone.
+	// Message says that it is gone, or may not be read.
 	Message string `json:"message,omitempty"`
 }
 
@@ -136,39 +138,57 @@ func (r *reasons) present(ctx context.Context, obj *unstructured.Unstructured) (
 	if status == health.Current {
 		out.Message = ""
 	}
-	nearest := obj
-	if !isApplier(obj) {
-		nearest = nil
+	nearest, err := r.climb(ctx, &out, obj)
+	if err != nil {
+		return out, err
 	}
-	seen := map[manifest.ID]bool{manifest.IDOf(obj): true}
+	if len(out.By)+len(out.MadeBy) == 0 {
+		out.Managers = writers(obj)
+	}
+	return out, r.progress(ctx, &out, nearest)
+}
+
+// climb adds what an object was made by, and those that applied that. It returns the nearest of
+// these, or the object if it is such a one; nil if there is none that may be read.
+func (r *reasons) climb(ctx context.Context, out *reason, obj *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	id := manifest.IDOf(obj)
+	var nearest *unstructured.Unstructured
+	if isApplier(obj) {
+		nearest = obj
+	}
+	seen := map[manifest.ID]bool{id: true}
 	for cur := obj; cur != nil && len(seen) < longest; {
 		above, err := r.cluster.Above(ctx, cur)
-		if err != nil {
-			return out, err
+		if err != nil || above == nil {
+			return nearest, err
 		}
-		if above == nil || seen[above.ID] {
-			break
+		itself := above.ID == id && isApplier(obj) // which it has applied, at once or by others
+		if seen[above.ID] && !itself {
+			return nearest, nil
 		}
 		seen[above.ID] = true
 		if !applies(above.ID.GroupKind()) {
+			if above.Err != nil {
+				r.Warn("what %s is from is not known: %s", above.ID, above.Missing())
+			}
 			out.MadeBy = append(out.MadeBy, above.ID.String())
 			cur = above.Object
 			continue
 		}
 		s, err := r.step(ctx, *above, manifest.IDOf(cur))
 		if err != nil {
-			return out, err
+			return nearest, err
 		}
 		out.By = append(out.By, s)
+		if itself {
+			return nearest, nil
+		}
 		if nearest == nil {
 			nearest = above.Object
 		}
 		cur = above.Object
 	}
-	if len(out.By)+len(out.MadeBy) == 0 {
-		out.Managers = writers(obj)
-	}
-	return out, r.progress(ctx, &out, nearest)
+	return nearest, nil
 }
 
 // writers returns who wrote an object, but for its status, the first one first.
@@ -197,7 +217,11 @@ func isApplier(obj *unstructured.Unstructured) bool {
 // be read is a warning.
 func (r *reasons) step(ctx context.Context, link owner.Link, child manifest.ID) (step, error) {
 	s := step{Name: link.ID.String()}
-	if link.Object == nil {
+	switch {
+	case link.Err != nil:
+		s.Message = link.Missing()
+		return s, nil
+	case link.Object == nil:
 		s.Message = "it does not exist any more"
 		return s, nil
 	}
@@ -214,17 +238,25 @@ func (r *reasons) step(ctx context.Context, link owner.Link, child manifest.ID) 
 		return s, err
 	}
 	built, err := r.reader.Built(ctx, ks)
+	err = r.located(ctx, &s, built, err, child)
+	return s, err
+}
+
+// located adds the file that an object is from, see locate. That it cannot be found, or that
+// nothing could be built, is a warning.
+func (r *reasons) located(ctx context.Context, s *step, built *origin.Built, err error, child manifest.ID) error {
 	if err == nil {
-		err = locate(ctx, &s, built, child)
+		err = locate(ctx, s, built, child)
 	}
-	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			return s, cause
-		}
-		r.Warn("the file of %s is not known: %v", child, err)
-		tellClone(r.Session, err)
+	if err == nil {
+		return nil
 	}
-	return s, nil
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	r.Warn("the file of %s is not known: %v", child, err)
+	tellClone(r.Session, err)
+	return nil
 }
 
 // locate adds the file that an object is from, and who has changed that last.
@@ -248,6 +280,7 @@ func (r *reasons) progress(ctx context.Context, out *reason, obj *unstructured.U
 		return nil
 	}
 	out.Of = manifest.IDOf(obj).String()
+	out.Elsewhere = owner.Elsewhere(obj)
 	link, err := r.cluster.Source(ctx, obj)
 	if err != nil {
 		return err
@@ -270,8 +303,12 @@ func (r *reasons) progress(ctx context.Context, out *reason, obj *unstructured.U
 	if out.Waits, err = why.Waits(obj, source, out.DependsOn); err != nil {
 		return err
 	}
-	if link != nil && source == nil {
-		out.Waits = append([]string{link.ID.String() + ": it does not exist"}, out.Waits...)
+	switch {
+	case link == nil || source != nil:
+	case link.Err != nil:
+		r.Warn("whether it waits for %s is not known: %s", link.ID, link.Missing())
+	default:
+		out.Waits = append([]string{link.ID.String() + ": " + link.Missing()}, out.Waits...)
 	}
 	return nil
 }

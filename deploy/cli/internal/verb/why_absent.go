@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	helmv2 "weir.dev/api/helm/v2"
 	kustomizev1 "weir.dev/api/kustomize/v1"
 	sourcev1 "weir.dev/api/source/v1"
 	"weir.dev/deploy/cli/internal/kinds"
@@ -31,9 +32,11 @@ func (r *reasons) absent(ctx context.Context, s subject) (reason, error) {
 		queries = append(queries, objects.Query{Kind: k})
 	}
 	all, err := r.hand.reader.Wholes(ctx, queries)
-	if err != nil {
+	if err = unread(r.Session, err); err != nil {
 		return out, fmt.Errorf("%s does not exist; looking for what should have made it: %w", s.id, err)
 	}
+	var remote []*unstructured.Unstructured // what these apply is in other clusters, under the same names
+	all, remote = apart(all)
 	by, err := listing(all, s.id)
 	if err != nil {
 		return out, err
@@ -52,7 +55,11 @@ func (r *reasons) absent(ctx context.Context, s subject) (reason, error) {
 		return out, err
 	}
 	if m == nil {
-		return out, s.nobody(len(all), unknown)
+		there, err := listing(remote, s.id)
+		if err != nil {
+			return out, err
+		}
+		return out, s.nobody(all, there, unknown)
 	}
 	out.Message = "the source has it at " + m.revision + ", which was not applied"
 	o, err := kinds.Read(m.by)
@@ -60,11 +67,23 @@ func (r *reasons) absent(ctx context.Context, s subject) (reason, error) {
 		return out, err
 	}
 	made := step{Name: manifest.IDOf(m.by).String(), Source: kinds.SourceName(o), Revision: m.revision, Pending: true}
-	if err := locate(ctx, &made, m.built, s.id); err != nil {
+	if err := r.located(ctx, &made, m.built, nil, s.id); err != nil {
 		return out, err
 	}
 	out.By = []step{made}
 	return out, r.progress(ctx, &out, m.by)
+}
+
+// apart returns the appliers whose objects are in this cluster, and the others.
+func apart(all []*unstructured.Unstructured) (here, elsewhere []*unstructured.Unstructured) {
+	for _, by := range all {
+		if owner.Elsewhere(by) {
+			elsewhere = append(elsewhere, by)
+		} else {
+			here = append(here, by)
+		}
+	}
+	return here, elsewhere
 }
 
 // listing returns which of the appliers has an object in its inventory; nil if none has.
@@ -149,9 +168,22 @@ func (r *reasons) makes(ctx context.Context, by *unstructured.Unstructured, id m
 	return nil, err
 }
 
-// nobody is the error that nothing makes an object.
-func (s subject) nobody(asked int, unknown []error) error {
-	err := fmt.Errorf("%s does not exist, and none of the %d Kustomizations and HelmReleases has applied it, or would", s.id, asked)
+// nobody is the error that nothing makes an object. Which objects a chart makes is not known before it
+// is installed.
+func (s subject) nobody(asked []*unstructured.Unstructured, elsewhere *unstructured.Unstructured, unknown []error) error {
+	releases := 0
+	for _, by := range asked {
+		if by.GetKind() == helmv2.HelmReleaseKind {
+			releases++
+		}
+	}
+	err := fmt.Errorf("%s does not exist, and none of the %d Kustomizations has applied it, or would", s.id, len(asked)-releases)
+	if releases > 0 {
+		err = fmt.Errorf("%w, and none of the %d HelmReleases has: their charts were not rendered", err, releases)
+	}
+	if elsewhere != nil {
+		err = fmt.Errorf("%w; %s has applied such an object, in another cluster", err, manifest.IDOf(elsewhere))
+	}
 	if len(unknown) > 0 {
 		text := strings.ReplaceAll(errors.Join(unknown...).Error(), "\n", "\n  ")
 		err = fmt.Errorf("%w, but of these it is not known:\n  %s", err, text)

@@ -46,6 +46,9 @@ func (r reason) print(w io.Writer, colour bool) error {
 		p.line("")
 		p.line("%s", r.Of)
 	}
+	if r.Elsewhere {
+		p.field("Applies to", "another cluster, by spec.kubeConfig")
+	}
 	p.state(*r.State)
 	p.dependencies(r.DependsOn)
 	p.run(r.Run)
