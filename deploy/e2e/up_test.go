@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"weir.dev/deploy/internal/stack"
@@ -86,12 +88,9 @@ func TestUpAndDown(t *testing.T) {
 	killed := weir("up", "--dir="+dir, "--components=source-controller")
 	killed.says("Ctrl-C ends it")
 	killed.kill()
-	deadline := time.Now().Add(time.Minute)
-	for running(dir, "source-controller") {
-		if time.Now().After(deadline) {
-			t.Fatal("a controller goes on without weir up")
-		}
-		time.Sleep(50 * time.Millisecond)
+	ended := func(context.Context) (bool, error) { return !running(dir, "source-controller"), nil }
+	if err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, ended); err != nil {
+		t.Errorf("a controller goes on without weir up: %v", err)
 	}
 	if text := down(); !strings.Contains(text, "it has ended") {
 		t.Errorf("weir down says of a plane whose weir up was killed\n%s", text)
