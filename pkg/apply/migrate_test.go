@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"weir.dev/pkg/apply"
 )
@@ -47,6 +48,11 @@ func TestMigrateAPIVersion(t *testing.T) {
 			c.apply(apply.Request{}, c.read(definition("")+widget("w", "v1", ""))...)
 			crd := strings.Replace(definition(second), "storage: true", "storage: false", 1)
 			c.apply(apply.Request{}, c.read(crd)...)
+			served := &unstructured.UnstructuredList{}
+			served.SetGroupVersionKind(c.read(widget("w", "v2", ""))[0].GroupVersionKind())
+			c.Eventually("the new version to be served", func() bool {
+				return c.Client.List(t.Context(), served, client.InNamespace(c.Namespace)) == nil
+			})
 			git := widget("w", "v2", ", more: b")
 			if tc.typo {
 				git = widget("w", "v2", ", mroe: b")
