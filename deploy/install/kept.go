@@ -43,9 +43,9 @@ func (o Options) Keep(in Installed, said Said) Options {
 				o.Shards = s.Shards
 			}
 		},
-		"toleration-keys":      func() { o.TolerationKeys = s.TolerationKeys },
-		"cluster-domain":       func() { o.ClusterDomain = cmp.Or(s.ClusterDomain, o.ClusterDomain) },
-		"log-level":            func() { o.LogLevel = cmp.Or(s.LogLevel, o.LogLevel) },
+		"toleration-keys": func() { o.TolerationKeys = s.TolerationKeys },
+		"cluster-domain":  func() { o.ClusterDomain = cmp.Or(s.ClusterDomain, o.ClusterDomain) },
+		"log-level":       func() { o.LogLevel = cmp.Or(s.LogLevel, o.LogLevel) },
 	} {
 		if !said(flag) {
 			keep()

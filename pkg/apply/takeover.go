@@ -79,7 +79,7 @@ func (m Managers) Claimed(obj metav1.Object, except *fieldpath.Set) *fieldpath.S
 	for _, c := range m.Claims(obj, except) {
 		claimed = claimed.Union(c.Fields)
 	}
-	for _, p := range m.leftovers(obj) {
+	for _, p := range m.Leftovers(obj) {
 		claimed.Insert(p)
 	}
 	if except != nil {
@@ -141,9 +141,9 @@ func remaining(set, except *fieldpath.Set) *fieldpath.Set {
 	return kept.Intersection(set)
 }
 
-// leftovers returns the keys in the metadata of obj that are to go and that we did not
-// apply ourselves.
-func (m Managers) leftovers(obj metav1.Object) []fieldpath.Path {
+// Leftovers returns the keys in the metadata of obj that are to go, whoever has them, and that
+// we did not apply ourselves.
+func (m Managers) Leftovers(obj metav1.Object) []fieldpath.Path {
 	there := map[string]map[string]string{"annotations": obj.GetAnnotations(), "labels": obj.GetLabels()}
 	var own *fieldpath.Set
 	var out []fieldpath.Path
@@ -259,7 +259,7 @@ func (m Managers) takeover(obj metav1.Object, version string, except *fieldpath.
 	if changed {
 		ops = append(ops, operation{Op: "replace", Path: "/metadata/managedFields", Value: entries})
 	}
-	for _, p := range m.leftovers(obj) {
+	for _, p := range m.Leftovers(obj) {
 		if except == nil || !covers(except, p) {
 			ops = append(ops, operation{Op: "remove", Path: pointerTo(p)})
 		}

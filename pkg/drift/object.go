@@ -59,7 +59,7 @@ type stand struct {
 // claims are the fields of one manager that are to be ours. Whoever takes one from another of
 // these has changed it.
 type claims struct {
-	of     string // the manager, and how it has them; "" if nobody has
+	of     string // the manager, and how it has them; "" if that is no matter
 	fields []byte
 }
 
@@ -130,10 +130,6 @@ func (w *Watcher) standOf(obj metav1.Object) stand {
 // claimsOn returns what is to be ours of an object, in an order that does not depend on when
 // others wrote.
 func (w *Watcher) claimsOn(obj metav1.Object) []claims {
-	rest := w.managers.Claimed(obj, nil)
-	if rest == nil {
-		return nil
-	}
 	var all []claims
 	add := func(of string, set *fieldpath.Set) {
 		if fields, err := set.ToJSON(); err == nil {
@@ -142,10 +138,9 @@ func (w *Watcher) claimsOn(obj metav1.Object) []claims {
 	}
 	for _, c := range w.managers.Claims(obj, nil) {
 		add(c.Entry.Manager+" "+string(c.Entry.Operation)+" "+c.Entry.APIVersion, c.Fields)
-		rest = rest.Difference(c.Fields)
 	}
-	if !rest.Empty() {
-		add("", rest)
+	if left := w.managers.Leftovers(obj); len(left) > 0 {
+		add("", fieldpath.NewSet(left...))
 	}
 	slices.SortFunc(all, func(a, b claims) int { return cmp.Or(strings.Compare(a.of, b.of), bytes.Compare(a.fields, b.fields)) })
 	return all

@@ -233,45 +233,6 @@ func TestInterrupted(t *testing.T) {
 	w.is("history", w.remembered(), "3 deployed upgrade", "2 failed upgrade", "1 superseded install")
 }
 
-// TestInterruptedRollbackIsRepeated: who was stopped in the middle of it has not failed to go back.
-func TestInterruptedRollbackIsRepeated(t *testing.T) {
-	t.Parallel()
-	for _, cause := range []error{action.ErrStopping, errors.New("it has worked for too long")} {
-		t.Run(cause.Error(), func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			w.must(plan.Install)
-			target := w.hr.Status.History[0]
-			w.values = map[string]any{"value": "two"}
-			w.templates = append(w.templates, strings.Replace(refused, "{name: refused}", "{name: refused, "+hook("post-upgrade")+"}", 1))
-			w.attempt(plan.Upgrade)
-			if w.do(plan.Upgrade).Err == nil {
-				t.Fatal("the upgrade succeeded")
-			}
-			ctx, cancel := context.WithCancelCause(t.Context())
-			w.Traffic.Break(func(r testplane.Request) error {
-				if r.Resource != "configmaps" || !r.Write() || ctx.Err() != nil {
-					return nil
-				}
-				cancel(cause)
-				return errBroken
-			})
-			res := w.run(ctx, plan.Rollback, func(in *action.Input) { in.Target = target })
-			w.says(res.Err, cause.Error())
-			w.restart() // and what came of it is lost
-			got := w.goOn(plan.Spec{Upgrade: plan.Strategy{RemediateLast: true}}, plan.Counters{All: 1, Upgrades: 1})
-			switch value := w.value("settings"); {
-			case !errors.Is(cause, action.ErrStopping):
-				if got.Reason != helmv2.ReasonRetriesExceeded || w.stored()[0] != "3 failed" {
-					t.Errorf("it ends by %s: %s, and %q is stored; want the rollback to have failed", got.Then, got.Why, w.stored())
-				}
-			case w.stored()[0] != "4 deployed" || value != "one":
-				t.Errorf("it ends by %s: %s, the value is %q, and %q is stored; want it to have been rolled back", got.Then, got.Why, value, w.stored())
-			}
-		})
-	}
-}
-
 // TestInterruptedUninstallGoesOn: what is not done yet needs the release to be done.
 func TestInterruptedUninstallGoesOn(t *testing.T) {
 	t.Parallel()

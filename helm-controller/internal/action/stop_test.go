@@ -2,6 +2,7 @@ package action_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -13,9 +14,9 @@ import (
 	"weir.dev/pkg/testplane"
 )
 
-// stopAt carries out an action that the end of the process interrupts when it writes a
+// interrupt carries out an action that is interrupted, because of cause, when it writes a
 // ConfigMap.
-func (w *world) stopAt(what plan.Action, change ...func(*action.Input)) action.Result {
+func (w *world) interrupt(cause error, what plan.Action, change ...func(*action.Input)) action.Result {
 	w.t.Helper()
 	ctx, cancel := context.WithCancelCause(w.t.Context())
 	defer cancel(nil)
@@ -23,13 +24,50 @@ func (w *world) stopAt(what plan.Action, change ...func(*action.Input)) action.R
 		if r.Resource != "configmaps" || !r.Write() || ctx.Err() != nil {
 			return nil
 		}
-		cancel(action.ErrStopping)
+		cancel(cause)
 		return errBroken
 	})
 	defer w.Traffic.Break(nil)
 	res := w.run(ctx, what, change...)
-	w.says(res.Err, action.ErrStopping.Error())
+	w.says(res.Err, cause.Error())
 	return res
+}
+
+// failedUpgrade installs, and upgrades to what fails once the value was changed. It returns the
+// release to go back to.
+func (w *world) failedUpgrade() *helmv2.Snapshot {
+	w.t.Helper()
+	w.must(plan.Install)
+	target := w.hr.Status.History[0]
+	w.values = map[string]any{"value": "two"}
+	w.templates = append(w.templates, strings.Replace(refused, "{name: refused}", "{name: refused, "+hook("post-upgrade")+"}", 1))
+	if w.do(plan.Upgrade).Err == nil {
+		w.t.Fatal("the upgrade succeeded")
+	}
+	return target
+}
+
+// TestInterruptedRollbackIsRepeated: who was stopped in the middle of it has not failed to go back.
+func TestInterruptedRollbackIsRepeated(t *testing.T) {
+	t.Parallel()
+	for _, cause := range []error{action.ErrStopping, errors.New("it has worked for too long")} {
+		t.Run(cause.Error(), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			target := w.failedUpgrade()
+			w.interrupt(cause, plan.Rollback, func(in *action.Input) { in.Target = target })
+			w.restart() // and what came of it is lost
+			got := w.goOn(plan.Spec{Upgrade: plan.Strategy{RemediateLast: true}}, plan.Counters{All: 1, Upgrades: 1})
+			switch value := w.value("settings"); {
+			case !errors.Is(cause, action.ErrStopping):
+				if got.Reason != helmv2.ReasonRetriesExceeded || w.stored()[0] != "3 failed" {
+					t.Errorf("it ends by %s: %s, and %q is stored; want the rollback to have failed", got.Then, got.Why, w.stored())
+				}
+			case w.stored()[0] != "4 deployed" || value != "one":
+				t.Errorf("it ends by %s: %s, the value is %q, and %q is stored; want it to have been rolled back", got.Then, got.Why, value, w.stored())
+			}
+		})
+	}
 }
 
 // TestStoppedTestIsRepeated: a test that nobody waited for did not fail, whether or not what came
@@ -42,7 +80,7 @@ func TestStoppedTestIsRepeated(t *testing.T) {
 			w := newWorld(t, func(s *helmv2.HelmReleaseSpec) { s.Test = &helmv2.Test{Enable: true} })
 			w.templates = append(w.templates, configMap("first", "x", hook("test")), configMap("second", "x", hook("test")))
 			w.must(plan.Install)
-			res := w.stopAt(plan.Test)
+			res := w.interrupt(action.ErrStopping, plan.Test)
 			if saved {
 				w.hr.Status.History = state.Record(w.hr.Status.History, res.Snapshots...)
 			}
@@ -85,14 +123,8 @@ func TestHookThatIsAlsoATest(t *testing.T) {
 func TestUnlockThatIsNotRecorded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.must(plan.Install)
-	target := w.hr.Status.History[0]
-	w.values = map[string]any{"value": "two"}
-	w.templates = append(w.templates, strings.Replace(refused, "{name: refused}", "{name: refused, "+hook("post-upgrade")+"}", 1))
-	if w.do(plan.Upgrade).Err == nil {
-		t.Fatal("the upgrade succeeded")
-	}
-	res := w.stopAt(plan.Rollback, func(in *action.Input) { in.Target = target })
+	target := w.failedUpgrade()
+	res := w.interrupt(action.ErrStopping, plan.Rollback, func(in *action.Input) { in.Target = target })
 	w.hr.Status.History = state.Record(w.hr.Status.History, res.Snapshots...)
 	w.restart()
 	before := slices.Clone(w.hr.Status.History)

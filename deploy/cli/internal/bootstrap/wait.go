@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fluxcd/pkg/apis/meta"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -41,19 +42,15 @@ type report struct {
 	} `json:"status"`
 }
 
-func (r report) ready() metav1.Condition { return r.condition(meta.ReadyCondition) }
-
-func (r report) stalled() bool {
-	return r.condition(meta.StalledCondition).Status == metav1.ConditionTrue
-}
-
-func (r report) condition(kind string) metav1.Condition {
-	for _, c := range r.Status.Conditions {
-		if c.Type == kind {
-			return c
-		}
+func (r report) ready() metav1.Condition {
+	if c := apimeta.FindStatusCondition(r.Status.Conditions, meta.ReadyCondition); c != nil {
+		return *c
 	}
 	return metav1.Condition{}
+}
+
+func (r report) stalled() bool {
+	return apimeta.IsStatusConditionTrue(r.Status.Conditions, meta.StalledCondition)
 }
 
 // reachesRevision holds of a source or a Kustomization that is Ready at a revision. What it says of
