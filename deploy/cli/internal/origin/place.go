@@ -13,6 +13,7 @@ import (
 
 	"github.com/fluxcd/pkg/apis/kustomize"
 	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"weir.dev/deploy/cli/internal/yamlnode"
@@ -164,13 +165,7 @@ func (w Wanted) nearest(objects []*yaml.Node) []*yaml.Node {
 }
 
 // groupOf returns the group of an apiVersion.
-func groupOf(apiVersion string) string {
-	group, _, ok := strings.Cut(apiVersion, "/")
-	if !ok {
-		return ""
-	}
-	return group
-}
+func groupOf(apiVersion string) string { return schema.FromAPIVersionAndKind(apiVersion, "").Group }
 
 // findWhole returns the file of which the whole content is the value, as generators of
 // ConfigMaps and Secrets take it.

@@ -107,12 +107,12 @@ func absent(id manifest.ID, err error) *Node {
 // Elsewhere reports whether an object applies others to another cluster.
 func Elsewhere(obj *unstructured.Unstructured) bool {
 	to, _, _ := unstructured.NestedMap(obj.Object, "spec", "kubeConfig")
-	return to != nil && applies(obj)
+	return to != nil && Applies(obj.GroupVersionKind().GroupKind())
 }
 
-// applies reports whether an object is of a kind that applies others.
-func applies(obj *unstructured.Unstructured) bool {
-	switch obj.GroupVersionKind().GroupKind() {
+// Applies reports whether objects of a kind apply others.
+func Applies(gk schema.GroupKind) bool {
+	switch gk {
 	case schema.GroupKind{Group: kustomizev1.GroupVersion.Group, Kind: kustomizev1.KustomizationKind},
 		schema.GroupKind{Group: helmv2.GroupVersion.Group, Kind: helmv2.HelmReleaseKind}:
 		return true

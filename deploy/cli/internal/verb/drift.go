@@ -164,7 +164,7 @@ func (d *drifting) scope(ctx context.Context, args []string) (scope, error) {
 	out := scope{only: editsOf(s.id, d.everywhere), name: s.id.String()}
 	obj, err := d.hand.read(ctx, s)
 	switch {
-	case apierrors.IsNotFound(err) && applies(s.id.GroupKind()) && !d.everywhere:
+	case apierrors.IsNotFound(err) && owner.Applies(s.id.GroupKind()) && !d.everywhere:
 		return out, s.missing("See those that there are: weir get all -A")
 	case d.everywhere, apierrors.IsNotFound(err):
 		if apierrors.IsNotFound(err) { // and an event may tell of it, wherever that is
@@ -201,7 +201,7 @@ func (d *drifting) appliersOf(ctx context.Context, out *scope, s subject, obj *u
 	case above != nil && above.ID == s.id: // it applies itself
 	case above != nil && above.Object != nil && isApplier(above.Object):
 		out.add(above.Object)
-	case above != nil && above.Err != nil && applies(above.ID.GroupKind()):
+	case above != nil && above.Err != nil && owner.Applies(above.ID.GroupKind()):
 		d.Warn("%s applies it, and may not be read: %v", above.ID, above.Err)
 		out.alone, out.by = obj, above.ID.String()
 		out.hear(above.ID)
@@ -245,14 +245,9 @@ func aboutEdits(of selector) []selector {
 	return all
 }
 
-// applies reports whether objects of a kind apply others.
-func applies(gk schema.GroupKind) bool {
-	return slices.ContainsFunc(appliers(), func(k kinds.Kind) bool { return k.GVK.GroupKind() == gk })
-}
-
 // appliers are the kinds that apply objects.
 func appliers() []kinds.Kind {
-	return only(func(k kinds.Kind) bool { return k.GVK.Kind == "Kustomization" || k.GVK.Kind == "HelmRelease" })
+	return only(func(k kinds.Kind) bool { return owner.Applies(k.GVK.GroupKind()) })
 }
 
 // editsOf chooses the edits of an object, or of what it applies; in any namespace if it may be
@@ -265,7 +260,7 @@ func editsOf(id manifest.ID, everywhere bool) func(edits.Edit) bool {
 		}
 		return ok && rest[strings.LastIndex(rest, "/")+1:] == id.Name
 	}
-	return func(e edits.Edit) bool { return is(e.Object) || applies(id.GroupKind()) && is(e.Owner) }
+	return func(e edits.Edit) bool { return is(e.Object) || owner.Applies(id.GroupKind()) && is(e.Owner) }
 }
 
 // told returns what events tell, and what was heard by that, for those that come to go on. That

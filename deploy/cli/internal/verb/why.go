@@ -167,7 +167,7 @@ func (r *reasons) climb(ctx context.Context, out *reason, obj *unstructured.Unst
 			return nearest, nil
 		}
 		seen[above.ID] = true
-		if !applies(above.ID.GroupKind()) {
+		if !owner.Applies(above.ID.GroupKind()) {
 			if above.Err != nil {
 				r.Warn("what %s is from is not known: %s", above.ID, above.Missing())
 			}
@@ -210,7 +210,7 @@ func writers(obj *unstructured.Unstructured) []setter {
 
 // isApplier reports whether an object applies others.
 func isApplier(obj *unstructured.Unstructured) bool {
-	return applies(obj.GroupVersionKind().GroupKind())
+	return owner.Applies(obj.GroupVersionKind().GroupKind())
 }
 
 // step tells of one that applied an object, and where its source has that. That the source cannot
